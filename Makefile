@@ -7,7 +7,7 @@
 #	make BUILD=build/clang CC=clang
 #	make BUILD=build/address SANITIZE=address,undefined
 
-MAKEFLAGS += --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
@@ -19,8 +19,6 @@ all:
 
 # --- configuration ---------------------------------------------------------------------------------
 
-# What needs the test packages. As root they are installed when something is missing.
-TEST_GOALS := check check-unit check-layers check-system check-fuzz demo bench lint fuzz
 NO_CONFIG_GOALS := clean distclean help
 
 ifneq ($(filter-out $(NO_CONFIG_GOALS),$(or $(MAKECMDGOALS),all)),)
@@ -28,7 +26,20 @@ include config.mk
 endif
 
 config.mk: configure
-	@./configure $(CONFIGURE_ARGS) $(if $(filter check check-system demo,$(MAKECMDGOALS)),--install-deps)
+	@./configure $(CONFIGURE_ARGS) $(if $(filter $(DEPS_GOALS),$(MAKECMDGOALS)),--install-deps)
+
+# What tests and demo need besides the build's packages is installed (as root) when it is missing.
+DEPS_GOALS := check check-unit check-fuzz check-system demo fuzz lint
+# Such a goal makes others in turn, by further makes that would get into each other's way; each of these
+# runs as many jobs as there are cores unless -j says otherwise.
+ifneq ($(filter $(DEPS_GOALS),$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+endif
+JOBS = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+
+.PHONY: deps
+deps:
+	$(Q)./configure --install-deps --deps-only
 
 # --- flags -----------------------------------------------------------------------------------------
 
@@ -114,7 +125,7 @@ $(BUILD)/sources/%: always
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(call modules_cflags,$($(call room_of,$<)_MODULES)) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(call modules_cflags,$(or $(MODULES),$($(call room_of,$<)_MODULES))) -MMD -MP -c -o $@ $<
 
 # --- install ---------------------------------------------------------------------------------------
 
@@ -135,11 +146,10 @@ install: all
 
 # --- other -----------------------------------------------------------------------------------------
 
-.PHONY: demo bench lint clean distclean help
+.PHONY: demo bench clean distclean help
 
-demo:
-	$(Q)./configure --install-deps --deps-only
-	$(Q)$(MAKE) all guest-image
+demo: deps
+	$(Q)$(MAKE) $(JOBS) all guest-image
 	$(Q)utilities/demo/demo
 
 bench: all
@@ -163,6 +173,7 @@ help:
 	@echo 'demo          two virtual machines talk through Weft under a controller'
 	@echo 'bench         measure against testpmd'
 	@echo 'lint          clang-tidy, cppcheck, format check'
+	@echo 'format        rewrite the sources by .clang-format'
 	@echo 'clean         remove what was built; distclean: also what was downloaded and configured'
 	@echo 'V=1 shows the commands; -jN builds in parallel'
 
