@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * weft-bench: a traffic generator with two virtio-user ports, and its own measure.
+ *
+ * Place:   stands where two guests would; what it drives is a vhost-user switch of any make.
+ * Threads: everything runs on one core, the generator's (--core), so that on a machine with two
+ *          cores the other is the switch's.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BENCH_BURST 32
+#define BENCH_MAX_FRAME 1518
+#define BENCH_MIN_FRAME 64 /* with FCS, as wires count: 60 bytes are sent */
+
+struct bench_options {
+	const char *socket[2]; /* vhost-user socket of the first and second port */
+	unsigned core;
+	unsigned size;         /* of a frame, with FCS */
+	unsigned n_flows;      /* that the frames cycle through */
+	double seconds;        /* measured, after warm-up */
+	double warm_up_s;
+	double rate_pps;       /* 0: as fast as it goes */
+	unsigned count;        /* latency: packets */
+	unsigned interval_us;  /* latency: between packets */
+	bool both_ways;        /* traffic also from the second port to the first */
+	bool json;
+	bool no_huge;
+	unsigned memory_mb;
+	char **eal_args;       /* more of them */
+	int n_eal_args;
+};
+
+/* Starts DPDK on the core of @o with a virtio-user port for each socket. Exits on failure with a
+ * message. @port_ids: two DPDK port numbers. */
+void bench_open_ports(const struct bench_options *o, uint16_t port_ids[2]);
+
+/* DPDK without ports, for the reflector. */
+void bench_open_eal(const struct bench_options *o);
+
+/* Removes what bench_open_eal() left in the file system. */
+void bench_close(void);
+
+/* Set by SIGINT and SIGTERM; loops look at it. */
+extern volatile bool bench_stop;
+
+/* The three commands. Each returns an exit status. */
+int bench_traffic(const struct bench_options *o);
+int bench_latency(const struct bench_options *o);
+int bench_reflect(const struct bench_options *o);
+
+/* Frames: writes flow @flow's headers to @frame (at least 60 bytes), without FCS. @tag: a number
+ * that bench_frame_tag() finds again. @way: 0 from the first port to the second, 1 back. */
+void bench_frame_write(uint8_t *frame, uint32_t flow, unsigned way, uint32_t tag, unsigned len);
+/* The tag of a frame of ours, or false for a foreign one. */
+bool bench_frame_tag(const uint8_t *frame, unsigned len, uint32_t *tag);

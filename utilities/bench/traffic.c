@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Throughput: frames in at one port as fast as it takes them, counted at the other.
+ */
+#include "utilities/bench/bench.h"
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Headers of one frame, ready to be copied in one go. */
+#define HEAD_SIZE 64
+
+struct way {
+	uint16_t in, out;      /* ports: frames go in at one, out at the other */
+	struct rte_mempool *pool;
+	uint8_t *heads;        /* HEAD_SIZE bytes a flow */
+	unsigned n_flows;
+	unsigned next_flow;
+	struct rte_mbuf *unsent[BENCH_BURST];
+	unsigned n_unsent;
+	uint64_t sent, received, foreign;
+};
+
+static void way_open(struct way *w, const struct bench_options *o, const uint16_t ports[2],
+	unsigned direction);
+static void way_send(struct way *w, unsigned len);
+static void way_receive(struct way *w);
+static void run_until(struct way *ways, unsigned n_ways, const struct bench_options *o,
+	uint64_t end);
+static void print_result(const struct bench_options *o, const struct way *ways, unsigned n_ways,
+	double seconds);
+
+int
+bench_traffic(const struct bench_options *o)
+{
+	unsigned n_ways = o->both_ways ? 2 : 1;
+	struct way ways[2] = {0};
+	uint16_t ports[2];
+	uint64_t begin, hz;
+
+	bench_open_ports(o, ports);
+	hz = rte_get_tsc_hz();
+	for (unsigned i = 0; i < n_ways; i++) {
+		way_open(&ways[i], o, ports, i);
+	}
+	run_until(ways, n_ways, o, rte_rdtsc() + (uint64_t)(o->warm_up_s * (double)hz));
+	for (unsigned i = 0; i < n_ways; i++) {
+		ways[i].sent = ways[i].received = ways[i].foreign = 0;
+	}
+	begin = rte_rdtsc();
+	run_until(ways, n_ways, o, begin + (uint64_t)(o->seconds * (double)hz));
+	print_result(o, ways, n_ways, (double)(rte_rdtsc() - begin) / (double)hz);
+	for (unsigned i = 0; i < n_ways; i++) {
+		rte_free(ways[i].heads);
+	}
+	bench_close();
+	for (unsigned i = 0; i < n_ways; i++) {
+		if (!ways[i].received) {
+			fprintf(stderr, "weft-bench: nothing came out of %s\n",
+				o->socket[ways[i].out == ports[1]]);
+			return EXIT_FAILURE;
+		}
+	}
+	return EXIT_SUCCESS;
+}
+
+static void
+way_open(struct way *w, const struct bench_options *o, const uint16_t ports[2], unsigned direction)
+{
+	w->in = ports[direction];
+	w->out = ports[!direction];
+	w->pool = rte_mempool_lookup("bench");
+	w->n_flows = o->n_flows;
+	w->heads = rte_malloc("heads", (size_t)o->n_flows * HEAD_SIZE, 64);
+	if (!w->heads) {
+		fprintf(stderr, "weft-bench: no memory for %u flows; give more --memory\n", o->n_flows);
+		exit(EXIT_FAILURE);
+	}
+	for (unsigned i = 0; i < o->n_flows; i++) {
+		bench_frame_write(w->heads + (size_t)i * HEAD_SIZE, i, direction, i, o->size - 4);
+	}
+}
+
+static void
+run_until(struct way *ways, unsigned n_ways, const struct bench_options *o, uint64_t end)
+{
+	double cycles_per_packet = o->rate_pps > 0 ? (double)rte_get_tsc_hz() / o->rate_pps : 0;
+	uint64_t begin = rte_rdtsc(), start_sent = ways[0].sent, now;
+
+	while ((now = rte_rdtsc()) < end && !bench_stop) {
+		for (unsigned i = 0; i < n_ways; i++) {
+			if (cycles_per_packet <= 0 ||
+				(double)(now - begin) >= (double)(ways[i].sent - start_sent) * cycles_per_packet) {
+				way_send(&ways[i], o->size - 4);
+			}
+			way_receive(&ways[i]);
+		}
+	}
+}
+
+static void
+way_send(struct way *w, unsigned len)
+{
+	uint16_t n;
+
+	if (w->n_unsent < BENCH_BURST) {
+		unsigned want = BENCH_BURST - w->n_unsent;
+		struct rte_mbuf **fresh = w->unsent + w->n_unsent;
+
+		if (rte_pktmbuf_alloc_bulk(w->pool, fresh, want)) {
+			return;
+		}
+		for (unsigned i = 0; i < want; i++) {
+			rte_memcpy(rte_pktmbuf_mtod(fresh[i], void *),
+				w->heads + (size_t)w->next_flow * HEAD_SIZE, HEAD_SIZE);
+			fresh[i]->data_len = (uint16_t)len;
+			fresh[i]->pkt_len = len;
+			if (++w->next_flow == w->n_flows) {
+				w->next_flow = 0;
+			}
+		}
+		w->n_unsent = BENCH_BURST;
+	}
+	n = rte_eth_tx_burst(w->in, 0, w->unsent, (uint16_t)w->n_unsent);
+	w->sent += n;
+	w->n_unsent -= n;
+	memmove(w->unsent, w->unsent + n, w->n_unsent * sizeof w->unsent[0]);
+}
+
+static void
+way_receive(struct way *w)
+{
+	struct rte_mbuf *pkts[2 * BENCH_BURST];
+	uint16_t n = rte_eth_rx_burst(w->out, 0, pkts, 2 * BENCH_BURST);
+	uint32_t tag;
+
+	if (!n) {
+		return;
+	}
+	/* One look a burst tells a foreign sender; more would be the generator's time. */
+	if (!bench_frame_tag(rte_pktmbuf_mtod(pkts[0], uint8_t *), pkts[0]->data_len, &tag)) {
+		w->foreign += n;
+	} else {
+		w->received += n;
+	}
+	rte_pktmbuf_free_bulk(pkts, n);
+}
+
+static void
+print_result(const struct bench_options *o, const struct way *ways, unsigned n_ways, double seconds)
+{
+	uint64_t sent = 0, received = 0, foreign = 0;
+
+	for (unsigned i = 0; i < n_ways; i++) {
+		sent += ways[i].sent;
+		received += ways[i].received;
+		foreign += ways[i].foreign;
+	}
+	printf(o->json ? "{\"mpps\": %.4f, \"sent_mpps\": %.4f, \"foreign\": %llu, \"seconds\": %.3f,"
+			 " \"flows\": %u, \"size\": %u}\n"
+		       : "%.3f Mpps received, %.3f Mpps sent, %llu foreign frames, %.1f s, %u flows of "
+			 "%u bytes\n",
+		(double)received / seconds / 1e6, (double)sent / seconds / 1e6,
+		(unsigned long long)foreign, seconds, o->n_flows, o->size);
+}
