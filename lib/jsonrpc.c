@@ -1,0 +1,609 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * JSON-RPC peers and servers on libevent.
+ *
+ * Why: bufferevents cannot carry descriptors, so output is a list of chunks of our own, of which
+ *      one may bring descriptors along with its first byte.
+ * Lifetime: a peer may be destroyed from inside a method or reply callback; it is marked, and
+ *      freed when the outermost event function leaves it.
+ */
+#include "lib/jsonrpc.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/alloc.h"
+#include "lib/error.h"
+#include "lib/jsonrpc_internal.h"
+#include "lib/list.h"
+#include "lib/log.h"
+#include "lib/unix_socket.h"
+
+WEFT_LOG_MODULE(jsonrpc);
+
+#define READ_SIZE 65536
+/* Lines handled in one go before others get their turn. */
+#define LINES_A_TURN 64
+
+struct chunk {
+	struct list link;
+	size_t size, sent;
+	size_t n_fds;
+	int *fds;
+	char data[];
+};
+
+struct pending {
+	struct list link;
+	json_int_t id;
+	rpc_reply_fn *reply;
+	void *user;
+};
+
+struct rpc_call {
+	struct list link;      /* in the peer's calls */
+	struct rpc_peer *peer; /* NULL: gone */
+	json_t *id;
+};
+
+struct rpc_peer {
+	struct list link;          /* in the server's peers */
+	struct rpc_server *server; /* NULL: we connected */
+	struct rpc_methods methods;
+	struct rpc_counters *counters;
+	struct event_base *base;
+	struct event *read_event, *write_event;
+	int fd;
+	pid_t pid;
+	struct rpc_line_buffer in;
+	int fds[RPC_MAX_FDS]; /* received, for the next message */
+	size_t n_fds;
+	struct list out;      /* struct chunk */
+	size_t backlog;
+	struct list pending;  /* struct pending: our calls */
+	struct list calls;    /* struct rpc_call: theirs */
+	json_int_t next_id;
+	void (*closed_peer)(struct rpc_peer *p, void *user);
+	void (*closed)(void *user);
+	void *closed_user;
+	unsigned entered;     /* event functions on the stack */
+	bool dead;
+	struct rpc_counters own_counters;
+};
+
+struct rpc_server {
+	struct event_base *base;
+	struct event *accept_event;
+	struct rpc_methods methods;
+	struct list peers;
+	size_t n_peers;
+	char *path;
+	int fd;
+	struct rpc_counters counters;
+};
+
+static struct rpc_peer *peer_create(struct event_base *base, int fd, struct rpc_server *server,
+	const struct rpc_methods *methods);
+static void peer_end(struct rpc_peer *p, bool tell);
+static void peer_free(struct rpc_peer *p);
+static void peer_send(struct rpc_peer *p, json_t *message, const int *fds, size_t n_fds);
+static void on_accept(evutil_socket_t fd, short what, void *user);
+static void on_readable(evutil_socket_t fd, short what, void *user);
+static void on_writable(evutil_socket_t fd, short what, void *user);
+
+struct rpc_server *
+rpc_server_create(struct event_base *base, const char *path, const char *group,
+	const struct rpc_methods *methods, struct weft_error *err)
+{
+	int fd = unix_listen(path, group, err);
+	struct rpc_server *s;
+
+	if (fd < 0) {
+		return NULL;
+	}
+	s = xcalloc(1, sizeof *s);
+	s->base = base;
+	s->methods = *methods;
+	s->path = xstrdup(path);
+	s->fd = fd;
+	list_init(&s->peers);
+	s->accept_event = event_new(base, fd, EV_READ | EV_PERSIST, on_accept, s);
+	event_add(s->accept_event, NULL);
+	return s;
+}
+
+void
+rpc_server_destroy(struct rpc_server *s)
+{
+	if (!s) {
+		return;
+	}
+	while (!list_is_empty(&s->peers)) {
+		struct rpc_peer *p = LIST_ENTRY(s->peers.next, struct rpc_peer, link);
+
+		peer_end(p, true);
+	}
+	event_free(s->accept_event);
+	close(s->fd);
+	unlink(s->path);
+	free(s->path);
+	free(s);
+}
+
+const struct rpc_counters *
+rpc_server_counters(const struct rpc_server *s)
+{
+	return &s->counters;
+}
+
+void
+rpc_server_notify(struct rpc_server *s, const char *method, json_t *params)
+{
+	struct rpc_peer *p, *next;
+
+	LIST_FOREACH_SAFE(p, next, link, &s->peers) {
+		rpc_peer_notify(p, method, json_incref(params));
+	}
+	json_decref(params);
+}
+
+struct rpc_peer *
+rpc_peer_connect(struct event_base *base, const char *path, const char *what,
+	const struct rpc_methods *methods, void (*closed)(void *user), void *user,
+	struct weft_error *err)
+{
+	int fd = unix_connect(path, what, err);
+	struct rpc_peer *p;
+
+	if (fd < 0) {
+		return NULL;
+	}
+	evutil_make_socket_nonblocking(fd);
+	p = peer_create(base, fd, NULL, methods);
+	p->closed = closed;
+	p->closed_user = user;
+	return p;
+}
+
+void
+rpc_peer_destroy(struct rpc_peer *p)
+{
+	if (p) {
+		p->closed = NULL;
+		p->closed_peer = NULL;
+		peer_end(p, false);
+	}
+}
+
+void
+rpc_peer_call(struct rpc_peer *p, const char *method, json_t *params, rpc_reply_fn *reply,
+	void *user)
+{
+	struct pending *pending = xcalloc(1, sizeof *pending);
+
+	pending->id = ++p->next_id;
+	pending->reply = reply;
+	pending->user = user;
+	list_push_back(&p->pending, &pending->link);
+	peer_send(p, json_pack("{s:s, s:s, s:o, s:I}", "jsonrpc", "2.0", "method", method, "params",
+			     params ? params : json_object(), "id", pending->id), NULL, 0);
+}
+
+void
+rpc_peer_notify(struct rpc_peer *p, const char *method, json_t *params)
+{
+	peer_send(p, json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params",
+			     params ? params : json_object()), NULL, 0);
+}
+
+void
+rpc_peer_on_close(struct rpc_peer *p, void (*closed)(struct rpc_peer *p, void *user), void *user)
+{
+	p->closed_peer = closed;
+	p->closed_user = user;
+}
+
+int
+rpc_peer_pid(const struct rpc_peer *p)
+{
+	return p->pid;
+}
+
+struct rpc_peer *
+rpc_call_peer(struct rpc_call *call)
+{
+	return call->peer;
+}
+
+static void
+call_end(struct rpc_call *call)
+{
+	list_remove(&call->link);
+	json_decref(call->id);
+	free(call);
+}
+
+void
+rpc_call_reply(struct rpc_call *call, json_t *result)
+{
+	rpc_call_reply_fds(call, result, NULL, 0);
+}
+
+void
+rpc_call_reply_fds(struct rpc_call *call, json_t *result, const int *fds, size_t n_fds)
+{
+	if (!result) {
+		result = json_null();
+	}
+	if (call->peer) {
+		peer_send(call->peer, json_pack("{s:s, s:o, s:O}", "jsonrpc", "2.0", "result", result,
+					      "id", call->id), fds, n_fds);
+	} else {
+		json_decref(result);
+	}
+	call_end(call);
+}
+
+static void
+send_error(struct rpc_peer *p, json_t *id, int code, const char *text)
+{
+	p->counters->errors++;
+	peer_send(p, json_pack("{s:s, s:{s:i, s:s%}, s:O}", "jsonrpc", "2.0", "error", "code", code,
+			     "message", text, strlen(text), "id", id), NULL, 0);
+}
+
+void
+rpc_call_fail(struct rpc_call *call, int code, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	if (call->peer) {
+		send_error(call->peer, call->id, code, text);
+	}
+	call_end(call);
+}
+
+void
+rpc_call_fail_error(struct rpc_call *call, const struct weft_error *err)
+{
+	rpc_call_fail(call, err->domain == WEFT_ERR_RPC ? err->code : RPC_FAILED, "%s", err->text);
+}
+
+static struct rpc_peer *
+peer_create(struct event_base *base, int fd, struct rpc_server *server,
+	const struct rpc_methods *methods)
+{
+	struct rpc_peer *p = xcalloc(1, sizeof *p);
+
+	p->base = base;
+	p->fd = fd;
+	p->pid = unix_peer_pid(fd);
+	p->server = server;
+	p->methods = methods ? *methods : (struct rpc_methods){0};
+	p->counters = server ? &server->counters : &p->own_counters;
+	list_init(&p->link);
+	list_init(&p->out);
+	list_init(&p->pending);
+	list_init(&p->calls);
+	if (server) {
+		list_push_back(&server->peers, &p->link);
+		server->n_peers++;
+	}
+	p->read_event = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, p);
+	p->write_event = event_new(base, fd, EV_WRITE, on_writable, p);
+	event_add(p->read_event, NULL);
+	return p;
+}
+
+/* Ends the connection: cuts it off from everything at once, frees it when nobody is inside. */
+static void
+peer_end(struct rpc_peer *p, bool tell)
+{
+	struct weft_error err = WEFT_ERROR_INIT;
+
+	if (p->dead) {
+		return;
+	}
+	p->dead = true;
+	p->entered++;
+	event_del(p->read_event);
+	event_del(p->write_event);
+	if (p->server) {
+		list_remove(&p->link);
+		p->server->n_peers--;
+	}
+	while (!list_is_empty(&p->calls)) {
+		struct rpc_call *call = LIST_ENTRY(list_pop_front(&p->calls), struct rpc_call, link);
+
+		call->peer = NULL;
+	}
+	weft_error_set(&err, WEFT_ERR_SYSTEM, ECONNRESET, "the connection was closed");
+	while (!list_is_empty(&p->pending)) {
+		struct pending *pending = LIST_ENTRY(list_pop_front(&p->pending), struct pending, link);
+
+		pending->reply(NULL, &err, NULL, 0, pending->user);
+		free(pending);
+	}
+	if (tell && p->closed_peer) {
+		p->closed_peer(p, p->closed_user);
+	}
+	if (tell && p->closed) {
+		p->closed(p->closed_user);
+	}
+	if (--p->entered == 0) {
+		peer_free(p);
+	}
+}
+
+static void
+peer_free(struct rpc_peer *p)
+{
+	while (!list_is_empty(&p->out)) {
+		struct chunk *chunk = LIST_ENTRY(list_pop_front(&p->out), struct chunk, link);
+
+		for (size_t i = 0; i < chunk->n_fds; i++) {
+			close(chunk->fds[i]);
+		}
+		free(chunk->fds);
+		free(chunk);
+	}
+	for (size_t i = 0; i < p->n_fds; i++) {
+		close(p->fds[i]);
+	}
+	event_free(p->read_event);
+	event_free(p->write_event);
+	close(p->fd);
+	rpc_line_buffer_uninit(&p->in);
+	free(p);
+}
+
+static void
+peer_enter(struct rpc_peer *p)
+{
+	p->entered++;
+}
+
+static void
+peer_leave(struct rpc_peer *p)
+{
+	if (--p->entered == 0 && p->dead) {
+		peer_free(p);
+	}
+}
+
+/* Takes @message. */
+static void
+peer_send(struct rpc_peer *p, json_t *message, const int *fds, size_t n_fds)
+{
+	char *text = p->dead || !message ? NULL : json_dumps(message, JSON_COMPACT | JSON_ENCODE_ANY);
+	struct chunk *chunk;
+	size_t len;
+
+	json_decref(message);
+	if (!text) {
+		return;
+	}
+	len = strlen(text);
+	if (p->backlog + len > RPC_MAX_BACKLOG) {
+		free(text);
+		p->counters->stalled++;
+		LOG_WARN_RL("process %d does not read its answers: connection closed", (int)p->pid);
+		peer_end(p, true);
+		return;
+	}
+	chunk = xmalloc(sizeof *chunk + len + 1);
+	*chunk = (struct chunk){.size = len + 1};
+	memcpy(chunk->data, text, len);
+	chunk->data[len] = '\n';
+	free(text);
+	if (n_fds) {
+		chunk->fds = xcalloc(n_fds, sizeof *chunk->fds);
+		for (size_t i = 0; i < n_fds; i++) {
+			chunk->fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+		}
+		chunk->n_fds = n_fds;
+	}
+	p->backlog += chunk->size;
+	list_push_back(&p->out, &chunk->link);
+	event_add(p->write_event, NULL);
+}
+
+static void
+on_accept(evutil_socket_t fd, short what, void *user)
+{
+	struct rpc_server *s = user;
+
+	(void)what;
+	for (;;) {
+		int connection = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (connection < 0) {
+			if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+				LOG_WARN_RL("%s: cannot accept: %s", s->path, strerror(errno));
+			}
+			return;
+		}
+		if (s->n_peers >= RPC_MAX_PEERS) {
+			s->counters.refused++;
+			LOG_WARN_RL("%s: more than %u connections: one refused", s->path, RPC_MAX_PEERS);
+			close(connection);
+			continue;
+		}
+		s->counters.accepted++;
+		peer_create(s->base, connection, s, &s->methods);
+	}
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *user)
+{
+	struct rpc_peer *p = user;
+
+	(void)what;
+	while (!list_is_empty(&p->out)) {
+		struct chunk *chunk = LIST_ENTRY(p->out.next, struct chunk, link);
+		ssize_t n = unix_send_fds(fd, chunk->data + chunk->sent, chunk->size - chunk->sent,
+			chunk->fds, chunk->n_fds);
+
+		if (n < 0) {
+			if (errno == EAGAIN || errno == EINTR) {
+				event_add(p->write_event, NULL);
+			} else {
+				peer_end(p, true);
+			}
+			return;
+		}
+		for (size_t i = 0; i < chunk->n_fds; i++) {
+			close(chunk->fds[i]);
+		}
+		free(chunk->fds);
+		chunk->fds = NULL;
+		chunk->n_fds = 0;
+		chunk->sent += (size_t)n;
+		p->backlog -= (size_t)n;
+		if (chunk->sent < chunk->size) {
+			continue;
+		}
+		list_remove(&chunk->link);
+		free(chunk);
+	}
+}
+
+static void
+handle_request(struct rpc_peer *p, const struct rpc_message *m)
+{
+	const struct rpc_method *method = NULL;
+	struct rpc_call *call = NULL;
+	json_t *params = m->params ? json_incref(m->params) : json_object();
+
+	p->counters->requests++;
+	for (size_t i = 0; i < p->methods.n_rows && !method; i++) {
+		if (!strcmp(p->methods.rows[i].name, m->method)) {
+			method = &p->methods.rows[i];
+		}
+	}
+	if (!method) {
+		if (m->id) {
+			char text[160];
+
+			snprintf(text, sizeof text, "no method \"%.100s\"", m->method);
+			send_error(p, m->id, RPC_METHOD_NOT_FOUND, text);
+		}
+		json_decref(params);
+		return;
+	}
+	if (m->id) {
+		call = xcalloc(1, sizeof *call);
+		call->peer = p;
+		call->id = json_incref(m->id);
+		list_push_back(&p->calls, &call->link);
+	}
+	method->run(call, params, p->methods.user);
+	json_decref(params);
+}
+
+/* Takes the descriptors that came with the message. */
+static void
+handle_response(struct rpc_peer *p, const struct rpc_message *m)
+{
+	struct weft_error err = WEFT_ERROR_INIT;
+	struct pending *pending;
+	int fds[RPC_MAX_FDS];
+	size_t n_fds = p->n_fds;
+
+	memcpy(fds, p->fds, n_fds * sizeof fds[0]);
+	p->n_fds = 0;
+	LIST_FOREACH(pending, link, &p->pending) {
+		if (m->id && json_integer_value(m->id) == pending->id) {
+			break;
+		}
+	}
+	if (&pending->link == &p->pending) {
+		for (size_t i = 0; i < n_fds; i++) {
+			close(fds[i]);
+		}
+		return;
+	}
+	list_remove(&pending->link);
+	if (m->error) {
+		weft_error_set(&err, WEFT_ERR_RPC, m->error_code, "%s", m->error_text);
+		for (size_t i = 0; i < n_fds; i++) {
+			close(fds[i]);
+		}
+		pending->reply(NULL, &err, NULL, 0, pending->user);
+	} else {
+		pending->reply(m->result, NULL, fds, n_fds, pending->user);
+	}
+	free(pending);
+}
+
+static void
+handle_line(struct rpc_peer *p, const char *line, size_t len)
+{
+	struct weft_error err = WEFT_ERROR_INIT;
+	struct rpc_message m;
+
+	if (!rpc_message_parse(line, len, &m, &err)) {
+		p->counters->garbage++;
+		LOG_WARN_RL("process %d: %s: connection closed", (int)p->pid, err.text);
+		send_error(p, json_null(), err.code, err.text);
+		on_writable(p->fd, EV_WRITE, p);
+		peer_end(p, true);
+		return;
+	}
+	if (m.method) {
+		handle_request(p, &m);
+	} else {
+		handle_response(p, &m);
+	}
+	rpc_message_uninit(&m);
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *user)
+{
+	struct rpc_peer *p = user;
+	size_t room = RPC_MAX_FDS - p->n_fds, len;
+	unsigned n_lines = 0;
+	const char *line;
+	ssize_t n;
+
+	(void)what;
+	peer_enter(p);
+	n = unix_recv_fds(fd, rpc_line_buffer_room(&p->in, READ_SIZE), READ_SIZE, p->fds + p->n_fds,
+		&room);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		peer_end(p, true);
+		peer_leave(p);
+		return;
+	}
+	p->n_fds += room;
+	if (n > 0) {
+		rpc_line_buffer_added(&p->in, (size_t)n);
+	}
+	while (!p->dead && (line = rpc_line_buffer_next(&p->in, &len))) {
+		handle_line(p, line, len);
+		if (++n_lines == LINES_A_TURN && !p->dead) {
+			/* The rest after others have had their turn. */
+			event_active(p->read_event, EV_READ, 1);
+			break;
+		}
+	}
+	if (!p->dead && p->in.size > RPC_MAX_MESSAGE) {
+		p->counters->garbage++;
+		LOG_WARN_RL("process %d: a message of more than %u bytes: connection closed", (int)p->pid,
+			RPC_MAX_MESSAGE);
+		peer_end(p, true);
+	}
+	peer_leave(p);
+}
