@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Classifier: the rules of one table, found by priority.
+ *
+ * What:     tuple-space search. Rules with the same mask form a subtable, a hash table by masked
+ *           value. Subtables are looked at in order of their highest priority, until none left
+ *           can beat the best rule found.
+ * Versions: a rule is visible in versions [added, removed). A lookup is given one version and sees
+ *           exactly the rules of that version, whatever the writer does meanwhile.
+ * Bits:     a lookup adds to @wc every bit of the key that its result depends on: any packet that
+ *           agrees in those bits gets the same rule from the same version.
+ * Threads:  lookups run in any number of readers between grace_enter() and grace_leave(), without
+ *           locks; insert, remove, find and iterate in the one writer.
+ * Memory:   a rule stores the non-zero words of its mask's value alone, behind struct cls_rule; the
+ *           mask stands once in the subtable.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ofproto/grace.h"
+#include "ofproto/of_match.h"
+
+struct cls_subtable;
+struct cls_subtables;
+
+#define CLS_NEVER UINT64_MAX /* removed: not yet */
+
+/* Stands in a rule, with the value's words behind the rule: cls_rule_words_size() bytes at the
+ * place that cls_insert() is told. */
+struct cls_rule {
+	struct cls_subtable *subtable; /* set by cls_insert() */
+	uint64_t *words;               /* in the order of the subtable's mask */
+	_Atomic uint64_t added;
+	_Atomic uint64_t removed;
+	uint32_t hash;
+	uint16_t priority;
+};
+
+struct classifier {
+	struct grace *grace;
+	_Atomic(struct cls_subtables *) subtables; /* sorted by priority; replaced as a whole */
+	struct cls_subtable **by_mask; /* the writer's hash of subtables */
+	uint32_t by_mask_size;
+	uint32_t n_subtables;
+	size_t n_rules;
+};
+
+void classifier_init(struct classifier *cls, struct grace *grace);
+/* No rule may be left. */
+void classifier_uninit(struct classifier *cls);
+
+/* Bytes that the words of @match take in a rule. */
+size_t cls_rule_words_size(const struct of_match *match);
+
+/* Inserts @rule, whose priority, added and removed are set; @words: room for its words. */
+void cls_insert(struct classifier *cls, struct cls_rule *rule, const struct of_match *match,
+	uint64_t *words);
+/* Unlinks it. Readers may still see it: free it after a grace period. Its versions stay. */
+void cls_remove(struct classifier *cls, struct cls_rule *rule);
+
+/* The match it was inserted with. Until its memory is freed; any thread between enter and leave. */
+void cls_rule_match(const struct cls_rule *rule, struct of_match *match);
+uint64_t cls_rule_map(const struct cls_rule *rule);
+
+static inline bool
+cls_rule_visible(const struct cls_rule *rule, uint64_t version)
+{
+	return atomic_load_explicit(&rule->added, memory_order_acquire) <= version &&
+		version < atomic_load_explicit(&rule->removed, memory_order_acquire);
+}
+
+/* The visible rule of highest priority that matches @key (all blocks present), or NULL. The bits that
+ * the result depends on are added to @wc (may be NULL). */
+struct cls_rule *cls_lookup(const struct classifier *cls, uint64_t version,
+	const struct flow_key *key, struct flow_mask *wc);
+
+/* Writer: the rule with exactly that match and priority that is visible in @version, or NULL. */
+struct cls_rule *cls_find(const struct classifier *cls, uint64_t version,
+	const struct of_match *match, uint16_t priority);
+
+/* Writer: a rule of the same priority, visible in @version, that can match a packet that @match also
+ * does, or NULL. */
+struct cls_rule *cls_find_overlap(const struct classifier *cls, uint64_t version,
+	const struct of_match *match, uint16_t priority);
+
+/* Writer: calls @visit for each rule that is visible in @version and that @match contains (not
+ * strict), until it returns false. @visit may change the rule's versions, but not insert or
+ * remove. */
+void cls_visit(const struct classifier *cls, uint64_t version, const struct of_match *match,
+	bool (*visit)(struct cls_rule *rule, void *user), void *user);

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Flow registry: what one handler has installed in the fast path, kept true.
+ *
+ * What:     answers misses (translate, put, execute), follows the tables (each flow is translated
+ *           again when the version has moved, and changed or deleted if it came out different),
+ *           credits statistics to rules, removes flows that nobody uses.
+ * Version:  a miss notes the version, translates, records the flow, and looks again: if the version
+ *           moved, it translates again. Flows stand in a list in the order of the version they were
+ *           checked against, so that flow_registry_version() is known at any time.
+ * Outside:  everything that leaves goes through struct flow_registry_ops: the agent implements it
+ *           over its rings, tests over a fake datapath. An op returns 0 or a negative errno;
+ *           -EAGAIN (the ring is full): the registry tries again in its next run.
+ * Threads:  one handler owns a registry and makes all calls.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/dp_action.h"
+#include "lib/dp_protocol.h"
+#include "ofproto/of_port.h"
+#include "ofproto/ofproto.h"
+
+struct flow_registry;
+
+/* All requests of a registry have this bit; whoever shares its ring leaves it to it. */
+#define FLOW_REGISTRY_REQUEST (UINT64_C(1) << 63)
+
+#define FLOW_REGISTRY_IDLE_MS 10000  /* a flow that was not used for so long is removed */
+#define FLOW_REGISTRY_STATS_MS 500   /* how often each flow's statistics are read */
+
+struct flow_registry_ops {
+	/* DP_FLOW_PUT, DP_FLOW_DEL, DP_CONTEXT_PUT with that request. */
+	int (*put)(void *user, uint64_t request, const struct flow_key *key, uint8_t key_blocks,
+		const struct flow_mask *mask, uint16_t flags, const void *actions, size_t actions_size);
+	int (*del)(void *user, uint64_t request, struct dp_handle flow);
+	int (*context_put)(void *user, uint64_t request, uint32_t id, const void *bytes, size_t size);
+	/* DP_EXECUTE on a parked packet and those that joined it. */
+	int (*execute)(void *user, uint64_t request, struct dp_parked parked, const void *actions,
+		size_t actions_size);
+	/* Reads the statistics region. */
+	void (*stats)(void *user, struct dp_handle flow, struct flow_stats *sum);
+	/* To the loop: ofproto_fdb_learn() on the switch of that id. */
+	void (*learned)(void *user, uint32_t ofproto_id, uint16_t vlan, const uint8_t mac[6],
+		struct of_port port);
+	void *user;
+};
+
+struct flow_registry_counters {
+	uint64_t n_upcalls;
+	uint64_t n_installed;   /* puts that went well */
+	uint64_t n_changed;     /* by revalidation */
+	uint64_t n_deleted;     /* by revalidation */
+	uint64_t n_idle;        /* removed because nobody used them */
+	uint64_t n_narrowed;
+	uint64_t n_refused;     /* puts that the datapath refused */
+	uint64_t n_retranslated; /* the version moved under a miss */
+	size_t n_flows;
+	size_t n_adopted;       /* still untouched */
+};
+
+struct flow_registry *flow_registry_create(struct of_reader *reader,
+	const struct flow_registry_ops *ops);
+/* Forgets everything; the datapath's flows stay. */
+void flow_registry_destroy(struct flow_registry *r);
+/* The datapath is gone with all its flows: forgets them. */
+void flow_registry_reset(struct flow_registry *r);
+
+/* A DP_UPCALL_MISS. @key: unpacked, absent blocks zero. */
+void flow_registry_upcall(struct flow_registry *r, const struct dp_upcall *up,
+	const struct flow_key *key, uint8_t key_blocks, uint64_t now_ms);
+
+/* A reply (decoded) whose request has FLOW_REGISTRY_REQUEST. */
+void flow_registry_reply(struct flow_registry *r, const struct dp_message *msg, uint64_t now_ms);
+
+/* A flow that an earlier agent installed: kept and left alone until flow_registry_release(), then
+ * translated from its masked key. @credited: what had been credited of its counters (NULL: all of
+ * @item's). */
+void flow_registry_adopt(struct flow_registry *r, const struct dp_message *item,
+	const struct flow_stats *credited, uint64_t now_ms);
+/* The rules are complete: adopted flows are now treated as all others. */
+void flow_registry_release(struct flow_registry *r);
+
+/* Revalidates, reads statistics, expires: at most @budget flows; whether there is more to do at once. */
+bool flow_registry_run(struct flow_registry *r, uint64_t now_ms, unsigned budget);
+/* When flow_registry_run() has to be called at the latest. */
+uint64_t flow_registry_next_ms(const struct flow_registry *r);
+
+/* All flows agree with this version, and the commands for that have been handed to the ops: a
+ * DP_BARRIER sent now is answered when it is in force. */
+uint64_t flow_registry_version(const struct flow_registry *r);
+/* No command is unanswered: every delete's final counters are credited. */
+bool flow_registry_is_settled(const struct flow_registry *r);
+
+void flow_registry_counters(const struct flow_registry *r, struct flow_registry_counters *c);

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Translation: what happens to one packet, and to which others the same happens.
+ *
+ * What:     runs a key through the tables of its switch under one version. The result is a list of
+ *           datapath actions, and the mask of the bits that were read: whatever packet agrees in
+ *           them is treated the same, so that the pair can be installed as a fast-path flow.
+ * Sets:     changed fields are kept in the key and written out as late as possible, before the next
+ *           output that needs them; a field that ends as it began is not written when the mask
+ *           knows its value.
+ * Limits:   depth 64 of resubmits, 4096 actions, DP_ACTIONS_MAX_SIZE: beyond, the result is a drop
+ *           with a reason.
+ * Threads:  handlers and the loop, between of_reader_enter() and of_reader_leave(). Nothing shared is
+ *           changed but by of_context_intern().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/dp_action.h"
+#include "lib/drop_reason.h"
+#include "ofproto/of_port.h"
+#include "ofproto/ofproto.h"
+
+#define TRANSLATE_MAX_DEPTH 64
+#define TRANSLATE_MAX_ACTIONS 4096
+#define TRANSLATE_MAX_LEARNED 8
+
+struct translate_in {
+	struct of_reader *reader;
+	uint64_t version;           /* of_model_version(), read before */
+	const struct flow_key *key; /* as the datapath gave it, absent blocks zero */
+	uint64_t now_ms;
+	/* A line for each step (weft trace); NULL: none. */
+	void (*trace)(void *user, unsigned depth, const char *line);
+	void *trace_user;
+};
+
+/* An address that NORMAL saw: to be posted to the loop, and refreshed while the flow is used. */
+struct translate_learned {
+	uint32_t ofproto_id;
+	struct of_port port;
+	uint16_t vlan;
+	uint8_t mac[6];
+};
+
+struct translation {
+	struct dp_actions actions;
+	struct flow_mask mask;      /* bits read; datapath blocks only; in_port and recirc_id exact */
+	enum drop_reason drop;      /* why it drops, if the actions forward nothing; else DROP_N */
+	bool is_refused;            /* no such port or context: nothing to install */
+	struct rule **rules;        /* hit, in order; a table's miss counts as a rule. Not referenced */
+	uint32_t n_rules;
+	uint32_t cap_rules;
+	struct translate_learned learned[TRANSLATE_MAX_LEARNED];
+	uint32_t n_learned;
+	uint32_t *contexts;         /* in the actions: a reference each, the owner's to give back */
+	uint32_t n_contexts;
+	uint32_t cap_contexts;
+};
+
+void translation_init(struct translation *t);
+/* Frees memory; gives back the references to contexts that it still holds. */
+void translation_uninit(struct translation *t, struct of_model *m);
+/* Makes it empty, for reuse. */
+void translation_clear(struct translation *t, struct of_model *m);
+
+/* Translates. @t is cleared first. */
+void translate(const struct translate_in *in, struct translation *t);
+
+/* Translates a packet-out: @actions (checked) on a packet with @key (in_port: OpenFlow's number, or
+ * OFPP_CONTROLLER, OFPP_LOCAL..; packet fields as of_packet_parse() gives them). The mask means
+ * nothing. */
+void translate_packet_out(const struct translate_in *in, struct ofproto *p, const void *actions,
+	size_t actions_size, struct translation *t);
+
+/* --- rules as fast-path flows hold them; handlers ------------------------------------------------ */
+
+/* Between enter and leave, for a rule of a translation. */
+void of_rule_ref(struct rule *r);
+/* Any time. */
+void of_rule_unref(struct rule *r);
+/* Adds to its counters, and to its table's. @used_ms 0: not known. */
+void of_rule_credit(struct rule *r, uint64_t packets, uint64_t bytes, uint64_t used_ms);
