@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Daemons, namespaces, guests and controllers for tests, demo and benchmarks.
+
+A Lab owns all that a run starts or makes, names it with its own id, and removes it:
+
+    with Lab() as lab:
+        weft = Weft(lab).start()
+        weft.cli("switch", "add", "br0")
+        host = Netns(lab, "h1")
+"""
+
+from .core import Lab, LabError, Process, ROOT, wait_for
+from .net import Netns, PacketPort
+from .openflow import OsKen, TestController, free_port, ovs_ofctl
+from .qemu import GuestError, Nic, QemuGuest
+from .testpmd import Testpmd
+from .vhost import VhostGuest
+from .weft import CliError, Weft
+
+__all__ = [
+    "CliError",
+    "GuestError",
+    "Lab",
+    "LabError",
+    "Netns",
+    "Nic",
+    "OsKen",
+    "PacketPort",
+    "Process",
+    "QemuGuest",
+    "ROOT",
+    "TestController",
+    "Testpmd",
+    "VhostGuest",
+    "Weft",
+    "free_port",
+    "ovs_ofctl",
+    "wait_for",
+]
