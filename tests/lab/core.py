@@ -201,7 +201,9 @@ class Lab:
     def _leftovers(self):
         """Removes what should be gone by now; returns words for it."""
         left = []
-        for pid in self.own_pids():
+        pids = self.own_pids()
+        time.sleep(0.02)  # a process that is just being started shows its environment late
+        for pid in sorted({*pids, *self.own_pids()}):
             try:
                 with open(f"/proc/{pid}/cmdline", "rb") as cmdline:
                     left.append(f"process {pid}: {cmdline.read().replace(bytes(1), b' ').decode(errors='replace')}")
