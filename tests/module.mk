@@ -94,7 +94,7 @@ fuzz: deps
 check-system: deps
 	$(Q)$(MAKE) $(JOBS) all guest-image
 	$(Q)$(MAKE) $(JOBS) $(ADDRESS_BUILD) all
-	$(Q)WEFT_BUILD=$(BUILD) $(PYTEST) tests/tools tests/system
+	$(Q)WEFT_BUILD=$(BUILD) $(PYTEST) tests
 
 check: deps
 	$(Q)$(MAKE) $(JOBS) all unit-tests fuzz-targets

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the system tests. What a test starts belongs to its lab, which removes it and complains of leftovers."""
+"""Fixtures of the tests in tools/ and system/. What a test starts belongs to its lab, which removes it and complains of leftovers."""
 
 import os
 import pathlib
@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from lab import Lab, Weft  # noqa: E402
 
