@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Datapath protocol: taking messages apart and writing them.
+ *
+ * How: a cursor walks a private copy of the record; each part is taken at a multiple of 8 and must
+ *      be there in whole; in the end nothing may be left.
+ */
+#include "lib/dp_protocol.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "lib/error.h"
+#include "lib/packet.h"
+#include "lib/shm_ring.h"
+
+struct cursor {
+	const uint8_t *start;
+	size_t len, at;
+	struct weft_error *err;
+};
+
+static bool
+refuse(struct cursor *c, const char *why)
+{
+	return weft_error_set_at(c->err, WEFT_ERR_INVALID, EINVAL, 0, c->at, "datapath protocol: %s", why);
+}
+
+/* The next @size bytes and their padding, or NULL. The padding of the last part may be missing. */
+static const void *
+take(struct cursor *c, size_t size)
+{
+	const void *part = c->start + c->at;
+	size_t padded = WEFT_ROUND_UP(size, 8);
+
+	if (size > c->len - c->at) {
+		refuse(c, "message is too short");
+		return NULL;
+	}
+	c->at = padded > c->len - c->at ? c->len : c->at + padded;
+	return part;
+}
+
+static bool
+finish(struct cursor *c)
+{
+	return c->at == c->len || refuse(c, "bytes behind the end of the message");
+}
+
+static bool
+take_key(struct cursor *c, uint8_t blocks, struct flow_key *key)
+{
+	const uint8_t *packed;
+
+	if (blocks & ~FLOW_BLOCKS_DATAPATH) {
+		return refuse(c, "key blocks that the datapath does not handle");
+	}
+	packed = take(c, flow_blocks_size(blocks));
+	if (!packed) {
+		return false;
+	}
+	flow_key_unpack(key, packed, blocks);
+	return true;
+}
+
+static bool
+take_actions(struct cursor *c, uint32_t size, struct dp_message *msg)
+{
+	msg->actions = take(c, size);
+	msg->actions_size = size;
+	return msg->actions && dp_actions_validate(msg->actions, size, c->err);
+}
+
+static bool
+take_data(struct cursor *c, size_t size, struct dp_message *msg)
+{
+	msg->data = take(c, size);
+	msg->data_len = size;
+	return msg->data;
+}
+
+static bool
+begin(struct cursor *c, uint32_t kind, const void *buf, size_t len, struct dp_message *msg,
+	struct weft_error *err)
+{
+	assert((uintptr_t)buf % 8 == 0);
+	*c = (struct cursor){.start = buf, .len = len, .err = err};
+	memset(msg, 0, sizeof *msg);
+	msg->type = kind;
+	return true;
+}
+
+static bool
+decode_flow_put(struct cursor *c, struct dp_message *msg)
+{
+	const struct dp_flow_put *put = take(c, sizeof *put);
+	const struct flow_key *bits = &msg->mask.bits;
+
+	msg->body = put;
+	if (!put) {
+		return false;
+	}
+	if (put->flags & ~(DP_PUT_EXCLUSIVE | DP_PUT_MODIFY | DP_PUT_NARROW)) {
+		return refuse(c, "unknown flags");
+	}
+	msg->key_blocks = put->key_blocks;
+	msg->mask_blocks = put->mask_blocks;
+	if (!take_key(c, put->key_blocks, &msg->key) || !take_key(c, put->mask_blocks, &msg->mask.bits) ||
+		!take_actions(c, put->actions_size, msg)) {
+		return false;
+	}
+	if (bits->in_port != UINT32_MAX || bits->recirc_id != UINT32_MAX) {
+		return refuse(c, "mask without input port or recirculation id");
+	}
+	if (be32_to(msg->key.in_port) > DP_PORT_MAX) {
+		return refuse(c, "input port out of range");
+	}
+	return true;
+}
+
+static bool
+decode_object_put(struct cursor *c, struct dp_message *msg)
+{
+	const struct dp_object_put *put = take(c, sizeof *put);
+
+	msg->body = put;
+	if (!put || put->zero || !take_data(c, put->body_size, msg)) {
+		return put && put->zero ? refuse(c, "reserved bytes are not zero") : false;
+	}
+	msg->n_parts = put->n_parts;
+	return dp_object_validate(put->kind, msg->data, msg->data_len, put->n_parts, c->err);
+}
+
+static bool
+decode_context_put(struct cursor *c, struct dp_message *msg)
+{
+	const struct dp_context_put *put = take(c, sizeof *put);
+
+	msg->body = put;
+	if (!put) {
+		return false;
+	}
+	if (!put->id || put->size > DP_CONTEXT_MAX_SIZE) {
+		return refuse(c, "context without id, or too large");
+	}
+	return take_data(c, put->size, msg);
+}
+
+static bool
+decode_execute(struct cursor *c, struct dp_message *msg)
+{
+	const struct dp_execute *x = take(c, sizeof *x);
+
+	msg->body = x;
+	if (!x) {
+		return false;
+	}
+	if (x->flags & ~(DP_EXECUTE_REPLY | DP_EXECUTE_KEEP) || x->data_len > PACKET_MAX_LEN) {
+		return refuse(c, "unknown flags, or packet too long");
+	}
+	if (x->parked.v ? x->data_len || x->key_blocks
+			: x->in_port != UINT32_MAX && x->in_port > DP_PORT_MAX) {
+		return refuse(c, "bytes for a parked packet, or input port out of range");
+	}
+	msg->key_blocks = x->key_blocks;
+	return take_key(c, x->key_blocks, &msg->key) && take_actions(c, x->actions_size, msg) &&
+		take_data(c, x->data_len, msg);
+}
+
+bool
+dp_command_decode(uint32_t kind, const void *buf, size_t len, struct dp_message *msg,
+	struct weft_error *err)
+{
+	struct cursor c;
+	bool ok = begin(&c, kind, buf, len, msg, err);
+
+	switch ((enum dp_command_type)kind) {
+	case DP_FLOW_PUT:
+		ok = decode_flow_put(&c, msg);
+		break;
+	case DP_FLOW_DEL:
+		ok = (msg->body = take(&c, sizeof(struct dp_flow_del)));
+		break;
+	case DP_FLOW_LIST:
+	case DP_OBJECT_LIST:
+	case DP_CONTEXT_LIST:
+		ok = (msg->body = take(&c, sizeof(struct dp_list)));
+		break;
+	case DP_OBJECT_PUT:
+		ok = decode_object_put(&c, msg);
+		break;
+	case DP_OBJECT_DEL:
+		ok = (msg->body = take(&c, sizeof(struct dp_object_del)));
+		break;
+	case DP_CONTEXT_PUT:
+		ok = decode_context_put(&c, msg);
+		break;
+	case DP_CONTEXT_DEL:
+		ok = (msg->body = take(&c, sizeof(struct dp_context_del)));
+		break;
+	case DP_EXECUTE:
+		ok = decode_execute(&c, msg);
+		break;
+	case DP_BARRIER:
+		ok = (msg->body = take(&c, sizeof(struct dp_barrier)));
+		break;
+	default:
+		ok = refuse(&c, "unknown command");
+		break;
+	}
+	return ok && finish(&c);
+}
+
+static bool
+decode_flow_put_reply(struct cursor *c, struct dp_message *msg)
+{
+	const struct dp_flow_put_reply *reply = take(c, sizeof *reply);
+
+	msg->body = reply;
+	if (!reply) {
+		return false;
+	}
+	msg->mask_blocks = reply->mask_blocks;
+	return take_key(c, reply->mask_blocks, &msg->mask.bits);
+}
+
+static bool
+decode_flow_item(struct cursor *c, struct dp_message *msg)
+{
+	const struct dp_flow_item *item = take(c, sizeof *item);
+
+	msg->body = item;
+	if (!item) {
+		return false;
+	}
+	msg->key_blocks = msg->mask_blocks = item->blocks;
+	return take_key(c, item->blocks, &msg->key) && take_key(c, item->blocks, &msg->mask.bits) &&
+		take_actions(c, item->actions_size, msg);
+}
+
+static bool
+decode_object_item(struct cursor *c, struct dp_message *msg)
+{
+	const struct dp_object_item *item = take(c, sizeof *item);
+
+	msg->body = item;
+	if (!item || item->n_parts > c->len / sizeof(struct dp_handle)) {
+		return item ? refuse(c, "too many parts") : false;
+	}
+	msg->n_parts = item->n_parts;
+	msg->parts = take(c, item->n_parts * sizeof(struct dp_handle));
+	return msg->parts && take_data(c, item->body_size, msg) &&
+		dp_object_validate(item->kind, msg->data, msg->data_len, item->n_parts, c->err);
+}
+
+static bool
+decode_object_reply(struct cursor *c, struct dp_message *msg, bool with_stats)
+{
+	/* Both replies begin alike. */
+	const struct dp_object_put_reply *reply = take(c, sizeof *reply);
+	size_t each = with_stats ? sizeof(struct flow_stats) : sizeof(struct dp_handle);
+
+	_Static_assert(sizeof(struct dp_object_put_reply) == sizeof(struct dp_object_del_reply), "alike");
+	msg->body = reply;
+	if (!reply || reply->n_parts > c->len / each) {
+		return reply ? refuse(c, "too many parts") : false;
+	}
+	msg->n_parts = reply->n_parts;
+	if (with_stats) {
+		return (msg->part_stats = take(c, reply->n_parts * each));
+	}
+	return (msg->parts = take(c, reply->n_parts * each));
+}
+
+static bool
+decode_context_item(struct cursor *c, struct dp_message *msg)
+{
+	const struct dp_context_item *item = take(c, sizeof *item);
+
+	msg->body = item;
+	return item && take_data(c, item->size, msg);
+}
+
+bool
+dp_reply_decode(uint32_t kind, const void *buf, size_t len, struct dp_message *msg,
+	struct weft_error *err)
+{
+	struct cursor c;
+	bool ok = begin(&c, kind, buf, len, msg, err);
+
+	switch (kind) {
+	case DP_REPLY + DP_FLOW_PUT:
+		ok = decode_flow_put_reply(&c, msg);
+		break;
+	case DP_REPLY + DP_FLOW_DEL:
+		ok = (msg->body = take(&c, sizeof(struct dp_flow_del_reply)));
+		break;
+	case DP_REPLY + DP_FLOW_LIST:
+	case DP_REPLY + DP_OBJECT_LIST:
+	case DP_REPLY + DP_CONTEXT_LIST:
+		ok = (msg->body = take(&c, sizeof(struct dp_list_reply)));
+		break;
+	case DP_REPLY + DP_OBJECT_PUT:
+		ok = decode_object_reply(&c, msg, false);
+		break;
+	case DP_REPLY + DP_OBJECT_DEL:
+		ok = decode_object_reply(&c, msg, true);
+		break;
+	case DP_REPLY + DP_CONTEXT_PUT:
+	case DP_REPLY + DP_CONTEXT_DEL:
+	case DP_REPLY + DP_EXECUTE:
+	case DP_REPLY + DP_BARRIER:
+		ok = (msg->body = take(&c, sizeof(struct dp_reply)));
+		break;
+	case DP_FLOW_ITEM:
+		ok = decode_flow_item(&c, msg);
+		break;
+	case DP_OBJECT_ITEM:
+		ok = decode_object_item(&c, msg);
+		break;
+	case DP_CONTEXT_ITEM:
+		ok = decode_context_item(&c, msg);
+		break;
+	default:
+		/* A command that could not even be told apart is answered by a bare reply. */
+		if (kind > DP_REPLY && kind < DP_FLOW_ITEM) {
+			ok = (msg->body = take(&c, sizeof(struct dp_reply)));
+		} else {
+			ok = refuse(&c, "unknown reply");
+		}
+		break;
+	}
+	return ok && finish(&c);
+}
+
+bool
+dp_upcall_decode(uint32_t kind, const void *buf, size_t len, struct dp_message *msg,
+	struct weft_error *err)
+{
+	const struct dp_upcall *up;
+	struct cursor c;
+
+	if (!begin(&c, kind, buf, len, msg, err) || !kind || kind >= DP_UPCALL_N) {
+		return refuse(&c, "unknown upcall");
+	}
+	up = take(&c, sizeof *up);
+	msg->body = up;
+	if (!up) {
+		return false;
+	}
+	if (up->data_len > DP_UPCALL_DATA_MAX || up->packet_len > PACKET_MAX_LEN ||
+		up->data_off + (uint32_t)up->data_len > up->packet_len || up->data_off > up->packet_len) {
+		return refuse(&c, "packet bytes out of range");
+	}
+	msg->key_blocks = up->key_blocks;
+	return take_key(&c, up->key_blocks, &msg->key) && take_data(&c, up->data_len, msg) && finish(&c);
+}
+
+/* --- object bodies ------------------------------------------------------------------------------------ */
+
+static bool
+validate_buckets(struct cursor *c, uint32_t n_parts)
+{
+	for (uint32_t i = 0; i < n_parts; i++) {
+		const struct dp_bucket *bucket = (const void *)(c->start + c->at);
+		size_t from = c->at;
+
+		if (!take(c, sizeof *bucket)) {
+			return false;
+		}
+		c->at = from;
+		if (bucket->size < sizeof *bucket || bucket->size % 8 || !take(c, bucket->size)) {
+			return refuse(c, "wrong size of a bucket");
+		}
+		if ((bucket->watch_port > DP_PORT_MAX && bucket->watch_port != UINT32_MAX) ||
+			!dp_actions_validate(bucket->actions, bucket->size - sizeof *bucket, c->err)) {
+			return refuse(c, "bad watch port or actions of a bucket");
+		}
+	}
+	return true;
+}
+
+static bool
+validate_meter(struct cursor *c, uint32_t n_parts)
+{
+	const struct dp_meter *meter = take(c, sizeof *meter);
+
+	if (!meter || !n_parts || meter->flags & ~(DP_METER_PKTPS | DP_METER_BURST | DP_METER_STATS)) {
+		return meter ? refuse(c, "meter without parts or with unknown flags") : false;
+	}
+	for (uint32_t i = 1; i < n_parts; i++) {
+		const struct dp_meter_band *band = take(c, sizeof *band);
+
+		if (!band || band->kind < DP_BAND_DROP || band->kind > DP_BAND_DSCP_REMARK || band->zero) {
+			return band ? refuse(c, "bad meter band") : false;
+		}
+	}
+	return true;
+}
+
+static bool
+validate_encap(struct cursor *c, uint32_t n_parts)
+{
+	const struct dp_encap *encap = take(c, sizeof *encap);
+
+	if (!encap || n_parts) {
+		return encap ? refuse(c, "an encapsulation has no parts") : false;
+	}
+	if (encap->kind < DP_TUNNEL_VXLAN || encap->kind > DP_TUNNEL_ERSPAN || encap->size > 256 ||
+		encap->l3_off > encap->size || encap->l4_off > encap->size || encap->too_long > 2) {
+		return refuse(c, "bad encapsulation");
+	}
+	return take(c, encap->size);
+}
+
+bool
+dp_object_validate(uint32_t kind, const void *body, size_t size, uint32_t n_parts,
+	struct weft_error *err)
+{
+	struct cursor c = {.start = body, .len = size, .err = err};
+	bool ok;
+
+	switch ((enum dp_object_kind)kind) {
+	case DP_OBJECT_SELECT:
+	case DP_OBJECT_FIRST_LIVE:
+		ok = validate_buckets(&c, n_parts);
+		break;
+	case DP_OBJECT_METER:
+		ok = validate_meter(&c, n_parts);
+		break;
+	case DP_OBJECT_ENCAP:
+		ok = validate_encap(&c, n_parts);
+		break;
+	default:
+		ok = refuse(&c, "unknown kind of object");
+		break;
+	}
+	return ok && finish(&c);
+}
+
+/* --- writing ---------------------------------------------------------------------------------------- */
+
+/* Copies a part and zeroes its padding. */
+static uint8_t *
+append(uint8_t *at, const void *data, size_t size)
+{
+	size_t padded = WEFT_ROUND_UP(size, 8);
+
+	if (size) {
+		memcpy(at, data, size);
+	}
+	memset(at + size, 0, padded - size);
+	return at + padded;
+}
+
+bool
+dp_send(struct shm_ring *r, uint32_t kind, const void *head, size_t head_size,
+	const struct dp_part *parts, unsigned n_parts)
+{
+	size_t size = WEFT_ROUND_UP(head_size, 8);
+	uint8_t *at;
+
+	for (unsigned i = 0; i < n_parts; i++) {
+		size += WEFT_ROUND_UP(parts[i].size, 8);
+	}
+	at = size <= DP_MAX_MESSAGE ? shm_ring_reserve(r, kind, (uint32_t)size) : NULL;
+	if (!at) {
+		return false;
+	}
+	at = append(at, head, head_size);
+	for (unsigned i = 0; i < n_parts; i++) {
+		at = append(at, parts[i].data, parts[i].size);
+	}
+	return true;
+}
+
+bool
+dp_send_flow_put(struct shm_ring *r, uint64_t request, const struct flow_key *key,
+	uint8_t key_blocks, const struct flow_mask *mask, uint16_t flags, const void *actions,
+	size_t actions_size)
+{
+	uint8_t packed_key[FLOW_KEY_SIZE], packed_mask[FLOW_KEY_SIZE];
+	struct dp_flow_put put = {
+		.cmd.request = request,
+		.key_blocks = key_blocks & FLOW_BLOCKS_DATAPATH,
+		.mask_blocks = flow_mask_blocks(mask) & FLOW_BLOCKS_DATAPATH,
+		.flags = flags,
+		.actions_size = (uint32_t)actions_size,
+	};
+	struct dp_part parts[] = {
+		{packed_key, flow_blocks_size(put.key_blocks)},
+		{packed_mask, flow_blocks_size(put.mask_blocks)},
+		{actions, actions_size},
+	};
+
+	flow_key_pack(packed_key, key, put.key_blocks);
+	flow_key_pack(packed_mask, &mask->bits, put.mask_blocks);
+	return dp_send(r, DP_FLOW_PUT, &put, sizeof put, parts, 3);
+}
+
+bool
+dp_send_execute(struct shm_ring *r, const struct dp_execute *head, const struct flow_key *key,
+	const void *actions, const void *data)
+{
+	uint8_t packed_key[FLOW_KEY_SIZE];
+	struct dp_part parts[] = {
+		{packed_key, flow_blocks_size(head->key_blocks)},
+		{actions, head->actions_size},
+		{data, head->data_len},
+	};
+
+	if (head->key_blocks) {
+		flow_key_pack(packed_key, key, head->key_blocks);
+	}
+	return dp_send(r, DP_EXECUTE, head, sizeof *head, parts, 3);
+}
