@@ -60,7 +60,7 @@ THREAD_BUILD := BUILD=$(BUILD)/thread SANITIZE=thread
 PYTEST := /usr/bin/python3 -B -m pytest -p no:cacheprovider $(if $(TESTS),-k '$(TESTS)')
 
 .PHONY: unit-tests thread-tests fuzz-targets run-unit run-thread guest-image
-.PHONY: check check-unit check-layers check-fuzz check-system fuzz lint format
+.PHONY: check check-unit check-layers check-fuzz check-system fuzz lint lint-format lint-tidy lint-cppcheck format
 
 unit-tests: $(UNIT_TESTS)
 thread-tests: $(THREAD_TESTS)
@@ -111,14 +111,21 @@ guest-image: deps
 
 C_FILES := $(wildcard */*.[ch] utilities/*/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch] controller-agent/*/*.[ch])
 
-lint: deps
+lint: deps lint-format lint-tidy lint-cppcheck
+
+lint-format:
 	$(Q)clang-format --dry-run -Werror $(C_FILES)
-	$(Q)$(foreach room,$(ROOMS),$(if $($(room)_SOURCES),printf '%s\n' $($(room)_SOURCES) $(wildcard $(room)/main.c) | \
-		xargs -P $$(nproc) -I FILE clang-tidy --quiet FILE -- $(CPPFLAGS_ALL) -std=gnu17 \
-		$(call modules_cflags,$($(room)_MODULES)) &&)) true
+
+# $(call tidy,ROOM): the room's sources with its own flags.
+tidy = printf '%s\n' $($(1)_SOURCES) $(wildcard $(1)/main.c) | xargs -r -P $$(nproc) -I FILE \
+	clang-tidy --quiet FILE -- $(CPPFLAGS_ALL) -std=gnu17 $(call modules_cflags,$($(1)_MODULES)) || status=1;
+lint-tidy:
+	$(Q)status=0; $(foreach room,$(ROOMS),$(call tidy,$(room))) exit $$status
+
+lint-cppcheck:
 	$(Q)cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability -j $$(nproc) \
 		--suppress=missingIncludeSystem --suppress=unknownMacro -I. -D__GNUC__=12 \
-		$(foreach room,$(ROOMS),$($(room)_SOURCES))
+		$(foreach room,$(ROOMS),$($(room)_SOURCES) $(wildcard $(room)/main.c))
 
 format:
 	$(Q)clang-format -i $(C_FILES)
