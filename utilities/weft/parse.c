@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From words to the parameters of a call.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/alloc.h"
+#include "lib/error.h"
+#include "lib/strbuf.h"
+#include "utilities/weft/cli.h"
+
+struct words {
+	int argc;
+	char *const *argv;
+	int at;
+};
+
+static bool
+is_object(const char *name)
+{
+	for (size_t i = 0; i < cli_n_commands; i++) {
+		if (!strcmp(cli_commands[i].object, name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+list_choices(const char *object, struct strbuf *out)
+{
+	const char *last = NULL;
+
+	for (size_t i = 0; i < cli_n_commands; i++) {
+		const struct cli_command *c = &cli_commands[i];
+		const char *word = object ? c->verb : c->object;
+
+		if ((object && strcmp(c->object, object)) || !word || (last && !strcmp(last, word))) {
+			continue;
+		}
+		/* An object's rows may stand apart. */
+		if (!object) {
+			size_t before = 0;
+
+			while (strcmp(cli_commands[before].object, word)) {
+				before++;
+			}
+			if (before != i) {
+				continue;
+			}
+		}
+		strbuf_printf(out, "%s%s", out->len ? ", " : "", word);
+		last = word;
+	}
+}
+
+static const struct cli_command *
+find_command(struct words *w, struct weft_error *err)
+{
+	const char *object = w->at < w->argc ? w->argv[w->at++] : NULL, *verb;
+	struct strbuf choices = STRBUF_INIT;
+
+	if (!object || !is_object(object)) {
+		list_choices(NULL, &choices);
+		weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "%s%s%s; there are %s",
+			object ? "unknown object \"" : "a command is missing", object ? object : "",
+			object ? "\"" : "", strbuf_text(&choices));
+		strbuf_uninit(&choices);
+		return NULL;
+	}
+	verb = w->at < w->argc ? w->argv[w->at] : NULL;
+	for (size_t i = 0; i < cli_n_commands; i++) {
+		const struct cli_command *c = &cli_commands[i];
+
+		if (strcmp(c->object, object)) {
+			continue;
+		}
+		if (!c->verb) {
+			return c;
+		}
+		if (verb && !strcmp(c->verb, verb)) {
+			w->at++;
+			return c;
+		}
+	}
+	list_choices(object, &choices);
+	weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "%s \"%s%s%s\"; there are %s",
+		verb ? "unknown command" : "a verb is missing behind", object, verb ? " " : "",
+		verb ? verb : "", strbuf_text(&choices));
+	strbuf_uninit(&choices);
+	return NULL;
+}
+
+static bool
+parse_settings(struct words *w, json_t *settings, struct weft_error *err)
+{
+	for (; w->at < w->argc; w->at++) {
+		const char *word = w->argv[w->at], *equals = strchr(word, '=');
+		json_t *value;
+		char *key;
+
+		if (!equals || equals == word) {
+			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "\"%s\" is not KEY=VALUE", word);
+		}
+		value = json_string(equals + 1);
+		key = xstrndup(word, (size_t)(equals - word));
+		if (!value || json_object_get(settings, key)) {
+			weft_error_set(err, WEFT_ERR_INVALID, EINVAL, value ? "\"%s\" is given twice"
+									    : "value of \"%s\" is not UTF-8",
+				key);
+			json_decref(value);
+			free(key);
+			return false;
+		}
+		json_object_set_new(settings, key, value);
+		free(key);
+	}
+	return true;
+}
+
+/* All words that are left, joined by spaces. */
+static char *
+join(struct words *w)
+{
+	struct strbuf text = STRBUF_INIT;
+
+	for (; w->at < w->argc; w->at++) {
+		strbuf_printf(&text, "%s%s", text.len ? " " : "", w->argv[w->at]);
+	}
+	return strbuf_take(&text);
+}
+
+static bool
+read_lines(FILE *f, const char *name, json_t *lines, struct weft_error *err)
+{
+	char *line = NULL;
+	size_t capacity = 0;
+	ssize_t len;
+	bool ok = true;
+
+	while (ok && (len = getline(&line, &capacity, f)) >= 0) {
+		char *start = line + strspn(line, " \t");
+
+		start[strcspn(start, "\r\n")] = '\0';
+		if (*start && *start != '#') {
+			ok = json_array_append_new(lines, json_string(start)) == 0;
+		}
+	}
+	if (!ok || ferror(f)) {
+		ok = weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "cannot read flows from %s: %s", name,
+			ok ? strerror(errno) : "not UTF-8");
+	}
+	free(line);
+	return ok;
+}
+
+static bool
+read_file(const char *path, FILE *in, json_t *lines, struct weft_error *err)
+{
+	FILE *f = strcmp(path, "-") ? fopen(path, "re") : in;
+	bool ok;
+
+	if (!f) {
+		return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot read %s: %s", path,
+			strerror(errno));
+	}
+	ok = read_lines(f, path, lines, err);
+	if (f != in) {
+		fclose(f);
+	}
+	return ok;
+}
+
+static bool
+missing(const struct cli_command *c, const char *what, struct weft_error *err)
+{
+	return weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "%s is missing; usage: weft %s%s%s %s", what,
+		c->object, c->verb ? " " : "", c->verb ? c->verb : "", c->usage);
+}
+
+static bool
+parse_arg(const struct cli_command *c, const struct cli_arg *arg, struct words *w, const char *file,
+	FILE *in, json_t *params, struct weft_error *err)
+{
+	bool there = w->at < w->argc;
+	json_t *value = NULL;
+	char *text;
+
+	switch (arg->kind) {
+	case CLI_ARG_NAME:
+		if (!there) {
+			return missing(c, arg->param, err);
+		}
+		value = json_string(w->argv[w->at++]);
+		break;
+	case CLI_ARG_OPTIONAL:
+		if (!there) {
+			return true;
+		}
+		value = json_string(w->argv[w->at++]);
+		break;
+	case CLI_ARG_SETTINGS:
+	case CLI_ARG_SETTINGS_NEEDED:
+		if (!there && arg->kind == CLI_ARG_SETTINGS_NEEDED) {
+			return missing(c, "KEY=VALUE", err);
+		}
+		value = json_object();
+		if (!parse_settings(w, value, err)) {
+			json_decref(value);
+			return false;
+		}
+		break;
+	case CLI_ARG_TEXT:
+		if (!there) {
+			return true;
+		}
+		text = join(w);
+		value = json_string(text);
+		free(text);
+		break;
+	case CLI_ARG_TEXTS:
+	case CLI_ARG_TEXTS_NEEDED:
+		if (there && file) {
+			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+				"flows are given both as words and by -f");
+		}
+		if (!there && !file && arg->kind == CLI_ARG_TEXTS_NEEDED) {
+			return missing(c, "FLOW", err);
+		}
+		value = json_array();
+		if (file ? !read_file(file, in, value, err) : false) {
+			json_decref(value);
+			return false;
+		}
+		if (there) {
+			text = join(w);
+			json_array_append_new(value, json_string(text));
+			free(text);
+		}
+		break;
+	case CLI_ARG_END:
+		return true;
+	}
+	if (!value) {
+		return weft_error_set(err, WEFT_ERR_INVALID, EILSEQ, "%s is not UTF-8", arg->param);
+	}
+	json_object_set_new(params, arg->param, value);
+	return true;
+}
+
+/* Takes the options that may stand anywhere out of the words. */
+struct flags {
+	bool json, bundle, strict;
+	const char *file;
+};
+
+static bool
+take_flags(struct words *w, char **rest, const struct cli_command *c, struct flags *flags,
+	struct weft_error *err)
+{
+	int n = 0;
+
+	for (int i = w->at; i < w->argc; i++) {
+		const char *word = w->argv[i];
+
+		if (!strcmp(word, "--json")) {
+			flags->json = true;
+		} else if (!strcmp(word, "--bundle") && c->takes_bundle) {
+			flags->bundle = true;
+		} else if (!strcmp(word, "--strict") && c->takes_strict) {
+			flags->strict = true;
+		} else if (!strcmp(word, "-f") && c->takes_file) {
+			if (++i == w->argc) {
+				return missing(c, "FILE behind -f", err);
+			}
+			flags->file = w->argv[i];
+		} else if (word[0] == '-' && word[1] == '-') {
+			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+				"unknown option %s; usage: weft %s%s%s %s", word, c->object, c->verb ? " " : "",
+				c->verb ? c->verb : "", c->usage);
+		} else {
+			rest[n++] = w->argv[i];
+		}
+	}
+	*w = (struct words){n, rest, 0};
+	return true;
+}
+
+bool
+cli_parse(int argc, char *const *argv, FILE *in, struct cli_request *request, struct weft_error *err)
+{
+	struct words w = {argc, argv, 0};
+	char **rest = xcalloc((size_t)argc + 1, sizeof *rest);
+	const struct cli_command *c = find_command(&w, err);
+	struct flags flags = {0};
+	bool ok = c && take_flags(&w, rest, c, &flags, err);
+
+	*request = (struct cli_request){.command = c, .params = json_object(), .json = flags.json};
+	for (unsigned i = 0; ok && i < CLI_MAX_ARGS; i++) {
+		ok = parse_arg(c, &c->args[i], &w, flags.file, in, request->params, err);
+	}
+	if (ok && w.at < w.argc) {
+		ok = weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+			"\"%s\" is one word too many; usage: weft %s%s%s %s", w.argv[w.at], c->object,
+			c->verb ? " " : "", c->verb ? c->verb : "", c->usage);
+	}
+	if (ok && c->takes_bundle) {
+		json_object_set_new(request->params, "bundle", json_boolean(flags.bundle));
+	}
+	if (ok && c->takes_strict) {
+		json_object_set_new(request->params, "strict", json_boolean(flags.strict));
+	}
+	free(rest);
+	if (!ok) {
+		json_decref(request->params);
+		request->params = NULL;
+	}
+	return ok;
+}
