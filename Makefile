@@ -29,7 +29,7 @@ config.mk: configure
 	@./configure $(CONFIGURE_ARGS) $(if $(filter $(DEPS_GOALS),$(MAKECMDGOALS)),--install-deps)
 
 # What tests and demo need besides the build's packages is installed (as root) when it is missing.
-DEPS_GOALS := check check-unit check-fuzz check-system demo fuzz lint
+DEPS_GOALS := check check-unit check-fuzz check-system demo bench fuzz lint
 # Such a goal makes others in turn, by further makes that would get into each other's way; each of these
 # runs as many jobs as there are cores unless -j says otherwise.
 ifneq ($(filter $(DEPS_GOALS),$(MAKECMDGOALS)),)
@@ -152,7 +152,8 @@ demo: deps
 	$(Q)$(MAKE) $(JOBS) all guest-image
 	$(Q)utilities/demo/demo
 
-bench: all
+bench: deps
+	$(Q)$(MAKE) $(JOBS) all
 	$(Q)utilities/bench/bench
 
 clean:

@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from lab import Lab, Weft  # noqa: E402
 
-RUN_ID = secrets.token_hex(2)
+RUN_ID = secrets.token_hex(3)
 _labs = 0
 
 

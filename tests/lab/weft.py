@@ -39,7 +39,7 @@ class Weft:
         name="weft",
         workers=None,
         main_core=None,
-        huge=False,
+        huge=None,
         memory_mb=None,
         build=None,
         datapath_arguments=(),

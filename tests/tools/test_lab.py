@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from lab import Lab, LabError, Netns, Testpmd, VhostGuest
+from lab import GuestError, Lab, LabError, Netns, Nic, QemuGuest, Testpmd, VhostGuest
 
 FRAMES = {
     "untagged": bytes(range(12)) + b"\x08\x00" + bytes(range(46)),
@@ -84,3 +84,28 @@ def test_vhost_guest_carries_frames(lab):
     assert left.receive() == FRAMES["both"]
     switch.stop()
     assert not left.is_connected()
+
+
+def test_qemu_guest_runs_commands_and_carries_frames(lab):
+    """QEMU guest ---- testpmd (io) ---- guest in Python"""
+    a, b = lab.dir / "a.sock", lab.dir / "b.sock"
+    devices = [f"net_vhost0,iface={a}", f"net_vhost1,iface={b}"]
+    Testpmd(lab, "switch", devices, arguments=["--auto-start"])
+    peer = VhostGuest(lab, b).open()
+    guest = QemuGuest(lab, "vm", [Nic(a, "02:00:00:00:00:01")], ip="10.0.0.1/24").boot()
+    assert guest.run("cat /sys/class/net/eth0/address") == "02:00:00:00:00:01\n"
+    assert "10.0.0.1/24" in guest.run("ip addr show eth0")
+    assert guest.status("echo out; echo err >&2; exit 3") == (3, "out\nerr\n")
+    with pytest.raises(GuestError):
+        guest.run("false")
+    data = os.urandom(5000)
+    guest.put("/tmp/data", data)
+    assert guest.get("/tmp/data") == data
+    for name, frame in FRAMES.items():
+        guest.run(f"frames send eth0 {frame.hex()}")
+        assert peer.receive(accept=lambda other: other == frame) == frame, name
+    log = guest.start(f"frames recv eth0 20 {len(FRAMES)}")
+    guest.run("until grep -q ^sk. /proc/net/packet && [ $(wc -l </proc/net/packet) -gt 1 ]; do usleep 20000; done")
+    for frame in FRAMES.values():
+        peer.send(b"\xff" * 6 + frame[6:])
+    assert guest.wait(log).split() == [(b"\xff" * 6 + frame[6:]).hex() for frame in FRAMES.values()]
