@@ -417,7 +417,7 @@ config_switch_set(
 static bool
 set_tag(struct config_port *p, const char *value, struct weft_error *err)
 {
-	unsigned n;
+	unsigned n = 0;
 
 	if (!*value) {
 		p->tag = -1;

@@ -177,7 +177,7 @@ shm_ring_trim(struct shm_ring *r, uint32_t len)
 {
 	/* The last record's header stands before its bytes; find it by walking from what is public. */
 	uint32_t at = r->public, last = at;
-	struct shm_ring_rec rec;
+	struct shm_ring_rec rec = {0};
 
 	while (at != r->own) {
 		last = at;
