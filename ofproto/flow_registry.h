@@ -86,6 +86,8 @@ void flow_registry_release(struct flow_registry *r);
 
 /* Revalidates, reads statistics, expires: at most @budget flows; whether there is more to do at once. */
 bool flow_registry_run(struct flow_registry *r, uint64_t now_ms, unsigned budget);
+/* Reads and credits all flows' statistics now, for somebody who asks for counters. */
+void flow_registry_pull(struct flow_registry *r, uint64_t now_ms);
 /* When flow_registry_run() has to be called at the latest. */
 uint64_t flow_registry_next_ms(const struct flow_registry *r);
 
