@@ -37,7 +37,7 @@ list_choices(const char *object, struct strbuf *out)
 		const struct cli_command *c = &cli_commands[i];
 		const char *word = object ? c->verb : c->object;
 
-		if ((object && strcmp(c->object, object)) || !word || (last && !strcmp(last, word))) {
+		if ((object && (strcmp(c->object, object) || !word)) || (last && !strcmp(last, word))) {
 			continue;
 		}
 		/* An object's rows may stand apart. */
@@ -137,10 +137,9 @@ read_lines(FILE *f, const char *name, json_t *lines, struct weft_error *err)
 {
 	char *line = NULL;
 	size_t capacity = 0;
-	ssize_t len;
 	bool ok = true;
 
-	while (ok && (len = getline(&line, &capacity, f)) >= 0) {
+	while (ok && getline(&line, &capacity, f) >= 0) {
 		char *start = line + strspn(line, " \t");
 
 		start[strcspn(start, "\r\n")] = '\0';
