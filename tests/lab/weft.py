@@ -102,10 +102,14 @@ class Weft:
         self.datapath.stop()
 
     def stop(self):
-        """Stops both daemons; LabError unless both end with status 0."""
-        for process in (self.agent, self.datapath):
-            if process:
-                process.stop()
+        """Stops both daemons; LabError unless both end with status 0 and take their sockets with them."""
+        processes = [process for process in (self.agent, self.datapath) if process]
+        for process in processes:
+            process.stop()
+        if not any(process.killed for process in processes):
+            left = [str(path.relative_to(self.rundir)) for path in self.rundir.rglob("*") if path.is_socket()]
+            if left:
+                raise LabError(f"{self.name} left its sockets behind: {', '.join(left)}")
 
     def kill_agent(self):
         """As kill -9."""
