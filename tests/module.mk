@@ -109,7 +109,7 @@ guest-image: deps
 
 # --- lint ------------------------------------------------------------------------------------------
 
-C_FILES := $(wildcard */*.[ch] utilities/*/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch] controller-agent/*/*.[ch])
+C_FILES := $(wildcard */*.[ch] utilities/*/*.[ch] utilities/demo/guest/*.c tests/*/*.[ch] tests/unit/*/*.[ch] controller-agent/*/*.[ch])
 
 lint: deps lint-format lint-tidy lint-cppcheck
 

@@ -97,7 +97,8 @@ receive(int fd, uint8_t *frame)
 		memcpy(&aux, CMSG_DATA(c), sizeof(aux));
 		if (aux.tp_status & TP_STATUS_VLAN_VALID && len + 4 <= FRAME_MAX) {
 			bool has_tpid = aux.tp_status & TP_STATUS_VLAN_TPID_VALID;
-			uint16_t tag[2] = {htons(has_tpid ? aux.tp_vlan_tpid : ETH_P_8021Q), htons(aux.tp_vlan_tci)};
+			uint16_t tag[2] = {htons(has_tpid ? aux.tp_vlan_tpid : ETH_P_8021Q),
+				htons(aux.tp_vlan_tci)};
 			memmove(frame + 16, frame + 12, (size_t)len - 12);
 			memcpy(frame + 12, tag, sizeof(tag));
 			len += 4;
@@ -148,7 +149,8 @@ main(int argc, char **argv)
 		return 0;
 	}
 	if (argc >= 4 && strcmp(argv[1], "recv") == 0) {
-		return run_receive(open_device(argv[2]), atoi(argv[3]), argc > 4 ? atol(argv[4]) : -1);
+		return run_receive(
+			open_device(argv[2]), atoi(argv[3]), argc > 4 ? atol(argv[4]) : -1);
 	}
 	fprintf(stderr, "usage: frames send DEVICE HEX.. | frames recv DEVICE SECONDS [N]\n");
 	return 2;
