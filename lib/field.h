@@ -54,6 +54,7 @@ enum field_format {
 	FIELD_FMT_TUN_FLAGS,
 	FIELD_FMT_CT_STATE,
 	FIELD_FMT_BYTES,     /* a long hexadecimal number */
+	FIELD_FMT_PACKET_TYPE, /* (NAMESPACE,TYPE) */
 };
 
 enum field_flags {
@@ -135,8 +136,10 @@ bool field_prereq_matched(enum field_prereq prereq, const struct flow_key *value
  * widen no further. */
 void field_prereq_unwildcard(enum field_prereq prereq, struct flow_mask *mask);
 
-/* Text of one value, "V" or "V/M", as in ovs-fields(7); @mask NULL: exact. Port names are not
- * resolved here: FIELD_FMT_PORT takes and prints numbers (and reserved names in ofproto/). */
+/* Text of one value, "V" or "V/M", as in ovs-fields(7), and printed as ovs-ofctl(8) prints it; "ANY"
+ * is no bit at all. Parsing with @mask NULL takes exact values only; else @mask is filled, and bits of
+ * the value outside it are cleared. Formatting with @mask NULL: exact. Port names are not resolved
+ * here: FIELD_FMT_PORT takes and prints numbers. */
 bool field_parse_value(const struct field *f, const char *text, size_t len,
 	union field_value *value, union field_value *mask, struct weft_error *err) WEFT_MUST_CHECK;
 void field_format_value(const struct field *f, const union field_value *value,
@@ -145,8 +148,34 @@ void field_format_value(const struct field *f, const union field_value *value,
 /* Text of a datapath match: fields that are in @mask, comma-separated, with protocol shorthands
  * (tcp, udp, arp, ip, ipv6, icmp, icmp6, ...). "any" when @mask is empty. flow_text_parse() takes
  * what flow_text_format() prints, shorthands and aliases; it fills in no prerequisites beyond those
- * of shorthands. */
+ * of shorthands. A field whose bits stand there already, with another value, is an error. */
 void flow_text_format(const struct flow_key *value, const struct flow_mask *mask,
 	struct strbuf *out);
 bool flow_text_parse(const char *text, size_t len, struct flow_key *value, struct flow_mask *mask,
 	struct weft_error *err) WEFT_MUST_CHECK;
+
+/* The parts of it, for texts that hold more than a match. */
+
+/* How ports are written; members may be NULL: as numbers. */
+struct flow_text_ports {
+	bool (*parse)(void *user, const char *text, size_t len, uint32_t *port);
+	void (*format)(void *user, uint32_t port, struct strbuf *out);
+	void *user;
+};
+
+/* NAME=VALUE, or a word (@text NULL). */
+struct flow_text_item {
+	const char *name;
+	size_t name_len;
+	const char *text;
+	size_t len;
+};
+
+/* Adds one item to a match. 0; -ENOENT: @item's name is no field and no shorthand (@err is left
+ * alone); -EINVAL: @err says why. Only fields that are maskable may have masks. @ports may be NULL. */
+int flow_text_parse_item(const struct flow_text_item *item, const struct flow_text_ports *ports,
+	struct flow_key *value, struct flow_mask *mask, struct weft_error *err) WEFT_MUST_CHECK;
+/* As flow_text_format(), nothing for an empty mask: what stands behind the priority in
+ * `ovs-ofctl dump-flows`. */
+void flow_text_format_match(const struct flow_key *value, const struct flow_mask *mask,
+	const struct flow_text_ports *ports, struct strbuf *out);
