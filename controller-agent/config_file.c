@@ -10,17 +10,16 @@
  * Limits: CONFIG_MAX_FILE bytes.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "controller-agent/config.h"
 #include "lib/alloc.h"
 #include "lib/error.h"
+#include "lib/file.h"
+#include "lib/unix_socket.h"
 
 #define FILE_VERSION 1
 
@@ -28,8 +27,6 @@ typedef bool set_fn(void *object, const char *key, const char *value, struct wef
 
 static struct config *config_from_json(json_t *root, struct weft_error *err);
 static json_t *config_to_json(const struct config *c);
-static char *read_file(int fd, size_t *len, struct weft_error *err);
-static bool write_file(int fd, const char *text, size_t len);
 
 #define fail(ERR, ...) weft_error_set(ERR, WEFT_ERR_INVALID, EINVAL, __VA_ARGS__)
 
@@ -38,24 +35,15 @@ static bool write_file(int fd, const char *text, size_t len);
 struct config *
 config_load(const char *path, struct weft_error *err)
 {
-	struct weft_error why;
+	struct weft_error why = WEFT_ERROR_INIT;
 	struct config *c = NULL;
-	size_t len;
-	char *text;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t size;
+	char *text = file_read(path, CONFIG_MAX_FILE, &size, &why);
 
-	if (fd < 0 && errno == ENOENT) {
-		return config_create();
-	}
-	if (fd < 0) {
-		fail(err, "configuration %s: %s", path, strerror(errno));
-		return NULL;
-	}
-	weft_error_init(&why);
-	text = read_file(fd, &len, &why);
-	close(fd);
 	if (text) {
-		c = config_parse(text, len, &why);
+		c = config_parse(text, size, &why);
+	} else if (why.code == ENOENT) {
+		return config_create();
 	}
 	if (!c) {
 		fail(err, "configuration %s: %s", path, why.text);
@@ -78,42 +66,6 @@ config_parse(const char *text, size_t len, struct weft_error *err)
 	c = config_from_json(root, err);
 	json_decref(root);
 	return c;
-}
-
-static char *
-read_file(int fd, size_t *len, struct weft_error *err)
-{
-	struct stat st;
-	size_t size = 0;
-	char *text;
-
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		fail(err, "not a regular file");
-		return NULL;
-	}
-	if (st.st_size > (off_t)CONFIG_MAX_FILE) {
-		fail(err, "larger than %u bytes", CONFIG_MAX_FILE);
-		return NULL;
-	}
-	text = xmalloc((size_t)st.st_size + 1);
-	while (size < (size_t)st.st_size) {
-		ssize_t n = read(fd, text + size, (size_t)st.st_size - size);
-
-		if (n < 0 && errno == EINTR) {
-			continue;
-		}
-		if (n < 0) {
-			fail(err, "%s", strerror(errno));
-			free(text);
-			return NULL;
-		}
-		if (n == 0) {
-			break;
-		}
-		size += (size_t)n;
-	}
-	*len = size;
-	return text;
 }
 
 /* Text of a scalar, or of a list of them. The caller frees it; NULL: not that kind of value. */
@@ -322,39 +274,18 @@ destroy:
 bool
 config_save(const struct config *c, const char *path, struct weft_error *err)
 {
-	char *text = config_format(c), *tmp = xasprintf("%s.new", path);
-	char *folder = xstrdup(path), *slash;
-	bool ok = false;
-	int fd, dir;
+	char *text = config_format(c), *folder = xstrdup(path), *slash = strrchr(folder, '/');
+	bool ok = true;
 
-	slash = strrchr(folder, '/');
 	if (slash && slash != folder) {
 		*slash = '\0';
-		mkdir(folder, 0755);
+		ok = make_directories(folder, err);
 	}
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	if (fd < 0) {
-		fail(err, "configuration %s cannot be written: %s", tmp, strerror(errno));
-		goto free_texts;
+	ok = ok && file_write_atomically(path, text, strlen(text), err);
+	if (!ok) {
+		weft_error_prefix(err, "the configuration cannot be saved");
 	}
-	if (!write_file(fd, text, strlen(text)) || fsync(fd) < 0 || rename(tmp, path) < 0) {
-		fail(err, "configuration %s cannot be written: %s", path, strerror(errno));
-		unlink(tmp);
-		goto close_file;
-	}
-	dir = slash ? open(slash == folder ? "/" : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-		    : open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir >= 0) {
-		fsync(dir);
-		close(dir);
-	}
-	ok = true;
-
-close_file:
-	close(fd);
-free_texts:
 	free(folder);
-	free(tmp);
 	free(text);
 	return ok;
 }
@@ -372,22 +303,6 @@ config_format(const struct config *c)
 	free(body);
 	json_decref(root);
 	return text;
-}
-
-static bool
-write_file(int fd, const char *text, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = write(fd, text + done, len - done);
-
-		if (n < 0 && errno != EINTR) {
-			return false;
-		}
-		done += n > 0 ? (size_t)n : 0;
-	}
-	return true;
 }
 
 static void

@@ -17,11 +17,6 @@
 #include "lib/alloc.h"
 #include "lib/error.h"
 
-struct state_switch {
-	char name[64];
-	uint64_t dpid;
-};
-
 /* A number that was given up. */
 struct resting_port {
 	uint32_t number;
@@ -45,9 +40,9 @@ struct state {
 };
 
 static bool replay(void *user, uint32_t kind, const void *data, size_t len, struct weft_error *err);
-static void put_switch(struct state *s, const char *name, uint64_t dpid);
+static void put_switch(struct state *s, const struct state_switch *sw);
 static void put_port(struct state *s, const struct state_port *port);
-static bool drop_switch(struct state *s, const char *name);
+static void drop_switch(struct state *s, const char *name);
 static bool drop_port(struct state *s, const char *name, uint64_t now_ms);
 static void append_json(struct state *s, bool to_snapshot, enum state_kind kind, json_t *object);
 static json_t *switch_json(const struct state_switch *sw);
@@ -108,34 +103,35 @@ state_set_instance(struct state *s, uint64_t instance)
 	}
 }
 
-uint64_t
-state_dpid(const struct state *s, const char *sw)
+const struct state_switch *
+state_switch_find(const struct state *s, const char *name)
 {
 	for (size_t i = 0; i < s->n_switches; i++) {
-		if (strcmp(s->switches[i].name, sw) == 0) {
-			return s->switches[i].dpid;
+		if (strcmp(s->switches[i].name, name) == 0) {
+			return &s->switches[i];
 		}
 	}
-	return 0;
+	return NULL;
+}
+
+const struct state_switch *
+state_switch_at(const struct state *s, size_t i)
+{
+	return i < s->n_switches ? &s->switches[i] : NULL;
 }
 
 void
-state_set_dpid(struct state *s, const char *sw, uint64_t dpid)
+state_set_switch(struct state *s, const struct state_switch *sw)
 {
-	if (state_dpid(s, sw) != dpid) {
-		struct state_switch entry = {.dpid = dpid};
-
-		put_switch(s, sw, dpid);
-		snprintf(entry.name, sizeof(entry.name), "%s", sw);
-		append_json(s, false, STATE_SWITCH, switch_json(&entry));
-	}
+	put_switch(s, sw);
+	append_json(s, false, STATE_SWITCH, switch_json(sw));
 }
 
 void
-state_forget_switch(struct state *s, const char *sw)
+state_forget_switch(struct state *s, const char *name)
 {
-	drop_switch(s, sw);
-	append_json(s, false, STATE_SWITCH_GONE, json_pack("{s:s}", "name", sw));
+	drop_switch(s, name);
+	append_json(s, false, STATE_SWITCH_GONE, json_pack("{s:s}", "name", name));
 }
 
 const struct state_port *
@@ -147,6 +143,12 @@ state_port_find(const struct state *s, const char *name)
 		}
 	}
 	return NULL;
+}
+
+const struct state_port *
+state_port_at(const struct state *s, size_t i)
+{
+	return i < s->n_ports ? &s->ports[i] : NULL;
 }
 
 void
@@ -215,24 +217,26 @@ state_choose_dp_port(struct state *s, uint64_t now_ms)
 }
 
 static void
-put_switch(struct state *s, const char *name, uint64_t dpid)
+put_switch(struct state *s, const struct state_switch *sw)
 {
-	drop_switch(s, name);
+	struct state_switch *old = (struct state_switch *)state_switch_find(s, sw->name);
+
+	if (old) {
+		*old = *sw;
+		return;
+	}
 	s->switches = xrealloc(s->switches, (s->n_switches + 1) * sizeof(*s->switches));
-	snprintf(s->switches[s->n_switches].name, sizeof(s->switches[0].name), "%s", name);
-	s->switches[s->n_switches++].dpid = dpid;
+	s->switches[s->n_switches++] = *sw;
 }
 
-static bool
+static void
 drop_switch(struct state *s, const char *name)
 {
-	for (size_t i = 0; i < s->n_switches; i++) {
-		if (strcmp(s->switches[i].name, name) == 0) {
-			s->switches[i] = s->switches[--s->n_switches];
-			return true;
-		}
+	struct state_switch *old = (struct state_switch *)state_switch_find(s, name);
+
+	if (old) {
+		*old = s->switches[--s->n_switches];
 	}
-	return false;
 }
 
 static void
@@ -301,7 +305,8 @@ switch_json(const struct state_switch *sw)
 	char dpid[20];
 
 	snprintf(dpid, sizeof(dpid), "%016llx", (unsigned long long)sw->dpid);
-	return json_pack("{s:s, s:s}", "name", sw->name, "dpid", dpid);
+	return json_pack(
+		"{s:s, s:s, s:I}", "name", sw->name, "dpid", dpid, "id", (json_int_t)sw->id);
 }
 
 static json_t *
@@ -348,13 +353,23 @@ replay_small(struct state *s, enum state_kind kind, json_t *object, struct weft_
 		return bad_record(err);
 	}
 	if (kind == STATE_SWITCH) {
-		if (json_unpack(object, "{s:s}", "dpid", &hex) < 0) {
+		struct state_switch entry = {.dpid = 0};
+
+		if (json_unpack(object, "{s:s, s:I}", "dpid", &hex, "id", &at) < 0 || at < 0 ||
+			at > UINT32_MAX) {
 			return bad_record(err);
 		}
-		put_switch(s, name, strtoull(hex, NULL, 16));
+		snprintf(entry.name, sizeof(entry.name), "%s", name);
+		entry.dpid = strtoull(hex, NULL, 16);
+		entry.id = (uint32_t)at;
+		put_switch(s, &entry);
 	} else if (kind == STATE_SWITCH_GONE) {
-		drop_switch(s, name);
-		s->ops->switch_gone(s->user, name);
+		const struct state_switch *gone = state_switch_find(s, name);
+
+		if (gone) {
+			s->ops->switch_gone(s->user, gone->id);
+			drop_switch(s, name);
+		}
 	} else if (kind == STATE_PORT) {
 		struct state_port port = {.of_port = 0};
 

@@ -26,7 +26,7 @@ struct weft_error;
 
 /* Kinds of records. Numbers stay as they are; new ones are appended. */
 enum state_kind {
-	STATE_SWITCH = 1,  /* ours: {"name", "dpid"} */
+	STATE_SWITCH = 1,  /* ours: {"name", "dpid", "id"} */
 	STATE_SWITCH_GONE, /* {"name"}; also given to the user */
 	STATE_PORT,        /* ours: {"name", "switch", "of-port", "dp-port"} */
 	STATE_PORT_GONE,   /* ours: {"name"} */
@@ -50,8 +50,8 @@ struct state_ops {
 	 * nothing, and is left out. */
 	bool (*replay)(void *user, enum state_kind kind, const void *data, size_t len,
 		struct weft_error *err);
-	/* While the state is opened: the switch was deleted there; forget its rules. */
-	void (*switch_gone)(void *user, const char *name);
+	/* While the state is opened: the switch of that id was deleted there; forget its rules. */
+	void (*switch_gone)(void *user, uint32_t id);
 	/* A slice of a snapshot: writes some of the user's records with state_snapshot_put(). @first:
 	 * begin anew. True: that was all. */
 	bool (*snapshot)(void *user, struct state *state, bool first);
@@ -68,13 +68,24 @@ bool state_is_new(const struct state *s);
 uint64_t state_instance(const struct state *s);
 void state_set_instance(struct state *s, uint64_t instance);
 
-/* A switch's datapath id; 0: not known. */
-uint64_t state_dpid(const struct state *s, const char *sw);
-void state_set_dpid(struct state *s, const char *sw, uint64_t dpid);
-void state_forget_switch(struct state *s, const char *sw);
+/* What a switch keeps. */
+struct state_switch {
+	char name[64];
+	uint64_t dpid;
+	uint32_t id; /* its number in the run that wrote it: names it in the user's records */
+};
+
+/* NULL: not known. Borrowed until the next change. */
+const struct state_switch *state_switch_find(const struct state *s, const char *name);
+/* Any switch after @i others; NULL: there are no more. */
+const struct state_switch *state_switch_at(const struct state *s, size_t i);
+void state_set_switch(struct state *s, const struct state_switch *sw);
+void state_forget_switch(struct state *s, const char *name);
 
 /* A port's numbers. NULL: not known. Borrowed until the next change. */
 const struct state_port *state_port_find(const struct state *s, const char *name);
+/* Any port after @i others; NULL: there are no more. */
+const struct state_port *state_port_at(const struct state *s, size_t i);
 void state_set_port(struct state *s, const struct state_port *port);
 /* @now_ms: CLOCK_BOOTTIME; its datapath number rests from then on. */
 void state_forget_port(struct state *s, const char *name, uint64_t now_ms);

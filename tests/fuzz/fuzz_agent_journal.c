@@ -26,7 +26,7 @@ replay(void *user, enum state_kind kind, const void *data, size_t len, struct we
 }
 
 static void
-switch_gone(void *user, const char *name)
+switch_gone(void *user, uint32_t id)
 {
 }
 

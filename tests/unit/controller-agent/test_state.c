@@ -43,11 +43,11 @@ replay(void *arg, enum state_kind kind, const void *data, size_t len, struct wef
 }
 
 static void
-switch_gone(void *arg, const char *name)
+switch_gone(void *arg, uint32_t id)
 {
 	struct user *u = arg;
 
-	assert_string_equal(name, "t");
+	assert_int_equal(id, 7);
 	u->n_gone++;
 }
 
@@ -96,6 +96,15 @@ port(const char *name, const char *sw, uint16_t of_port, uint32_t dp_port)
 	return p;
 }
 
+static void
+set_switch(struct state *s, const char *name, uint64_t dpid, uint32_t id)
+{
+	struct state_switch sw = {.dpid = dpid, .id = id};
+
+	snprintf(sw.name, sizeof(sw.name), "%s", name);
+	state_set_switch(s, &sw);
+}
+
 static int
 setup(void **state)
 {
@@ -127,8 +136,8 @@ fill(struct state *s)
 			  c = port("c", "t", 1, 12);
 
 	state_set_instance(s, 0xfedcba9876543210u);
-	state_set_dpid(s, "s", 0xffffffffffffff01u);
-	state_set_dpid(s, "t", 2);
+	set_switch(s, "s", 0xffffffffffffff01u, 6);
+	set_switch(s, "t", 2, 7);
 	state_set_port(s, &a);
 	state_set_port(s, &b);
 	state_set_port(s, &c);
@@ -145,8 +154,11 @@ check(const struct state *s)
 {
 	assert_false(state_is_new(s));
 	assert_true(state_instance(s) == 0xfedcba9876543210u);
-	assert_true(state_dpid(s, "s") == 0xffffffffffffff01u);
-	assert_int_equal(state_dpid(s, "t"), 0);
+	assert_true(state_switch_find(s, "s")->dpid == 0xffffffffffffff01u);
+	assert_int_equal(state_switch_find(s, "s")->id, 6);
+	assert_ptr_equal(state_switch_at(s, 0), state_switch_find(s, "s"));
+	assert_null(state_switch_at(s, 1));
+	assert_null(state_switch_find(s, "t"));
 	assert_int_equal(state_port_find(s, "a")->of_port, 1);
 	assert_int_equal(state_port_find(s, "a")->dp_port.v, 10);
 	assert_string_equal(state_port_find(s, "c")->sw, "t");
@@ -160,6 +172,8 @@ test_state_survives_a_restart(void **arg)
 
 	(void)arg;
 	assert_true(state_is_new(s));
+	set_switch(s, "t", 1, 7);
+	state_forget_switch(s, "t");
 	state_forget_switch(s, "t");
 	state_close(s);
 	s = open_state();

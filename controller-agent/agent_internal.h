@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The agent's parts, as its files see each other:
+ *   agent.c      life, wiring, the turn of the loop, takeover
+ *   apply.c      changes: from what is present to what is wanted
+ *   ports.c      ports in the datapath: made, adopted, removed, tried again
+ *   switches.c   switches and their ports in ofproto/ and on the wire
+ *   packets.c    packet-ins and packet-outs
+ *   persist.c    rules, addresses and counters as records of the state
+ *   rpc.c, rpc_flow.c   agent.sock
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <jansson.h>
+
+#include "controller-agent/agent.h"
+#include "controller-agent/config.h"
+#include "controller-agent/dp_client.h"
+#include "controller-agent/handler.h"
+#include "controller-agent/of_service.h"
+#include "controller-agent/state.h"
+#include "lib/error.h"
+#include "lib/list.h"
+#include "ofproto/ofproto.h"
+
+struct change;
+struct persist;
+struct rpc_call;
+struct rpc_server;
+
+#define AGENT_PORT_RETRY_MS 5000
+#define AGENT_SLICE_NS 1000000
+#define AGENT_OF_LOCAL 0xfffeu /* LOCAL in the state */
+
+enum agent_port_state {
+	PORT_ABSENT, /* not in the datapath; it is made when there is one */
+	PORT_ADDING, /* these three: the datapath has been asked */
+	PORT_SETTING,
+	PORT_DELETING,
+	PORT_PRESENT,
+	PORT_FAILED, /* the datapath refused it: see error; tried again later */
+};
+
+struct agent_port {
+	struct list link; /* in the switch */
+	struct agent *agent;
+	struct agent_switch *sw;
+	struct config_port *config;  /* as applied; ours */
+	struct config_port *setting; /* as being set; ours */
+	struct dp_port dp_port;
+	struct of_port of_port;
+	enum agent_port_state state;
+	uint32_t of_config; /* enum of_port_config that controllers set */
+	bool is_dirty;      /* found in the datapath under another number or with other options */
+	uint64_t retry_ms;  /* FAILED: when to try again */
+	uint64_t made_ms;   /* when it came into the datapath */
+	char *error;        /* FAILED: why */
+	struct dp_port_info info; /* last heard; options NULL */
+	json_t *entry;            /* the last port.list entry, for counters; NULL: none */
+};
+
+struct agent_switch {
+	struct list link;
+	struct agent *agent;
+	struct config_switch
+		*config; /* as applied: settings and controllers; its ports are not used */
+	struct ofproto *ofproto;
+	struct of_switch *of; /* NULL: its management socket could not be made */
+	bool is_ready;        /* its rules are complete */
+	struct list ports;
+};
+
+struct agent {
+	struct event_base *base;
+	struct agent_options options;
+	char *rundir;
+	char *config_path;
+	char *state_dir;
+	char *group;
+	uint64_t epoch;
+	bool ending;
+
+	struct config *config; /* in force, as saved */
+	struct state *state;
+	struct persist *persist;
+	struct of_model *model;
+	struct of_reader *reader; /* the loop's own */
+	struct of_service *service;
+	struct handlers *handlers;
+	struct dp_client *client;
+	struct rpc_server *rpc;
+	struct list switches;
+
+	struct event *turn; /* what is left to do at the end of a turn; pending while there is */
+	struct event *tick; /* every AGENT_TICK_MS */
+	bool turn_is_pending;
+
+	/* apply.c */
+	struct list changes;  /* queued; the first is running */
+	struct event *resume; /* goes on with the first */
+
+	/* takeover */
+	bool state_was_loaded; /* rules are complete as far as the state goes */
+	bool had_session;
+	bool is_released;      /* rules are complete */
+	bool ports_are_synced; /* every port is made or refused in this session */
+	bool flows_are_adopted;
+	bool may_have_inherited; /* the datapath had flows of an earlier agent */
+	uint64_t takeover_ms;    /* when waiting began */
+
+	uint64_t n_unknown_packet_ins;
+	uint64_t started_ms;
+};
+
+/* agent.c */
+uint64_t agent_now_ms(void);
+uint64_t agent_now_ns(void);
+uint64_t agent_boot_ms(void); /* CLOCK_BOOTTIME */
+/* Something changed: the turn's end has work (kick handlers, write the journal). */
+void agent_touch(struct agent *a);
+/* Ports or flows of the session have arrived: the takeover may be over. */
+void agent_check_takeover(struct agent *a);
+struct agent_switch *agent_switch_find(const struct agent *a, const char *name);
+struct agent_switch *agent_switch_of(const struct agent *a, const struct ofproto *p);
+struct agent_port *agent_port_find(const struct agent *a, const char *name);
+struct agent_port *agent_port_by_dp(const struct agent *a, struct dp_port port);
+
+/* apply.c: edits a copy of the configuration in force, makes it so, and saves it; or undoes what it
+ * had begun and calls @done with the error. @edit NULL: makes the configuration in force so, as far
+ * as it goes; failures of single things are logged. @edit is called when its turn comes, or never. */
+typedef bool change_edit_fn(void *user, struct config *wanted, struct weft_error *err);
+typedef void change_done_fn(void *user, const struct weft_error *err);
+void agent_apply(struct agent *a, change_edit_fn *edit, change_done_fn *done, void *user);
+/* A port's state changed: the running change may go on. */
+void agent_apply_resume(struct agent *a);
+void agent_apply_destroy(struct agent *a);
+
+/* ports.c */
+struct agent_port *agent_port_create(
+	struct agent_switch *sw, const struct config_port *config, struct weft_error *err);
+/* At the agent's end: what it has of the port. */
+void agent_port_free(struct agent_port *p);
+/* It must not be in the datapath, nor asked for. @forget: its numbers too. */
+void agent_port_destroy(struct agent_port *p, bool forget);
+void agent_port_start_add(struct agent_port *p);
+void agent_port_start_del(struct agent_port *p);
+/* Asks the datapath for what changed to @config, and applies it all when it has agreed. */
+void agent_port_start_set(struct agent_port *p, const struct config_port *config);
+bool agent_port_is_busy(const struct agent_port *p);
+void agent_ports_session_up(struct agent *a);
+void agent_ports_session_down(struct agent *a);
+void agent_ports_tick(struct agent *a);
+void agent_port_changed(struct agent *a, const struct dp_port_info *info);
+/* Reads all ports' counters anew, then calls @done. */
+void agent_ports_refresh(struct agent *a, void (*done)(void *user), void *user);
+bool config_port_equal(const struct config_port *a, const struct config_port *b);
+
+/* switches.c */
+struct agent_switch *agent_switch_create(struct agent *a, const struct config_switch *config,
+	bool keep_going, struct weft_error *err);
+void agent_switch_destroy(struct agent_switch *sw, bool forget);
+/* What ofproto/ and the service do not have. */
+void agent_switch_free(struct agent_switch *sw);
+bool agent_switch_differs(const struct agent_switch *sw, const struct config_switch *config);
+/* Settings and controllers. On failure part of it may be done: apply the old ones again. */
+bool agent_switch_update(struct agent_switch *sw, const struct config_switch *config,
+	bool keep_going, struct weft_error *err);
+/* Tells ofproto/ and controllers what is known of the port; adds it if need be. */
+bool agent_switch_show_port(struct agent_port *p, struct weft_error *err);
+void agent_switch_hide_port(struct agent_port *p);
+bool agent_switch_port_mod(struct agent *a, struct ofproto *ofproto, struct of_port port,
+	uint32_t config, uint32_t mask, struct weft_error *err);
+void agent_switch_port_stats(
+	struct agent *a, struct ofproto *ofproto, struct of_port port, struct of_port_stats *stats);
+
+/* packets.c */
+void agent_packet_in(struct agent *a, const struct handler_packet_in *packet);
+bool agent_packet_out(struct agent *a, struct ofproto *ofproto, const struct of_packet_out *po,
+	struct weft_error *err);
+
+/* persist.c */
+struct persist *persist_create(struct agent *a);
+void persist_destroy(struct persist *p);
+extern const struct state_ops persist_state_ops; /* user: struct persist */
+/* After the state was opened: gives a new switch the rules and addresses that were stored under its
+ * old id. Returns whether there was such a switch. */
+bool persist_restore_switch(struct persist *p, struct ofproto *ofproto);
+/* All switches are restored: rewrites the state, and follows changes from now on. */
+void persist_begin(struct persist *p);
+void persist_learned(struct persist *p, struct ofproto *ofproto, uint16_t vlan,
+	const uint8_t mac[6], struct of_port port);
+/* Before ofproto_destroy(). */
+void persist_forget_switch(struct persist *p, struct ofproto *ofproto);
+/* Translates a switch's id of the run before; 0: unknown. */
+uint32_t persist_new_id(const struct persist *p, uint32_t old_id);
+/* Writes counters that have changed, a slice at a time. */
+void persist_tick(struct persist *p, uint64_t now_ms);
+
+/* rpc.c */
+struct rpc_server *agent_rpc_create(struct agent *a, struct weft_error *err);
+void agent_rpc_flow_add(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_flow_mod(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_flow_del(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_flow_list(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_table_list(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_fdb_list(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_none_list(struct rpc_call *call, json_t *params, void *user);
+/* The switch that a parameter names; NULL: the call has failed. */
+struct agent_switch *agent_rpc_switch(
+	struct agent *a, struct rpc_call *call, json_t *params, const char *key);

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Handlers: the pool, and the loop's end of the bridge.
+ *
+ * Slices: news are handed out for at most a millisecond a turn of the loop.
+ */
+#include "controller-agent/handler.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "controller-agent/dp_client.h"
+#include "controller-agent/handler_internal.h"
+#include "lib/alloc.h"
+#include "lib/error.h"
+#include "lib/log.h"
+
+WEFT_LOG_MODULE(handlers);
+
+#define SLICE_NS 1000000
+
+static void take_news(int fd, short what, void *arg);
+static void run_news(struct handlers *p, struct news *news);
+static struct handler_rings *map_rings(
+	struct handlers *p, const struct dp_session *s, unsigned index, struct weft_error *err);
+static bool start_handler(struct handlers *p, struct handler *h, struct weft_error *err);
+static void stop_handler(struct handler *h);
+
+static uint64_t
+now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static struct order *
+make_order(enum order_kind kind, size_t n_bytes)
+{
+	struct order *o = xcalloc(1, sizeof(*o) + n_bytes);
+
+	o->kind = kind;
+	return o;
+}
+
+static void
+post_order(struct handler *h, struct order *o)
+{
+	inbox_post(&h->inbox, &o->item);
+}
+
+static void
+post_to_all(struct handlers *p, enum order_kind kind)
+{
+	for (unsigned i = 0; i < p->n; i++) {
+		post_order(&p->handlers[i], make_order(kind, 0));
+	}
+}
+
+/* --- life --------------------------------------------------------------------------------------- */
+
+struct handlers *
+handlers_create(struct event_base *base, struct of_model *model, unsigned n,
+	const struct handlers_ops *ops, void *user, struct weft_error *err)
+{
+	struct handlers *p = xaligned(64, sizeof(*p));
+	unsigned started = 0;
+
+	p->base = base;
+	p->model = model;
+	p->ops = ops;
+	p->user = user;
+	p->n = n;
+	p->inbox_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	inbox_init(&p->inbox, p->inbox_fd);
+	p->inbox_event = event_new(base, p->inbox_fd, EV_READ | EV_PERSIST, take_news, p);
+	p->more = evtimer_new(base, take_news, p);
+	event_add(p->inbox_event, NULL);
+	p->handlers = xaligned(64, n * sizeof(*p->handlers));
+	while (started < n) {
+		p->handlers[started].pool = p;
+		p->handlers[started].index = started;
+		if (!start_handler(p, &p->handlers[started], err)) {
+			break;
+		}
+		started++;
+	}
+	if (started < n) {
+		p->n = started;
+		handlers_destroy(p);
+		return NULL;
+	}
+	return p;
+}
+
+static bool
+start_handler(struct handlers *p, struct handler *h, struct weft_error *err)
+{
+	int rc;
+
+	h->inbox_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	inbox_init(&h->inbox, h->inbox_fd);
+	h->barriers_end = &h->barriers;
+	h->next_request = 1;
+	h->reader = of_reader_create(p->model);
+	rc = h->reader ? pthread_create(&h->thread, NULL, handler_run, h) : EAGAIN;
+	if (rc != 0) {
+		if (h->reader) {
+			of_reader_destroy(h->reader);
+		}
+		close(h->inbox_fd);
+		return weft_error_set(err, WEFT_ERR_SYSTEM, rc, "handler %u cannot be started: %s",
+			h->index, strerror(rc));
+	}
+	return true;
+}
+
+static void
+stop_handler(struct handler *h)
+{
+	struct order *o;
+
+	post_order(h, make_order(ORDER_STOP, 0));
+	pthread_join(h->thread, NULL);
+	while ((o = (struct order *)inbox_take(&h->inbox)) != NULL) {
+		if (o->kind == ORDER_ATTACH) {
+			handler_rings_free(o->rings);
+		} else if (o->kind == ORDER_BARRIER || o->kind == ORDER_PULL) {
+			barrier_unref(o->barrier);
+		}
+		free(o);
+	}
+	free(h->stalled);
+	while (h->barriers) {
+		struct waiting_barrier *next = h->barriers->next;
+
+		barrier_unref(h->barriers->barrier);
+		free(h->barriers);
+		h->barriers = next;
+	}
+	of_reader_destroy(h->reader);
+	close(h->inbox_fd);
+}
+
+void
+handlers_destroy(struct handlers *p)
+{
+	struct news *news;
+
+	if (!p) {
+		return;
+	}
+	for (unsigned i = 0; i < p->n; i++) {
+		stop_handler(&p->handlers[i]);
+	}
+	while ((news = (struct news *)inbox_take(&p->inbox)) != NULL) {
+		handler_rings_free(news->rings);
+		if (news->barrier) {
+			barrier_unref(news->barrier);
+		}
+		free(news);
+	}
+	if (p->attached || p->detaching) {
+		stats_region_destroy(&p->stats);
+	}
+	event_free(p->inbox_event);
+	event_free(p->more);
+	close(p->inbox_fd);
+	free(p->handlers);
+	free(p);
+}
+
+unsigned
+handlers_count(const struct handlers *p)
+{
+	return p->n;
+}
+
+/* --- sessions ----------------------------------------------------------------------------------- */
+
+bool
+handlers_attach(struct handlers *p, const struct dp_session *s, bool adopt, struct weft_error *err)
+{
+	struct handler_rings *rings[DP_MAX_HANDLERS] = {NULL};
+
+	if (!stats_region_attach(&p->stats, s->stats_fd, s->instance, err)) {
+		return false;
+	}
+	for (unsigned i = 0; i < p->n; i++) {
+		rings[i] = map_rings(p, s, i, err);
+		if (!rings[i]) {
+			for (unsigned k = 0; k < i; k++) {
+				handler_rings_free(rings[k]);
+			}
+			stats_region_destroy(&p->stats);
+			return false;
+		}
+	}
+	p->attached = true;
+	p->n_listing = 0;
+	p->n_listed = 0;
+	for (unsigned i = 0; i < p->n; i++) {
+		struct order *o = make_order(ORDER_ATTACH, 0);
+
+		o->rings = rings[i];
+		post_order(&p->handlers[i], o);
+	}
+	if (adopt) {
+		post_order(&p->handlers[0], make_order(ORDER_LIST_CONTEXTS, 0));
+	} else {
+		post_to_all(p, ORDER_SERVE);
+	}
+	return true;
+}
+
+static struct handler_rings *
+map_rings(struct handlers *p, const struct dp_session *s, unsigned index, struct weft_error *err)
+{
+	struct handler_rings *r = xcalloc(1, sizeof(*r));
+	bool ok;
+
+	r->stats = &p->stats;
+	r->event_fd = dup(s->handler_fd[index]);
+	r->tables_fd = dup(s->tables_fd);
+	ok = shm_ring_attach(&r->command, s->command_fd[index], s->ring_size, r->tables_fd, err) &&
+	     shm_ring_attach(&r->reply, s->reply_fd[index], s->ring_size, r->event_fd, err);
+	for (unsigned w = index; ok && w < s->n_workers; w += p->n) {
+		ok = shm_ring_attach(&r->upcall[r->n_upcall], s->upcall_fd[w], s->upcall_ring_size,
+			r->event_fd, err);
+		r->n_upcall += ok;
+	}
+	if (!ok) {
+		handler_rings_free(r);
+		return NULL;
+	}
+	return r;
+}
+
+void
+handlers_detach(struct handlers *p)
+{
+	if (!p->attached) {
+		return;
+	}
+	p->attached = false;
+	p->detaching = true;
+	p->n_detaching = p->n;
+	post_to_all(p, ORDER_DETACH);
+}
+
+void
+handlers_release(struct handlers *p)
+{
+	post_to_all(p, ORDER_RELEASE);
+}
+
+void
+handlers_kick(struct handlers *p)
+{
+	uint64_t version = of_model_version(p->model), one = 1;
+
+	if (version == p->kicked_version) {
+		return;
+	}
+	p->kicked_version = version;
+	for (unsigned i = 0; i < p->n; i++) {
+		(void)!write(p->handlers[i].inbox_fd, &one, sizeof(one));
+	}
+}
+
+/* --- orders ------------------------------------------------------------------------------------- */
+
+void
+handlers_packet_out(struct handlers *p, struct dp_port in_port, const void *actions,
+	size_t actions_size, const void *data, size_t len)
+{
+	size_t data_at = WEFT_ROUND_UP(actions_size, 8);
+	struct order *o = make_order(ORDER_PACKET_OUT, data_at + len);
+
+	o->id = in_port.v;
+	o->actions_size = (uint32_t)actions_size;
+	o->data_len = (uint32_t)len;
+	if (actions_size) {
+		memcpy(o->bytes, actions, actions_size);
+	}
+	if (len) {
+		memcpy(o->bytes + data_at, data, len);
+	}
+	post_order(&p->handlers[0], o);
+}
+
+void
+handlers_context_put(struct handlers *p, uint32_t id, const void *bytes, size_t size)
+{
+	struct order *o = make_order(ORDER_CONTEXT_PUT, size);
+
+	o->id = id;
+	o->data_len = (uint32_t)size;
+	memcpy(o->bytes, bytes, size);
+	post_order(&p->handlers[0], o);
+}
+
+void
+handlers_context_del(struct handlers *p, uint32_t id)
+{
+	struct order *o = make_order(ORDER_CONTEXT_DEL, 0);
+
+	o->id = id;
+	post_order(&p->handlers[0], o);
+}
+
+static void
+ask_all(struct handlers *p, enum order_kind kind, void (*done)(void *user), void *user)
+{
+	struct barrier *b = xcalloc(1, sizeof(*b));
+
+	b->done = done;
+	b->user = user;
+	b->n_waiting = p->n;
+	for (unsigned i = 0; i < p->n; i++) {
+		struct order *o = make_order(kind, 0);
+
+		o->barrier = b;
+		o->version = of_model_version(p->model);
+		post_order(&p->handlers[i], o);
+	}
+}
+
+void
+handlers_barrier(struct handlers *p, void (*done)(void *user), void *user)
+{
+	ask_all(p, ORDER_BARRIER, done, user);
+}
+
+void
+handlers_pull(struct handlers *p, void (*done)(void *user), void *user)
+{
+	ask_all(p, ORDER_PULL, done, user);
+}
+
+bool
+barrier_unref(struct barrier *b)
+{
+	if (--b->n_waiting) {
+		return false;
+	}
+	free(b);
+	return true;
+}
+
+/* --- news --------------------------------------------------------------------------------------- */
+
+static void
+take_news(int fd, short what, void *arg)
+{
+	struct handlers *p = arg;
+	struct timeval now = {0, 0};
+	uint64_t until = now_ns() + SLICE_NS, posted;
+	struct news *news;
+
+	(void)fd;
+	(void)what;
+	(void)!read(p->inbox_fd, &posted, sizeof(posted));
+	while ((news = (struct news *)inbox_take(&p->inbox)) != NULL) {
+		run_news(p, news);
+		free(news);
+		if (now_ns() > until) {
+			evtimer_add(p->more, &now);
+			return;
+		}
+	}
+}
+
+static void
+packet_in(struct handlers *p, const struct news *news)
+{
+	struct handler_packet_in packet = {
+		.key = news->key,
+		.key_blocks = news->key_blocks,
+		.context = news->context_size ? news->bytes : NULL,
+		.context_size = news->context_size,
+		.packet_len = news->packet_len,
+		.data_len = news->data_len,
+		.data = news->bytes + news->context_size,
+	};
+
+	atomic_fetch_sub_explicit(&news->from->n_waiting_packet_ins, 1, memory_order_relaxed);
+	p->ops->packet_in(p->user, &packet);
+}
+
+static void
+rings_came_back(struct handlers *p, struct handler_rings *rings)
+{
+	handler_rings_free(rings);
+	if (--p->n_detaching == 0) {
+		p->detaching = false;
+		stats_region_destroy(&p->stats);
+		p->ops->detached(p->user);
+	}
+}
+
+static void
+flows_listed(struct handlers *p, uint64_t n)
+{
+	p->n_listed += n;
+	if (--p->n_listing == 0 && p->attached) {
+		post_to_all(p, ORDER_SERVE);
+		p->ops->adopted(p->user, p->n_listed);
+	}
+}
+
+static void
+barrier_answered(struct barrier *b)
+{
+	void (*done)(void *user) = b->done;
+	void *user = b->user;
+
+	if (barrier_unref(b)) {
+		done(user);
+	}
+}
+
+static void
+run_news(struct handlers *p, struct news *news)
+{
+	switch (news->kind) {
+	case NEWS_PACKET_IN:
+		packet_in(p, news);
+		break;
+	case NEWS_LEARNED:
+		p->ops->learned(p->user, news->id, news->vlan, news->mac, news->port);
+		break;
+	case NEWS_CONTEXT:
+		p->ops->context(p->user, news->id, news->bytes, news->data_len);
+		break;
+	case NEWS_CONTEXTS_LISTED:
+		p->n_listing = p->n;
+		post_to_all(p, ORDER_LIST_FLOWS);
+		break;
+	case NEWS_FLOWS_LISTED:
+		flows_listed(p, news->n);
+		break;
+	case NEWS_DETACHED:
+		rings_came_back(p, news->rings);
+		break;
+	case NEWS_BARRIER:
+		barrier_answered(news->barrier);
+		break;
+	case NEWS_BROKEN:
+		if (p->attached) {
+			p->ops->broken(p->user, (const char *)news->bytes);
+		}
+		break;
+	}
+}
+
+void
+handlers_get_counters(struct handlers *p, struct handlers_counters *c)
+{
+	memset(c, 0, sizeof(*c));
+	for (unsigned i = 0; i < p->n; i++) {
+		struct handler *h = &p->handlers[i];
+		uint64_t *sum = (uint64_t *)&c->flows;
+
+		for (unsigned k = 0; k < WEFT_ARRAY_SIZE(h->flow_counters); k++) {
+			sum[k] += atomic_load_explicit(&h->flow_counters[k], memory_order_relaxed);
+		}
+		c->n_packet_ins += atomic_load_explicit(&h->n_packet_ins, memory_order_relaxed);
+		c->n_packet_ins_dropped +=
+			atomic_load_explicit(&h->n_packet_ins_dropped, memory_order_relaxed);
+		c->n_packet_outs += atomic_load_explicit(&h->n_packet_outs, memory_order_relaxed);
+		c->n_bad_records += atomic_load_explicit(&h->n_bad_records, memory_order_relaxed);
+		c->n_failed += atomic_load_explicit(&h->n_failed, memory_order_relaxed);
+		c->n_wakeups += atomic_load_explicit(&h->n_wakeups, memory_order_relaxed);
+	}
+}

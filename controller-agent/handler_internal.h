@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Handlers: what the pool (handler.c) and the thread (handler_thread.c) share.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "controller-agent/handler.h"
+#include "controller-agent/inbox.h"
+#include "lib/shm_ring.h"
+#include "lib/stats_region.h"
+
+/* One handler's part of a session; made by the loop, the thread's while attached. */
+struct handler_rings {
+	int event_fd; /* both ours, duplicates */
+	int tables_fd;
+	struct shm_ring command;
+	struct shm_ring reply;
+	struct shm_ring upcall[DP_MAX_WORKERS];
+	unsigned n_upcall;
+	const struct stats_region *stats;
+};
+
+/* Loop to handler. */
+enum order_kind {
+	ORDER_ATTACH, /* rings, adopt */
+	ORDER_DETACH,
+	ORDER_LIST_CONTEXTS,
+	ORDER_LIST_FLOWS,
+	ORDER_SERVE, /* nothing to adopt (any more): answer misses */
+	ORDER_RELEASE,
+	ORDER_PACKET_OUT,  /* in_port, actions, data */
+	ORDER_CONTEXT_PUT, /* id, data */
+	ORDER_CONTEXT_DEL,
+	ORDER_BARRIER, /* version */
+	ORDER_PULL,
+	ORDER_STOP,
+};
+
+struct order {
+	struct inbox_item item;
+	enum order_kind kind;
+	struct handler_rings *rings;
+	struct barrier *barrier; /* comes back in the news */
+	uint64_t version;
+	uint32_t id; /* context; packet-out: datapath port */
+	uint32_t actions_size;
+	uint32_t data_len;
+	_Alignas(8) uint8_t bytes[]; /* actions, then data */
+};
+
+/* Handler to loop. */
+enum news_kind {
+	NEWS_PACKET_IN, /* key, context bytes, data */
+	NEWS_LEARNED,
+	NEWS_CONTEXT, /* id, bytes */
+	NEWS_CONTEXTS_LISTED,
+	NEWS_FLOWS_LISTED, /* n */
+	NEWS_DETACHED,
+	NEWS_BARRIER,
+	NEWS_BROKEN, /* text */
+};
+
+struct news {
+	struct inbox_item item;
+	enum news_kind kind;
+	struct handler *from;
+	struct barrier *barrier;
+	struct handler_rings *rings; /* DETACHED: to be freed by the loop */
+	uint64_t n;
+	uint32_t id; /* context, switch */
+	struct of_port port;
+	uint16_t vlan;
+	uint8_t mac[6];
+	struct flow_key key; /* PACKET_IN */
+	uint8_t key_blocks;
+	uint32_t packet_len;
+	uint32_t context_size;
+	uint32_t data_len;
+	_Alignas(8) uint8_t bytes[]; /* context, then data */
+};
+
+struct barrier {
+	void (*done)(void *user);
+	void *user;
+	unsigned n_waiting; /* handlers; the loop's */
+};
+
+/* A barrier that waits in the handler. */
+struct waiting_barrier {
+	struct waiting_barrier *next;
+	struct barrier *barrier;
+	uint64_t version;
+	uint64_t request; /* of the DP_BARRIER; 0: not sent yet */
+};
+
+/* A packet whose records come one by one; one an upcall ring. */
+struct chain {
+	struct news *news; /* NULL: none is open */
+	uint32_t capacity;
+	bool is_dropped; /* the rest is to be skipped */
+};
+
+struct handler {
+	struct handlers *pool;
+	unsigned index;
+	pthread_t thread;
+	struct inbox inbox;
+	int inbox_fd;
+	struct of_reader *reader;
+	struct flow_registry *registry;
+	/* The thread's. */
+	struct handler_rings *rings; /* NULL: no session */
+	bool serving;                /* misses are answered */
+	bool reported_broken;
+	bool sent;             /* something to publish */
+	uint64_t next_request; /* of our own */
+	uint64_t n_listed;
+	struct order *stalled;            /* waits for room in the ring */
+	struct waiting_barrier *barriers; /* in order */
+	struct waiting_barrier **barriers_end;
+	struct chain chains[DP_MAX_WORKERS];
+	/* Counters: the thread writes, the loop reads. */
+	_Atomic uint64_t n_packet_ins;
+	_Atomic uint64_t n_packet_ins_dropped;
+	_Atomic uint64_t n_packet_outs;
+	_Atomic uint64_t n_bad_records;
+	_Atomic uint64_t n_failed;
+	_Atomic uint64_t n_wakeups;
+	_Atomic uint32_t n_waiting_packet_ins; /* posted, not yet taken */
+	_Atomic uint64_t flow_counters[sizeof(struct flow_registry_counters) / 8];
+	_Alignas(8) uint8_t buffer[DP_MAX_MESSAGE];
+};
+
+struct handlers {
+	struct event_base *base;
+	struct event *inbox_event;
+	struct event *more; /* news are left: go on in the next turn */
+	struct of_model *model;
+	const struct handlers_ops *ops;
+	void *user;
+	struct inbox inbox; /* the loop's */
+	int inbox_fd;
+	unsigned n;
+	struct handler *handlers; /* [n] */
+	bool attached;
+	bool detaching;
+	unsigned n_detaching; /* handlers that have not given their rings back */
+	unsigned n_listing;
+	size_t n_listed;
+	uint64_t kicked_version;
+	struct stats_region stats; /* of the session */
+};
+
+/* handler_thread.c */
+void *handler_run(void *handler);
+void handler_rings_free(struct handler_rings *rings);
+/* Loop, or a handler that has ended: one handler less to wait for; true: it was the last. */
+bool barrier_unref(struct barrier *barrier);

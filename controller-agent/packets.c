@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Packets between datapath and controllers: packet-in by context, packet-out by translation.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "controller-agent/agent_internal.h"
+#include "lib/log.h"
+#include "ofproto/of_context.h"
+#include "ofproto/of_packet.h"
+#include "ofproto/translate.h"
+
+WEFT_LOG_MODULE(packets);
+
+/* The OpenFlow port that the packet came in by. */
+static struct of_port
+in_port_of(struct agent *a, const struct of_context *context, const struct flow_key *key)
+{
+	struct dp_port dp_port = {be32_to(key->in_port)};
+	const struct of_port_info *info;
+	struct ofproto *ofproto;
+
+	if (context->in_port) {
+		return OF_PORT(context->in_port);
+	}
+	info = of_model_port_by_dp(a->model, dp_port, &ofproto);
+	return info ? info->number : OF_PORT_NONE;
+}
+
+void
+agent_packet_in(struct agent *a, const struct handler_packet_in *packet)
+{
+	struct weft_error err = WEFT_ERROR_INIT;
+	struct ofproto *ofproto = NULL;
+	struct of_context context;
+	struct of_packet_in pi;
+
+	if (packet->context &&
+		of_context_decode(packet->context, packet->context_size, &context, &err) &&
+		context.kind == OF_CONTEXT_PACKET_IN) {
+		ofproto = ofproto_by_id(a->model, context.ofproto_id);
+	}
+	if (!ofproto) {
+		a->n_unknown_packet_ins++; /* its switch or rule has gone meanwhile */
+		return;
+	}
+	of_packet_in_fill(&pi, &context, &packet->key, in_port_of(a, &context, &packet->key));
+	pi.data = packet->data;
+	pi.len = packet->data_len;
+	pi.total_len = packet->packet_len;
+	of_service_packet_in(a->service, ofproto, &pi);
+}
+
+/* The contexts that the actions name must be in the datapath before them. */
+static void
+put_contexts(struct agent *a, const struct translation *t)
+{
+	for (uint32_t i = 0; i < t->n_contexts; i++) {
+		size_t size;
+		const void *bytes = of_context_find(a->model, t->contexts[i], &size);
+
+		if (bytes) {
+			handlers_context_put(a->handlers, t->contexts[i], bytes, size);
+		}
+	}
+}
+
+bool
+agent_packet_out(struct agent *a, struct ofproto *ofproto, const struct of_packet_out *po,
+	struct weft_error *err)
+{
+	const struct of_port_info *port = ofproto_port_find(ofproto, po->in_port);
+	struct dp_port in_port = port ? port->dp_port : DP_PORT_NONE;
+	struct translate_in in = {.reader = a->reader, .now_ms = agent_now_ms()};
+	struct translation t;
+	struct flow_key key;
+
+	(void)err; /* what cannot be translated drops */
+	of_packet_parse(po->data, po->len, &key);
+	key.in_port = be32_from(po->in_port.v);
+	of_reader_enter(a->reader);
+	in.version = of_model_version(a->model);
+	in.key = &key;
+	translation_init(&t);
+	translate_packet_out(&in, ofproto, po->actions, po->actions_size, &t);
+	if (t.actions.size) {
+		put_contexts(a, &t);
+		handlers_packet_out(
+			a->handlers, in_port, t.actions.data, t.actions.size, po->data, po->len);
+	}
+	translation_uninit(&t, a->model);
+	of_reader_leave(a->reader);
+	return true;
+}
