@@ -92,6 +92,7 @@ packet_parse(struct packet *p, struct flow_key *key, enum parse_depth depth)
 	p->key_blocks = FLOW_BLOCK(0);
 	p->l3_off = p->l4_off = p->l4_payload_off = 0;
 	p->n_tags = 0;
+	p->depth = (uint8_t)depth;
 	key->in_port = be32_from(p->in_port);
 	key->recirc_id = be32_from(p->recirc_id);
 	if (!parse_l2(&c)) {

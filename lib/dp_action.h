@@ -31,7 +31,8 @@ struct weft_error;
 struct dp_port {
 	uint32_t v;
 };
-#define DP_PORT_MAX 65535u
+#define DP_PORT_MAX 65534u
+#define DP_PORT_MADE 65535u /* in_port of packets that the switch made itself */
 #define DP_PORT_NONE ((struct dp_port){UINT32_MAX})
 
 /* Identity of a flow or object: slot and generation, given by the datapath. {0, 0} is none:

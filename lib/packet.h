@@ -53,7 +53,8 @@ struct packet {
 	uint8_t key_blocks; /* presence bitmap of its key */
 	uint8_t rx_queue;
 	uint8_t n_recirc;   /* how often it has recirculated */
-	uint16_t recirc_spare;
+	uint8_t depth;      /* how deep it was parsed (the datapath's) */
+	uint8_t zero;
 	uint32_t hash;      /* of the key, for select and multi-queue tx */
 	uint32_t recirc_id;
 };

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Actions.
+ *
+ * Place: parse > cache > classify > act > tx.
+ */
+#include "datapath/action.h"
+
+#include <errno.h>
+#include <rte_mbuf.h>
+#include <rte_random.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "datapath/edit.h"
+#include "datapath/upcall.h"
+#include "datapath/worker.h"
+#include "lib/alloc.h"
+#include "lib/dp_action.h"
+#include "lib/error.h"
+
+static enum parse_depth
+depth_of_field(enum field_id id)
+{
+	const struct field *f = field_get(id);
+
+	switch ((enum field_prereq)f->prereq) {
+	case FIELD_PRE_NONE:
+	case FIELD_PRE_VLAN:
+	case FIELD_PRE_VLAN2:
+		return PARSE_L2;
+	case FIELD_PRE_ARP:
+	case FIELD_PRE_MPLS:
+	case FIELD_PRE_PBB:
+		return PARSE_L3;
+	default:
+		return PARSE_L4;
+	}
+}
+
+static enum parse_depth
+depth_of_list(const void *actions, size_t size)
+{
+	enum parse_depth depth = PARSE_L2;
+
+	for (const struct dp_action_hdr *a = dp_action_first(actions, size); a;
+		a = dp_action_next(a, actions, size)) {
+		for (unsigned which = 0; which < 2; which++) {
+			size_t nested_size;
+			const void *nested = dp_action_nested(a, which, &nested_size);
+
+			depth = WEFT_MAX(depth, depth_of_list(nested, nested_size));
+		}
+		if (a->type == DP_ACTION_SET_FIELD) {
+			depth = WEFT_MAX(depth, depth_of_field((enum field_id)
+							((const struct dp_action_set_field *)a)->field));
+		} else if (a->type == DP_ACTION_DEC_TTL || a->type == DP_ACTION_TO_AGENT) {
+			depth = PARSE_L4;
+		}
+	}
+	return depth;
+}
+
+struct action_program *
+action_program_create(const void *actions, size_t size)
+{
+	struct action_program *program = xcalloc(1, WEFT_ROUND_UP(sizeof *program + size, 8));
+	const struct dp_action_output *out = actions;
+
+	program->size = (uint32_t)size;
+	program->single_port = UINT32_MAX;
+	if (size == sizeof *out && out->hdr.type == DP_ACTION_OUTPUT && !out->max_len) {
+		program->single_port = out->port;
+	}
+	program->depth = (uint8_t)depth_of_list(actions, size);
+	if (size) {
+		memcpy(program->actions, actions, size);
+	}
+	return program;
+}
+
+static bool
+is_tunnel_field(enum field_id id)
+{
+	const struct field *f = field_get(id);
+
+	return f->block == 2 || f->block == 5 || id == FIELD_TUN_ID;
+}
+
+bool
+actions_supported(const void *actions, size_t size, struct weft_error *err)
+{
+	for (const struct dp_action_hdr *a = dp_action_first(actions, size); a;
+		a = dp_action_next(a, actions, size)) {
+		switch ((enum dp_action_type)a->type) {
+		case DP_ACTION_OUTPUT:
+		case DP_ACTION_DROP:
+		case DP_ACTION_TO_AGENT:
+		case DP_ACTION_PUSH_VLAN:
+		case DP_ACTION_POP_VLAN:
+		case DP_ACTION_DEC_TTL:
+		case DP_ACTION_SAMPLE:
+		case DP_ACTION_CLONE:
+		case DP_ACTION_RECIRC:
+		case DP_ACTION_CHECK_LEN:
+			break;
+		case DP_ACTION_SET_FIELD: {
+			enum field_id id = (enum field_id)((const struct dp_action_set_field *)a)->field;
+
+			if (is_tunnel_field(id)) {
+				return weft_error_set(err, WEFT_ERR_INVALID, EOPNOTSUPP,
+					"this datapath cannot set %s", field_get(id)->name);
+			}
+			break;
+		}
+		default:
+			return weft_error_set(err, WEFT_ERR_INVALID, EOPNOTSUPP,
+				"this datapath has no action of type %u", a->type);
+		}
+		for (unsigned which = 0; which < 2; which++) {
+			size_t nested_size;
+			const void *nested = dp_action_nested(a, which, &nested_size);
+
+			if (!actions_supported(nested, nested_size, err)) {
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+/* --- running ------------------------------------------------------------------------------------------ */
+
+struct run {
+	struct worker *w;
+	const struct flow_key *key;
+	unsigned n_copies; /* made of the packet that the run is about */
+};
+
+/* What became of the packet that a list ran on. */
+enum fate {
+	FATE_LEFT,  /* still ours */
+	FATE_TAKEN, /* gone: sent, dropped, recirculated */
+};
+
+static void run_whole(struct run *r, struct packet *p, const void *actions, size_t size);
+static enum fate run_list(struct run *r, struct packet *p, const void *actions, size_t size,
+	bool last);
+
+/* Whether nothing behind @a needs the packet, so that @a may take it. */
+static bool
+is_last(const struct dp_action_hdr *a, const void *actions, size_t size, bool last)
+{
+	return last && !dp_action_next(a, actions, size);
+}
+
+static enum fate
+output(struct run *r, struct packet *p, const struct dp_action_output *a, bool take)
+{
+	struct packet *out = take ? p : worker_copy(r->w, p, a->max_len);
+
+	r->n_copies += !take;
+	if (out) {
+		if (take && a->max_len && a->max_len < p->len) {
+			worker_truncate(p, a->max_len);
+		}
+		worker_output(r->w, out, a->port);
+	}
+	return take ? FATE_TAKEN : FATE_LEFT;
+}
+
+static enum fate
+to_agent(struct run *r, struct packet *p, const struct dp_action_to_agent *a, bool take)
+{
+	if (!take) {
+		worker_count_copied(r->w, p);
+		r->n_copies++;
+	}
+	/* Books: what reaches the agent counts as sent, what does not as dropped. */
+	upcall_to_agent(r->w, p, a->context, a->max_len, a->reason);
+	if (take) {
+		worker_free(p);
+	}
+	return take ? FATE_TAKEN : FATE_LEFT;
+}
+
+/* Runs a nested list on a copy, or on the packet itself when nothing behind needs it. */
+static enum fate
+run_copy(struct run *r, struct packet *p, const void *nested, size_t size, bool take)
+{
+	struct packet *copy = take ? p : worker_copy(r->w, p, 0);
+	struct run inner = {r->w, r->key, 0};
+
+	r->n_copies += !take;
+	if (copy) {
+		run_whole(&inner, copy, nested, size);
+	}
+	return take ? FATE_TAKEN : FATE_LEFT;
+}
+
+static enum fate
+verdict(struct run *r, struct packet *p, int result)
+{
+	if (result == EDIT_OK) {
+		return FATE_LEFT;
+	}
+	worker_drop(r->w, p, (enum drop_reason)result);
+	return FATE_TAKEN;
+}
+
+static enum fate
+dec_ttl(struct run *r, struct packet *p, const struct dp_action_hdr *a)
+{
+	int result = packet_dec_ttl(p);
+	const void *nested;
+	size_t size;
+
+	if (result != EDIT_EXPIRED) {
+		return verdict(r, p, result);
+	}
+	nested = dp_action_nested(a, 0, &size);
+	if (run_list(r, p, nested, size, true) == FATE_LEFT) {
+		worker_drop(r->w, p, DROP_INVALID_TTL);
+	}
+	return FATE_TAKEN;
+}
+
+static enum fate
+run_action(struct run *r, struct packet *p, const struct dp_action_hdr *a, bool take)
+{
+	const void *body = a, *nested;
+	size_t size;
+
+	switch ((enum dp_action_type)a->type) {
+	case DP_ACTION_OUTPUT:
+		return output(r, p, body, take);
+	case DP_ACTION_DROP:
+		worker_drop(r->w, p, (enum drop_reason)((const struct dp_action_u32 *)body)->v);
+		return FATE_TAKEN;
+	case DP_ACTION_TO_AGENT:
+		return to_agent(r, p, body, take);
+	case DP_ACTION_PUSH_VLAN: {
+		const struct dp_action_push_vlan *push = body;
+
+		return verdict(r, p, packet_push_vlan(p, push->tpid, push->tci));
+	}
+	case DP_ACTION_POP_VLAN:
+		return verdict(r, p, packet_pop_vlan(p));
+	case DP_ACTION_SET_FIELD: {
+		const struct dp_action_set_field *set = body;
+
+		return verdict(r, p, packet_set_field(p, (enum field_id)set->field, set->data,
+					     set->data + set->n_bytes));
+	}
+	case DP_ACTION_DEC_TTL:
+		return dec_ttl(r, p, a);
+	case DP_ACTION_SAMPLE:
+		nested = dp_action_nested(a, 0, &size);
+		if ((uint32_t)rte_rand() <= ((const struct dp_action_u32 *)body)->v) {
+			return run_copy(r, p, nested, size, take);
+		}
+		return FATE_LEFT;
+	case DP_ACTION_CLONE:
+		nested = dp_action_nested(a, 0, &size);
+		return run_copy(r, p, nested, size, take);
+	case DP_ACTION_CHECK_LEN:
+		nested = dp_action_nested(a,
+			p->len <= ((const struct dp_action_check_len *)body)->max_len, &size);
+		return run_list(r, p, nested, size, take);
+	case DP_ACTION_RECIRC:
+		worker_recirculate(r->w, p, ((const struct dp_action_u32 *)body)->v);
+		return FATE_TAKEN;
+	default:
+		/* actions_supported() lets no other in. */
+		worker_drop(r->w, p, DROP_ACTION_LIMIT);
+		return FATE_TAKEN;
+	}
+}
+
+/* @last: nothing behind this list needs the packet. */
+static enum fate
+run_list(struct run *r, struct packet *p, const void *actions, size_t size, bool last)
+{
+	for (const struct dp_action_hdr *a = dp_action_first(actions, size); a;
+		a = dp_action_next(a, actions, size)) {
+		if (run_action(r, p, a, is_last(a, actions, size, last)) == FATE_TAKEN) {
+			return FATE_TAKEN;
+		}
+	}
+	return FATE_LEFT;
+}
+
+/* Runs a list and consumes the packet. */
+static void
+run_whole(struct run *r, struct packet *p, const void *actions, size_t size)
+{
+	if (run_list(r, p, actions, size, true) == FATE_TAKEN) {
+		return;
+	}
+	if (r->n_copies) {
+		/* All that it had to do was done by copies: the original is one too many, not a loss. */
+		worker_uncount_copied(r->w, p);
+		worker_free(p);
+	} else {
+		worker_drop(r->w, p, DROP_EXPLICIT);
+	}
+}
+
+void
+actions_run(struct worker *w, struct packet *p, const struct flow_key *key, const void *actions,
+	size_t size)
+{
+	struct run r = {w, key, 0};
+
+	run_whole(&r, p, actions, size);
+}

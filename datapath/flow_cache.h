@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Flow cache: a worker's own signatures of keys under the input port's live mask.
+ *
+ * What:    8-way buckets of 16-bit signatures and slot numbers. An entry is only a hint: the flow's
+ *          own masked compare decides. Only positive entries are kept.
+ * Threads: the worker's alone; slots are type-stable, so that a stale number is a flow of another
+ *          life, which the live word and the compare refuse.
+ */
+#pragma once
+
+#include <rte_prefetch.h>
+#include <stdint.h>
+
+#include "datapath/flow_table.h"
+
+#define FLOW_CACHE_WAYS 8u
+
+struct cache_bucket {
+	uint16_t signatures[FLOW_CACHE_WAYS];
+	uint32_t slots[FLOW_CACHE_WAYS]; /* FLOW_SLOT_NONE: empty */
+	uint32_t next_victim;
+	uint32_t zero[3];
+};
+_Static_assert(sizeof(struct cache_bucket) == 64, "a bucket is one cache line");
+
+struct flow_cache {
+	struct cache_bucket *buckets;
+	uint32_t mask;
+	struct flow *flows; /* all slots */
+};
+
+static inline struct cache_bucket *
+flow_cache_bucket(const struct flow_cache *c, uint32_t hash)
+{
+	return &c->buckets[hash & c->mask];
+}
+
+static inline void
+flow_cache_prefetch(const struct flow_cache *c, uint32_t hash)
+{
+	rte_prefetch0(flow_cache_bucket(c, hash));
+}
+
+static inline uint16_t
+flow_cache_signature(uint32_t hash)
+{
+	return (uint16_t)(hash >> 16);
+}
+
+/* The flow that a key hits, or NULL. */
+static inline struct flow *
+flow_cache_find(const struct flow_cache *c, uint32_t hash, const struct flow_key *key, uint8_t present)
+{
+	const struct cache_bucket *b = flow_cache_bucket(c, hash);
+	uint16_t signature = flow_cache_signature(hash);
+	uint32_t hits = 0;
+
+	for (unsigned i = 0; i < FLOW_CACHE_WAYS; i++) {
+		hits |= (uint32_t)(b->signatures[i] == signature) << i;
+	}
+	while (hits) {
+		uint32_t slot = b->slots[__builtin_ctz(hits)];
+
+		if (slot != FLOW_SLOT_NONE) {
+			struct flow *f = &c->flows[slot];
+
+			if (atomic_load_explicit(&f->live, memory_order_acquire) &&
+				flow_matches(f, key, present)) {
+				return f;
+			}
+		}
+		hits &= hits - 1;
+	}
+	return NULL;
+}
+
+static inline void
+flow_cache_insert(struct flow_cache *c, uint32_t hash, uint32_t slot)
+{
+	struct cache_bucket *b = flow_cache_bucket(c, hash);
+	uint16_t signature = flow_cache_signature(hash);
+	unsigned at = FLOW_CACHE_WAYS;
+
+	/* The same signature first: most likely this key's flow of before. */
+	for (unsigned i = 0; i < FLOW_CACHE_WAYS; i++) {
+		if (b->slots[i] == slot && b->signatures[i] == signature) {
+			return;
+		}
+		if (at == FLOW_CACHE_WAYS &&
+			(b->slots[i] == FLOW_SLOT_NONE || !c->flows[b->slots[i]].live)) {
+			at = i;
+		}
+	}
+	if (at == FLOW_CACHE_WAYS) {
+		at = b->next_victim++ % FLOW_CACHE_WAYS;
+	}
+	b->signatures[at] = signature;
+	b->slots[at] = slot;
+}

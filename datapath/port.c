@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Ports, the core's half.
+ */
+#include "datapath/port.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "datapath/rcu.h"
+#include "datapath/worker.h"
+#include "lib/alloc.h"
+
+_Atomic(struct port *) port_table[DP_PORT_MAX + 2];
+_Thread_local unsigned port_thread_slot = UINT32_MAX;
+unsigned port_n_slots;
+
+static struct port_sums removed; /* counters of ports that are gone; ports thread */
+static void (*wake_ports)(struct port *port, enum port_event event);
+
+static unsigned
+own_slot(void)
+{
+	return port_thread_slot < port_n_slots ? port_thread_slot : port_n_slots - 1;
+}
+
+static struct port *
+port_alloc(uint16_t number, const char *name)
+{
+	struct port *port = xcalloc(1, sizeof *port);
+
+	port->number = number;
+	strncpy(port->name, name, sizeof port->name - 1);
+	port->per_worker = xaligned(64, port_n_slots * sizeof port->per_worker[0]);
+	for (unsigned q = 0; q < PORT_MAX_QUEUES; q++) {
+		rte_spinlock_init(&port->tx_locks[q]);
+		port->rxq_worker[q] = UINT16_MAX;
+	}
+	port->admin_up = true;
+	port->n_txq = 1;
+	return port;
+}
+
+static void
+port_free(struct port *port)
+{
+	free(port->per_worker);
+	free(port);
+}
+
+int
+port_init(unsigned n_workers)
+{
+	port_n_slots = n_workers + 1;
+	memset(&removed, 0, sizeof removed);
+	atomic_store(&port_table[DP_PORT_MADE], port_alloc(DP_PORT_MADE, "switch"));
+	return 0;
+}
+
+void
+port_uninit(void)
+{
+	struct port *made = atomic_exchange(&port_table[DP_PORT_MADE], NULL);
+
+	if (made) {
+		port_free(made);
+	}
+}
+
+struct port *
+port_create(uint16_t number, const char *name, const struct port_provider *provider,
+	struct port_config *config, struct weft_error *err)
+{
+	struct port *port = port_alloc(number, name);
+
+	port->provider = provider;
+	config->port = port;
+	config->name = port->name;
+	config->number = number;
+	port->dev = provider->open(config, err);
+	if (!port->dev) {
+		port_free(port);
+		return NULL;
+	}
+	return port;
+}
+
+static void
+take_status(struct port *port, const struct port_status *status)
+{
+	uint16_t n_txq = WEFT_MAX(status->n_txq, (uint16_t)1);
+
+	atomic_store(&port->link_up, status->link_up);
+	atomic_store(&port->n_rxq, WEFT_MIN(status->n_rxq, (uint16_t)PORT_MAX_QUEUES));
+	port->tx_shared = true;
+	atomic_store(&port->n_txq, WEFT_MIN(n_txq, (uint16_t)PORT_MAX_QUEUES));
+}
+
+void
+port_publish(struct port *port)
+{
+	struct port_status status = {0};
+
+	port->provider->status(port->dev, &status);
+	take_status(port, &status);
+	atomic_store_explicit(&port_table[port->number], port, memory_order_release);
+	port->published = true;
+	workers_assign_queues();
+}
+
+void
+port_refresh(struct port *port, const struct port_status *status)
+{
+	bool queues = status->n_rxq != port->n_rxq;
+
+	take_status(port, status);
+	if (queues && port->published) {
+		workers_assign_queues();
+	}
+}
+
+void
+port_unpublish(struct port *port)
+{
+	port->published = false;
+	workers_assign_queues();
+	atomic_store_explicit(&port_table[port->number], NULL, memory_order_release);
+	rcu_synchronize();
+}
+
+void
+port_destroy(struct port *port)
+{
+	struct port_sums sums;
+
+	port->provider->close(port->dev);
+	port_read_counters(port, &sums);
+	port_sums_add(&removed, &sums);
+	port_free(port);
+}
+
+void
+port_assign(struct port *port, uint16_t queue, uint16_t worker)
+{
+	if (queue < PORT_MAX_QUEUES) {
+		port->rxq_worker[queue] = worker;
+		workers_assign_queues();
+	}
+}
+
+#define COUNTER(NAME) sums->NAME += atomic_load_explicit(&c->NAME, memory_order_relaxed)
+
+void
+port_read_counters(const struct port *port, struct port_sums *sums)
+{
+	memset(sums, 0, sizeof *sums);
+	for (unsigned w = 0; w < port_n_slots; w++) {
+		const struct port_counters *c = &port->per_worker[w].counters;
+
+		COUNTER(rx_packets);
+		COUNTER(rx_bytes);
+		COUNTER(tx_packets);
+		COUNTER(tx_bytes);
+		COUNTER(made);
+		COUNTER(copied);
+		COUNTER(to_agent);
+		COUNTER(upcalls);
+		COUNTER(upcalls_joined);
+		COUNTER(cache_hits);
+		COUNTER(table_hits);
+		COUNTER(misses);
+		for (unsigned r = 0; r < DROP_N; r++) {
+			COUNTER(drops[r]);
+		}
+		sums->parked += port->per_worker[w].n_parked;
+	}
+	for (unsigned r = 0; r < DROP_N; r++) {
+		sums->dropped += sums->drops[r];
+	}
+}
+
+void
+port_read_removed(struct port_sums *sums)
+{
+	*sums = removed;
+}
+
+void
+port_sums_add(struct port_sums *to, const struct port_sums *from)
+{
+	/* All members are 64-bit counts. */
+	uint64_t *t = (uint64_t *)to;
+	const uint64_t *f = (const uint64_t *)from;
+
+	for (size_t i = 0; i < sizeof *to / sizeof *t; i++) {
+		t[i] += f[i];
+	}
+}
+
+void
+port_set_event_handler(void (*wake)(struct port *port, enum port_event event))
+{
+	wake_ports = wake;
+}
+
+void
+port_core_event(struct port *port, enum port_event event)
+{
+	if (wake_ports) {
+		wake_ports(port, event);
+	}
+}
+
+void
+port_core_synchronize(void)
+{
+	rcu_synchronize();
+}
+
+void
+port_core_tx_drop(struct port *port, unsigned reason, uint32_t n)
+{
+	struct port_worker *pw = &port->per_worker[own_slot()];
+
+	counter_add(&pw->counters.drops[reason], n);
+	pw->tx_noted += n;
+}
+
+void
+port_core_rx_drop(struct port *port, unsigned reason, uint32_t n)
+{
+	struct port_worker *pw = &port->per_worker[own_slot()];
+
+	counter_add(&pw->counters.rx_packets, n);
+	counter_add(&pw->counters.drops[reason], n);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Ports: the core's half. Number, counters, queues, what workers see of a port.
+ *
+ * Threads:  made and removed by the ports thread; workers read port_find() while online.
+ * Removal:  rx queues are taken from the workers, the number is unpublished (outputs drop as
+ *           port-gone), a grace period passes; then nobody but the ports thread holds the port. Its
+ *           flows are removed and its parked packets purged by the tables thread, and at last
+ *           the device is closed and the port freed.
+ * Counters: one struct port_worker for each worker, and one more for other threads (vhost
+ *           callbacks, ports thread), written by its owner alone with relaxed stores.
+ * Books:    over all ports: rx + made + copied = tx + to_agent + dropped + parked (now).
+ */
+#pragma once
+
+#include <rte_spinlock.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "datapath/port_provider.h"
+#include "lib/compiler.h"
+#include "lib/dp_protocol.h"
+#include "lib/drop_reason.h"
+
+#define PORT_NAME_SIZE 64
+#define TX_BATCH 32u
+
+struct port_counters {
+	_Atomic uint64_t rx_packets, rx_bytes;
+	_Atomic uint64_t tx_packets, tx_bytes;
+	_Atomic uint64_t made, copied, to_agent;
+	_Atomic uint64_t upcalls, upcalls_joined;
+	_Atomic uint64_t cache_hits, table_hits, misses;
+	_Atomic uint64_t drops[DROP_N];
+};
+
+/* What one worker has of a port. */
+struct port_worker {
+	struct port_counters counters;
+	/* The worker's alone. */
+	uint32_t n_tx;
+	uint32_t tx_noted;     /* drops that the provider reported in this flush */
+	uint64_t tx_bytes;     /* in the batch */
+	uint32_t n_parked;     /* packets */
+	uint32_t upcall_bytes; /* in the ring */
+	struct packet *tx[TX_BATCH];
+} WEFT_CACHE_ALIGNED;
+
+struct port {
+	uint16_t number;
+	bool tx_shared;        /* fewer tx queues than workers: lock */
+	_Atomic bool admin_up;
+	_Atomic bool link_up;  /* liveness word: told by the provider's status */
+	_Atomic uint16_t n_rxq, n_txq;
+	const struct port_provider *provider;
+	struct port_dev *dev;
+	struct port_worker *per_worker; /* n_workers + 1 */
+	rte_spinlock_t tx_locks[PORT_MAX_QUEUES];
+	/* Of the ports thread. */
+	char name[PORT_NAME_SIZE];
+	uint16_t rxq_worker[PORT_MAX_QUEUES]; /* UINT16_MAX: none */
+	bool published;
+	_Atomic bool has_news; /* an event that the ports thread has not seen */
+	void *user;            /* the ports thread's */
+};
+
+extern _Atomic(struct port *) port_table[DP_PORT_MAX + 2];
+
+static inline struct port *
+port_find(uint32_t number)
+{
+	return number <= DP_PORT_MADE
+		? atomic_load_explicit(&port_table[number], memory_order_acquire)
+		: NULL;
+}
+
+/* The number of the calling thread's counters: a worker's, else the last. */
+extern _Thread_local unsigned port_thread_slot;
+extern unsigned port_n_slots; /* workers + 1 */
+
+static inline void
+counter_add(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+		memory_order_relaxed);
+}
+
+/* Makes the table for @n_workers, and the pseudo port of packets that the switch makes. */
+int port_init(unsigned n_workers);
+void port_uninit(void);
+
+/* --- ports thread ---------------------------------------------------------------------------------- */
+
+/* Makes a port and opens its device by @provider. Options have been checked. Not yet visible. */
+struct port *port_create(uint16_t number, const char *name, const struct port_provider *provider,
+	struct port_config *config, struct weft_error *err) WEFT_REQUIRES(weft_ports);
+
+/* Visible to workers from here on; its rx queues are polled. */
+void port_publish(struct port *port) WEFT_REQUIRES(weft_ports);
+
+/* Takes up a change of status: link, number of queues. */
+void port_refresh(struct port *port, const struct port_status *status) WEFT_REQUIRES(weft_ports);
+
+/* Stop, unpublish, grace period. */
+void port_unpublish(struct port *port) WEFT_REQUIRES(weft_ports);
+
+/* After port_unpublish() and the removal of its flows: closes the device, frees the port. */
+void port_destroy(struct port *port) WEFT_REQUIRES(weft_ports);
+
+/* Moves an rx queue to a worker. */
+void port_assign(struct port *port, uint16_t queue, uint16_t worker) WEFT_REQUIRES(weft_ports);
+
+/* Sums of a port's counters, any thread that may hold the port. */
+struct port_sums {
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, made, copied, to_agent;
+	uint64_t upcalls, upcalls_joined, cache_hits, table_hits, misses, parked;
+	uint64_t drops[DROP_N], dropped;
+};
+void port_read_counters(const struct port *port, struct port_sums *sums);
+/* Adds those of ports that have been removed. */
+void port_read_removed(struct port_sums *sums);
+void port_sums_add(struct port_sums *to, const struct port_sums *from);
+
+/* Sets the function that port_core_event() wakes the ports thread with. */
+void port_set_event_handler(void (*wake)(struct port *port, enum port_event event));

@@ -1,0 +1,836 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Workers.
+ *
+ * Place: the loop reads as the list rx, parse, cache, classify, act, tx.
+ * Why:   a burst is handled in passes (parse and hash, then look up and act), so that the cache
+ *        line of the next packet's bucket is on its way while this one is parsed.
+ */
+#include "datapath/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <rte_cycles.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "datapath/action.h"
+#include "datapath/key_hash.h"
+#include "datapath/rcu.h"
+#include "datapath/upcall.h"
+#include "lib/alloc.h"
+#include "lib/log.h"
+#include "vhost/packet_mbuf.h"
+
+WEFT_LOG_MODULE(worker);
+
+#define MAX_DIRTY WEFT_ARRAY_SIZE(((struct worker *)0)->dirty)
+#define POLL_MAX 512
+
+struct workers workers;
+
+static void burst(struct worker *w, struct port *port, struct port_worker *pw, struct packet **pkts,
+	unsigned n) WEFT_REQUIRES(weft_worker);
+static void flush_tx(struct worker *w);
+static void take_messages(struct worker *w);
+static void go_to_sleep(struct worker *w);
+
+static uint64_t
+clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* CLOCK_MONOTONIC from the TSC: a system call's worth of cycles is spent once in a while only. */
+static void
+update_time(struct worker *w)
+{
+	uint64_t tsc = rte_rdtsc();
+
+	w->now_tsc = tsc;
+	w->now_ms = clock_ms();
+}
+
+/* --- life ---------------------------------------------------------------------------------------------- */
+
+static void *
+ring_memory(uint32_t size)
+{
+	return xaligned(4096, SHM_RING_HEADER_SIZE + size);
+}
+
+static struct worker *
+worker_create(unsigned id, unsigned core, uint32_t max_flows, int tables_event_fd)
+{
+	struct worker *w = xaligned(64, WEFT_ROUND_UP(sizeof *w, 64));
+	uint32_t n_buckets = 1024;
+	size_t size;
+	void *memory;
+
+	while (n_buckets < max_flows / 4) {
+		n_buckets *= 2;
+	}
+	size = (size_t)n_buckets * sizeof w->cache.buckets[0];
+	w->id = id;
+	w->core = core;
+	w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	w->cache.buckets = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (w->event_fd < 0 || w->cache.buckets == MAP_FAILED) {
+		free(w);
+		return NULL;
+	}
+	madvise(w->cache.buckets, size, MADV_HUGEPAGE);
+	memset(w->cache.buckets, 0xff, size);
+	w->cache.mask = n_buckets - 1;
+	w->hz = rte_get_tsc_hz();
+	w->park = park_create(id);
+	w->inbox_buffer = xaligned(64, DP_MAX_MESSAGE);
+	memory = ring_memory(WORKER_INBOX_SIZE);
+	shm_ring_init_private(&workers.inbox_in[id], memory, WORKER_INBOX_SIZE, w->event_fd);
+	w->inbox = workers.inbox_in[id];
+	memory = ring_memory(WORKER_OUTBOX_SIZE);
+	shm_ring_init_private(&workers.outbox_out[id], memory, WORKER_OUTBOX_SIZE, tables_event_fd);
+	w->outbox = workers.outbox_out[id];
+	return w;
+}
+
+int
+workers_create(unsigned n, const unsigned *cores, struct flow_table *table,
+	const struct stats_region *stats, struct rte_mempool *pool, uint32_t max_flows, bool busy_poll,
+	int tables_event_fd)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct worker *w = worker_create(i, cores[i], max_flows, tables_event_fd);
+
+		if (!w) {
+			return -ENOMEM;
+		}
+		w->table = table;
+		w->cache.flows = flow_table_slots(table);
+		w->stats = stats;
+		w->pool = pool;
+		w->busy_poll = busy_poll;
+		workers.list[i] = w;
+		workers.n = i + 1;
+	}
+	return 0;
+}
+
+void
+workers_destroy(void)
+{
+	for (unsigned i = 0; i < workers.n; i++) {
+		struct worker *w = workers.list[i];
+
+		close(w->event_fd);
+		munmap(w->cache.buckets, ((size_t)w->cache.mask + 1) * sizeof w->cache.buckets[0]);
+		park_destroy(w->park);
+		free(w->inbox_buffer);
+		free(w->inbox.shared);
+		free(w->outbox.shared);
+		free(w->rx);
+		free(w);
+	}
+	workers.n = 0;
+}
+
+void
+workers_stop(void)
+{
+	for (unsigned i = 0; i < workers.n; i++) {
+		atomic_store(&workers.list[i]->stop, true);
+		worker_kick(workers.list[i]);
+	}
+}
+
+void
+worker_kick(struct worker *w)
+{
+	uint64_t one = 1;
+
+	if (write(w->event_fd, &one, sizeof one) < 0) {
+		/* EAGAIN: full of kicks already. */
+	}
+}
+
+/* --- rx queues ------------------------------------------------------------------------------------------ */
+
+/* First pass: a queue that has a worker stays there. Second: the others go where the fewest are. */
+static void
+place_queue(struct rx_list **lists, struct port *port, uint16_t queue, unsigned pass)
+{
+	uint16_t to = port->rxq_worker[queue];
+	bool placed = to < workers.n && lists[to]->n && pass;
+
+	if (pass == 0 && to >= workers.n) {
+		return;
+	}
+	if (pass) {
+		for (unsigned i = 0; placed && i < lists[to]->n; i++) {
+			if (lists[to]->queues[i].port == port && lists[to]->queues[i].queue == queue) {
+				return;
+			}
+		}
+		to = 0;
+		for (unsigned i = 1; i < workers.n; i++) {
+			to = lists[i]->n < lists[to]->n ? (uint16_t)i : to;
+		}
+		port->rxq_worker[queue] = to;
+	}
+	lists[to]->queues[lists[to]->n++] = (struct rx_queue){port, queue};
+}
+
+void
+workers_assign_queues(void)
+{
+	struct rx_list *fresh[DP_MAX_WORKERS], *was[DP_MAX_WORKERS];
+	unsigned total = 0;
+
+	for (uint32_t number = 0; number <= DP_PORT_MAX; number++) {
+		struct port *port = port_table[number];
+
+		total += port && port->published ? port->n_rxq : 0;
+	}
+	for (unsigned i = 0; i < workers.n; i++) {
+		fresh[i] = xcalloc(1, sizeof *fresh[i] + (total + 1) * sizeof fresh[i]->queues[0]);
+	}
+	/* Queues keep their worker; the others go where the fewest are. */
+	for (unsigned pass = 0; pass < 2; pass++) {
+		for (uint32_t number = 0; number <= DP_PORT_MAX; number++) {
+			struct port *port = port_table[number];
+
+			for (uint16_t q = 0; port && port->published && q < port->n_rxq; q++) {
+				place_queue(fresh, port, q, pass);
+			}
+		}
+	}
+	for (unsigned i = 0; i < workers.n; i++) {
+		was[i] = atomic_exchange_explicit(&workers.list[i]->rx, fresh[i], memory_order_acq_rel);
+		worker_kick(workers.list[i]);
+	}
+	rcu_synchronize();
+	for (unsigned i = 0; i < workers.n; i++) {
+		free(was[i]);
+	}
+}
+
+/* --- loop ------------------------------------------------------------------------------------------------ */
+
+static unsigned poll_queue(struct worker *w, const struct rx_queue *rxq) WEFT_REQUIRES(weft_worker);
+static void process_one(struct worker *w, struct packet *p) WEFT_REQUIRES(weft_worker);
+
+/* Polls a queue; again at once while it is full. */
+static unsigned
+poll_queue(struct worker *w, const struct rx_queue *rxq)
+{
+	struct port *port = rxq->port;
+	struct port_worker *pw = &port->per_worker[w->id];
+	struct packet *pkts[WORKER_BURST];
+	unsigned total = 0;
+	uint16_t n;
+
+	do {
+		n = port->provider->rx(port->dev, rxq->queue, pkts, WORKER_BURST);
+		if (!n) {
+			break;
+		}
+		total += n;
+		burst(w, port, pw, pkts, n);
+	} while (n == WORKER_BURST && total < WORKER_MAX_BURST);
+	return total;
+}
+
+int
+worker_main(void *arg)
+{
+	struct worker *w = arg;
+	uint64_t idle_limit = w->hz / 1000000 * WORKER_IDLE_US;
+
+	weft_role_enter(weft_worker);
+	port_thread_slot = w->id;
+	rcu_register(w->id);
+	rcu_online(w->id);
+	update_time(w);
+	w->idle_since = w->now_tsc;
+	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
+		const struct rx_list *rx = atomic_load_explicit(&w->rx, memory_order_acquire);
+		uint64_t begin = rte_rdtsc();
+		unsigned n = 0;
+
+		if (begin - w->now_tsc > w->hz / 2000 || w->n_dirty) {
+			update_time(w);
+			park_expire(w);
+		}
+		take_messages(w);
+		for (unsigned i = 0; rx && i < rx->n; i++) {
+			n += poll_queue(w, &rx->queues[i]);
+		}
+		if (w->n_dirty) {
+			flush_tx(w);
+		}
+		upcall_flush(w);
+		rcu_quiescent(w->id);
+		if (n) {
+			w->idle_since = rte_rdtsc();
+			counter_add(&w->busy_cycles, w->idle_since - begin);
+			counter_add(&w->n_packets, n);
+			counter_add(&w->n_bursts, 1);
+		} else {
+			uint64_t now = rte_rdtsc();
+
+			counter_add(&w->idle_cycles, now - begin);
+			if (now - w->idle_since > idle_limit && !w->busy_poll) {
+				go_to_sleep(w);
+			}
+		}
+	}
+	park_purge(w, UINT32_MAX);
+	flush_tx(w);
+	rcu_offline(w->id);
+	rcu_unregister(w->id);
+	weft_role_leave(weft_worker);
+	return 0;
+}
+
+/* --- sleep ----------------------------------------------------------------------------------------------- */
+
+/* Withdraws the wish of the first @n queues to be woken. */
+static void
+wake_queues(const struct rx_list *rx, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const struct rx_queue *rxq = &rx->queues[i];
+
+		if (rxq->port->provider->rx_woken) {
+			rxq->port->provider->rx_woken(rxq->port->dev, rxq->queue);
+		}
+	}
+}
+
+/* Asks all queues for a wake-up. Returns how many descriptors there are to wait on, or -1. */
+static int
+arm_queues(struct worker *w, const struct rx_list *rx, struct pollfd *fds)
+{
+	int n_fds = 0;
+
+	for (unsigned i = 0; rx && i < rx->n; i++) {
+		const struct rx_queue *rxq = &rx->queues[i];
+		int fd = rxq->port->provider->rx_sleep
+			? rxq->port->provider->rx_sleep(rxq->port->dev, rxq->queue)
+			: -ENOTSUP;
+
+		if (fd >= 0 && n_fds + 1 < POLL_MAX) {
+			fds[n_fds++] = (struct pollfd){.fd = fd, .events = POLLIN};
+			continue;
+		}
+		if (fd == -ENODEV) {
+			continue;
+		}
+		if (fd == -ENOTSUP) {
+			atomic_store_explicit(&w->awake_port, rxq->port->number, memory_order_relaxed);
+			atomic_store_explicit(&w->awake_because, "a port that cannot notify",
+				memory_order_relaxed);
+		}
+		wake_queues(rx, i + (fd >= 0));
+		return -1;
+	}
+	return n_fds;
+}
+
+static void
+go_to_sleep(struct worker *w)
+{
+	const struct rx_list *rx = atomic_load_explicit(&w->rx, memory_order_acquire);
+	struct pollfd fds[POLL_MAX + 1];
+	int n, timeout = park_due_ms(w);
+	uint64_t kicks, asleep_at;
+
+	n = arm_queues(w, rx, fds);
+	if (n < 0) {
+		w->idle_since = rte_rdtsc();
+		return;
+	}
+	atomic_store_explicit(&w->awake_because, NULL, memory_order_relaxed);
+	if (!shm_ring_sleep(&w->inbox)) {
+		wake_queues(rx, rx ? rx->n : 0);
+		return;
+	}
+	/* Pairs with the publication of a new list or stop, followed by a kick: the eventfd remembers
+	 * a kick that comes between this look and poll(). */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load(&w->rx) == rx && !atomic_load(&w->stop)) {
+		fds[n] = (struct pollfd){.fd = w->event_fd, .events = POLLIN};
+		atomic_store(&w->asleep, true);
+		counter_add(&w->n_sleeps, 1);
+		rcu_offline(w->id);
+		asleep_at = rte_rdtsc();
+		poll(fds, (nfds_t)n + 1, timeout);
+		counter_add(&w->idle_cycles, rte_rdtsc() - asleep_at);
+		rcu_online(w->id);
+		atomic_store(&w->asleep, false);
+	}
+	shm_ring_woken(&w->inbox);
+	if (read(w->event_fd, &kicks, sizeof kicks) < 0) {
+		/* EAGAIN: woken by a queue or the time. */
+	}
+	/* Only the list that is in force now names ports that still exist. */
+	rx = atomic_load_explicit(&w->rx, memory_order_acquire);
+	wake_queues(rx, rx ? rx->n : 0);
+	update_time(w);
+	park_expire(w);
+	w->idle_since = w->now_tsc;
+}
+
+/* --- messages -------------------------------------------------------------------------------------------- */
+
+static void
+post_done(struct worker *w, uint64_t request, uint64_t session, uint32_t handler, int status)
+{
+	struct worker_done *done = shm_ring_reserve(&w->outbox, WORKER_DONE, sizeof *done);
+
+	if (done) {
+		*done = (struct worker_done){request, session, handler, status};
+		shm_ring_publish(&w->outbox);
+	}
+}
+
+static void
+execute(struct worker *w, const struct worker_execute *x)
+{
+	const uint8_t *actions = (const uint8_t *)(x + 1), *data = actions + x->actions_size;
+	uint16_t in_port = (uint16_t)(x->in_port == UINT32_MAX ? DP_PORT_MADE : x->in_port);
+	struct flow_key key;
+	struct packet *p;
+	int status = 0;
+
+	if (x->parked) {
+		status = park_execute(w, x->parked, actions, x->actions_size, x->flags & DP_EXECUTE_KEEP);
+	} else if (!(p = worker_make(w, data, x->data_len, in_port))) {
+		status = -ENOMEM;
+	} else {
+		p->recirc_id = x->recirc_id;
+		if (packet_parse(p, &key, PARSE_L4)) {
+			p->recirc_id = 0;
+			actions_run(w, p, &key, actions, x->actions_size);
+		} else {
+			worker_drop(w, p, DROP_RX_TRUNCATED);
+			status = -EINVAL;
+		}
+	}
+	if (status || x->flags & DP_EXECUTE_REPLY) {
+		post_done(w, x->request, x->session, x->handler, status);
+	}
+}
+
+static void
+take_messages(struct worker *w)
+{
+	uint32_t kind;
+	bool any = false;
+
+	while (shm_ring_read(&w->inbox, w->inbox_buffer, DP_MAX_MESSAGE, &kind) >= 0) {
+		any = true;
+		if (kind == WORKER_EXECUTE) {
+			execute(w, w->inbox_buffer);
+		} else if (kind == WORKER_PURGE) {
+			const struct worker_purge *purge = w->inbox_buffer;
+
+			park_purge(w, purge->port);
+			post_done(w, purge->ticket, 0, UINT32_MAX, 0);
+		}
+	}
+	if (any) {
+		flush_tx(w);
+		shm_ring_release(&w->inbox);
+	}
+}
+
+/* --- packets --------------------------------------------------------------------------------------------- */
+
+struct port_worker *
+worker_port(struct worker *w, uint16_t in_port)
+{
+	struct port *port = port_find(in_port);
+
+	if (!port) {
+		port = port_find(DP_PORT_MADE);
+	}
+	return &port->per_worker[w->id];
+}
+
+void
+worker_free(struct packet *p)
+{
+	rte_pktmbuf_free(packet_mbuf(p));
+}
+
+void
+worker_drop(struct worker *w, struct packet *p, enum drop_reason reason)
+{
+	counter_add(&worker_port(w, p->in_port)->counters.drops[reason], 1);
+	worker_free(p);
+}
+
+void
+worker_count_copied(struct worker *w, const struct packet *p)
+{
+	counter_add(&worker_port(w, p->in_port)->counters.copied, 1);
+}
+
+void
+worker_uncount_copied(struct worker *w, const struct packet *p)
+{
+	counter_add(&worker_port(w, p->in_port)->counters.copied, UINT64_MAX);
+}
+
+void
+worker_truncate(struct packet *p, uint32_t len)
+{
+	struct rte_mbuf *m = packet_mbuf(p);
+
+	if (len < p->len) {
+		struct rte_mbuf *seg = m;
+		uint32_t left = len;
+
+		while (seg->data_len < left) {
+			left -= seg->data_len;
+			seg = seg->next;
+		}
+		seg->data_len = (uint16_t)left;
+		if (seg->next) {
+			rte_pktmbuf_free(seg->next);
+			seg->next = NULL;
+			m->nb_segs = 1;
+			for (struct rte_mbuf *s = m; s != seg; s = s->next) {
+				m->nb_segs++;
+			}
+		}
+		m->pkt_len = len;
+		p->len = len;
+		p->head_len = m->data_len;
+		p->flags &= (uint16_t)~(PACKET_CSUM_PARTIAL | PACKET_GSO_MASK);
+	}
+}
+
+struct packet *
+worker_copy(struct worker *w, const struct packet *p, uint32_t max_len)
+{
+	uint32_t len = max_len && max_len < p->len ? max_len : UINT32_MAX;
+	struct rte_mbuf *m = rte_pktmbuf_copy(packet_mbuf(p), w->pool, 0, len);
+	struct packet *copy;
+
+	worker_count_copied(w, p);
+	if (!m) {
+		counter_add(&worker_port(w, p->in_port)->counters.drops[DROP_NO_COPY], 1);
+		return NULL;
+	}
+	copy = packet_of_mbuf(m);
+	*copy = *p;
+	copy->body = m;
+	copy->data = rte_pktmbuf_mtod(m, uint8_t *);
+	copy->len = m->pkt_len;
+	copy->head_len = m->data_len;
+	copy->headroom = rte_pktmbuf_headroom(m);
+	if (copy->len < p->len) {
+		copy->flags &= (uint16_t)~(PACKET_CSUM_PARTIAL | PACKET_GSO_MASK);
+	}
+	return copy;
+}
+
+struct packet *
+worker_make(struct worker *w, const uint8_t *data, uint32_t len, uint16_t in_port)
+{
+	struct port_worker *pw = worker_port(w, in_port);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool), *last = m;
+	struct packet *p;
+
+	counter_add(&pw->counters.made, 1);
+	for (uint32_t off = 0; m && off < len;) {
+		uint16_t room = rte_pktmbuf_tailroom(last);
+		uint16_t n = (uint16_t)WEFT_MIN((uint32_t)room, len - off);
+
+		if (!room) {
+			struct rte_mbuf *more = rte_pktmbuf_alloc(w->pool);
+
+			if (!more) {
+				rte_pktmbuf_free(m);
+				m = NULL;
+				break;
+			}
+			more->data_off = 0;
+			last->next = more;
+			last = more;
+			m->nb_segs++;
+			continue;
+		}
+		memcpy(rte_pktmbuf_mtod_offset(last, uint8_t *, last->data_len), data + off, n);
+		last->data_len = (uint16_t)(last->data_len + n);
+		m->pkt_len += n;
+		off += n;
+	}
+	if (!m) {
+		counter_add(&pw->counters.drops[DROP_RX_NO_BUFFER], 1);
+		return NULL;
+	}
+	p = packet_of_mbuf(m);
+	packet_init_from_mbuf(p, m, in_port, 0);
+	return p;
+}
+
+/* --- tx ---------------------------------------------------------------------------------------------------- */
+
+static void
+flush_port(struct worker *w, struct port *port)
+{
+	struct port_worker *pw = &port->per_worker[w->id];
+	uint16_t n_txq = atomic_load_explicit(&port->n_txq, memory_order_relaxed);
+	uint16_t queue = n_txq > 1 ? (uint16_t)(w->id % n_txq) : 0, sent;
+	bool locked = workers.n > n_txq;
+	uint64_t bytes = 0;
+	uint32_t n = pw->n_tx;
+
+	if (!n) {
+		return;
+	}
+	pw->n_tx = 0;
+	pw->tx_noted = 0;
+	if (locked) {
+		rte_spinlock_lock(&port->tx_locks[queue]);
+	}
+	sent = port->provider->tx(port->dev, queue, pw->tx, (uint16_t)n);
+	if (locked) {
+		rte_spinlock_unlock(&port->tx_locks[queue]);
+	}
+	for (uint32_t i = sent; i < n; i++) {
+		bytes += pw->tx[i]->len;
+		worker_free(pw->tx[i]);
+	}
+	counter_add(&pw->counters.tx_packets, sent - pw->tx_noted);
+	counter_add(&pw->counters.tx_bytes, pw->tx_bytes - bytes);
+	pw->tx_bytes = 0;
+	if (WEFT_UNLIKELY(sent < n)) {
+		counter_add(&pw->counters.drops[atomic_load_explicit(&port->link_up, memory_order_relaxed)
+						? DROP_TX_FULL
+						: DROP_TX_DOWN],
+			n - sent);
+	}
+}
+
+static void
+flush_tx(struct worker *w)
+{
+	for (unsigned i = 0; i < w->n_dirty; i++) {
+		flush_port(w, w->dirty[i]);
+	}
+	w->n_dirty = 0;
+}
+
+void
+worker_output(struct worker *w, struct packet *p, uint32_t number)
+{
+	struct port *port = number < DP_PORT_MADE ? port_find(number) : NULL;
+	struct port_worker *pw;
+
+	if (WEFT_UNLIKELY(!port)) {
+		worker_drop(w, p, DROP_PORT_GONE);
+		return;
+	}
+	pw = &port->per_worker[w->id];
+	if (WEFT_UNLIKELY(!atomic_load_explicit(&port->admin_up, memory_order_relaxed))) {
+		counter_add(&pw->counters.drops[DROP_TX_DOWN], 1);
+		worker_free(p);
+		return;
+	}
+	if (!pw->n_tx) {
+		if (WEFT_UNLIKELY(w->n_dirty == MAX_DIRTY)) {
+			flush_tx(w);
+		}
+		w->dirty[w->n_dirty++] = port;
+	}
+	pw->tx_bytes += p->len;
+	pw->tx[pw->n_tx++] = p;
+	if (WEFT_UNLIKELY(pw->n_tx == TX_BATCH)) {
+		flush_port(w, port);
+		/* It stays in the dirty list; an empty batch costs nothing there, but a second entry
+		 * would: n_tx 0 adds it again. */
+		for (unsigned i = w->n_dirty; i-- > 0;) {
+			if (w->dirty[i] == port) {
+				w->dirty[i] = w->dirty[--w->n_dirty];
+				break;
+			}
+		}
+	}
+}
+
+/* --- parse, cache, classify, act ---------------------------------------------------------------------------- */
+
+/* Credits the run of packets of one flow that ended. */
+static void
+credit_run(struct worker *w)
+{
+	if (w->run_packets) {
+		stats_record_credit(stats_region_record(w->stats, w->id, w->run_flow->slot), w->run_packets,
+			w->run_bytes, w->now_ms, w->run_tcp_flags);
+		w->run_packets = 0;
+		w->run_bytes = 0;
+		w->run_tcp_flags = 0;
+	}
+	w->run_flow = NULL;
+}
+
+static inline void
+act(struct worker *w, struct flow *f, struct packet *p, struct flow_key *key)
+{
+	const struct action_program *program =
+		atomic_load_explicit(&f->program, memory_order_acquire);
+
+	if (WEFT_UNLIKELY(f != w->run_flow)) {
+		credit_run(w);
+		w->run_flow = f;
+	}
+	w->run_packets++;
+	w->run_bytes += p->len;
+	if (key->tcp_flags) {
+		w->run_tcp_flags |= be16_to(key->tcp_flags);
+	}
+	if (WEFT_LIKELY(program->single_port != UINT32_MAX)) {
+		worker_output(w, p, program->single_port);
+		return;
+	}
+	if (WEFT_UNLIKELY(program->depth > p->depth)) {
+		/* Parsed under the live mask of before this flow. */
+		packet_parse(p, key, (enum parse_depth)program->depth);
+	}
+	actions_run(w, p, key, program->actions, program->size);
+}
+
+static void
+miss(struct worker *w, struct packet *p, struct flow_key *key)
+{
+	if (p->depth < PARSE_L4) {
+		packet_parse(p, key, PARSE_L4);
+	}
+	upcall_miss(w, p, key);
+}
+
+/* One packet alone: recirculated ones. */
+static void
+process_one(struct worker *w, struct packet *p)
+{
+	struct port_worker *pw = worker_port(w, p->in_port);
+	struct flow_key *key = &w->keys[0];
+	struct flow *f;
+
+	if (!packet_parse(p, key, PARSE_L4)) {
+		worker_drop(w, p, DROP_RX_TRUNCATED);
+		return;
+	}
+	f = flow_table_find(w->table, p->in_port, key, p->key_blocks);
+	if (f) {
+		counter_add(&pw->counters.table_hits, 1);
+		act(w, f, p, key);
+	} else {
+		counter_add(&pw->counters.misses, 1);
+		miss(w, p, key);
+	}
+}
+
+void
+worker_recirculate(struct worker *w, struct packet *p, uint32_t recirc_id)
+{
+	if (++p->n_recirc > DP_RECIRC_MAX || w->n_recirculating == WORKER_MAX_BURST) {
+		worker_drop(w, p, DROP_RECIRC_LIMIT);
+		return;
+	}
+	p->recirc_id = recirc_id;
+	w->recirculating[w->n_recirculating++] = p;
+}
+
+static void
+drop_all(struct worker *w, struct packet **pkts, unsigned n, enum drop_reason reason)
+{
+	for (unsigned i = 0; i < n; i++) {
+		worker_drop(w, pkts[i], reason);
+	}
+}
+
+static void
+burst(struct worker *w, struct port *port, struct port_worker *pw, struct packet **pkts, unsigned n)
+{
+	const struct live_mask *live, *old;
+	uint32_t hashes[WORKER_BURST], n_cache = 0, n_table = 0;
+	uint64_t bytes = 0;
+	unsigned n_good = 0;
+	enum parse_depth depth;
+
+	live = flow_table_live_mask(w->table, port->number, w->now_ms, &old);
+	depth = live ? (enum parse_depth)live->depth : PARSE_L4;
+	rte_prefetch0(pkts[0]->data);
+	for (unsigned i = 0; i < n; i++) {
+		struct packet *p = pkts[i];
+
+		if (i + 1 < n) {
+			rte_prefetch0(pkts[i + 1]->data);
+		}
+		bytes += p->len;
+		if (WEFT_UNLIKELY(!packet_parse(p, &w->keys[n_good], depth))) {
+			worker_drop(w, p, DROP_RX_TRUNCATED);
+			continue;
+		}
+		if (WEFT_LIKELY(live != NULL)) {
+			hashes[n_good] = key_hash_live(&w->keys[n_good], p->key_blocks, live->blocks, &live->mask);
+			flow_cache_prefetch(&w->cache, hashes[n_good]);
+		}
+		pkts[n_good++] = p;
+	}
+	counter_add(&pw->counters.rx_packets, n);
+	counter_add(&pw->counters.rx_bytes, bytes);
+	if (WEFT_UNLIKELY(!atomic_load_explicit(&port->admin_up, memory_order_relaxed))) {
+		drop_all(w, pkts, n_good, DROP_RX_DISABLED);
+		return;
+	}
+	for (unsigned i = 0; i < n_good; i++) {
+		struct packet *p = pkts[i];
+		struct flow_key *key = &w->keys[i];
+		struct flow *f = live ? flow_cache_find(&w->cache, hashes[i], key, p->key_blocks) : NULL;
+
+		if (WEFT_LIKELY(f != NULL)) {
+			n_cache++;
+			act(w, f, p, key);
+			continue;
+		}
+		if (old && (f = flow_cache_find(&w->cache,
+				    key_hash_live(key, p->key_blocks, old->blocks, &old->mask), key,
+				    p->key_blocks))) {
+			n_cache++;
+		} else if (live && (f = flow_table_find(w->table, port->number, key, p->key_blocks))) {
+			n_table++;
+		}
+		if (f) {
+			flow_cache_insert(&w->cache, hashes[i], f->slot);
+			act(w, f, p, key);
+		} else {
+			counter_add(&pw->counters.misses, 1);
+			miss(w, p, key);
+		}
+	}
+	for (unsigned i = 0; i < w->n_recirculating; i++) {
+		process_one(w, w->recirculating[i]);
+	}
+	w->n_recirculating = 0;
+	credit_run(w);
+	counter_add(&pw->counters.cache_hits, n_cache);
+	if (n_table) {
+		counter_add(&pw->counters.table_hits, n_table);
+	}
+}
