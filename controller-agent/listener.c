@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Connector: listening for controllers and clients.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "controller-agent/connector.h"
+#include "lib/alloc.h"
+#include "lib/error.h"
+#include "lib/log.h"
+#include "lib/unix_socket.h"
+
+WEFT_LOG_MODULE(listener);
+
+#define BACKLOG 64
+#define ACCEPTS_A_TURN 16
+
+struct listener {
+	struct event *readable;
+	listener_accepted_fn *accepted;
+	void *user;
+	char *path; /* unix: to be removed */
+	uint16_t port;
+	int fd;
+};
+
+static struct listener *create(struct event_base *base, int fd, listener_accepted_fn *accepted,
+	void *user);
+static int listen_on(const struct sockaddr *addr, socklen_t len);
+static int listen_any(uint16_t port);
+static void on_readable(evutil_socket_t fd, short what, void *user);
+static void describe_peer(const struct sockaddr_storage *addr, char *text, size_t size);
+
+struct listener *
+listener_create(struct event_base *base, const struct target *target, listener_accepted_fn *accepted,
+	void *user, struct weft_error *err)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(target->port)};
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(target->port)};
+	struct sockaddr_storage bound;
+	socklen_t len = sizeof(bound);
+	struct listener *l;
+	int fd;
+
+	if (!target->host[0]) {
+		fd = listen_any(target->port);
+	} else if (evutil_inet_pton(AF_INET, target->host, &in.sin_addr) == 1) {
+		fd = listen_on((const struct sockaddr *)&in, sizeof(in));
+	} else if (evutil_inet_pton(AF_INET6, target->host, &in6.sin6_addr) == 1) {
+		fd = listen_on((const struct sockaddr *)&in6, sizeof(in6));
+	} else {
+		weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "cannot listen on %s: not an address",
+			target->host);
+		return NULL;
+	}
+	if (fd < 0) {
+		weft_error_set(err, WEFT_ERR_SYSTEM, -fd, "cannot listen on port %u of %s: %s",
+			target->port, target->host[0] ? target->host : "any address", strerror(-fd));
+		return NULL;
+	}
+	l = create(base, fd, accepted, user);
+	if (getsockname(fd, (struct sockaddr *)&bound, &len) == 0) {
+		/* The port stands at the same place in both. */
+		l->port = ntohs(((const struct sockaddr_in *)(const void *)&bound)->sin_port);
+	}
+	return l;
+}
+
+struct listener *
+listener_create_unix(struct event_base *base, const char *path, const char *group,
+	listener_accepted_fn *accepted, void *user, struct weft_error *err)
+{
+	int fd = unix_listen(path, group, err);
+	struct listener *l;
+
+	if (fd < 0) {
+		return NULL;
+	}
+	l = create(base, fd, accepted, user);
+	l->path = xstrdup(path);
+	return l;
+}
+
+void
+listener_destroy(struct listener *l)
+{
+	if (!l) {
+		return;
+	}
+	event_free(l->readable);
+	close(l->fd);
+	if (l->path) {
+		unlink(l->path);
+		free(l->path);
+	}
+	free(l);
+}
+
+uint16_t
+listener_port(const struct listener *l)
+{
+	return l->port;
+}
+
+static struct listener *
+create(struct event_base *base, int fd, listener_accepted_fn *accepted, void *user)
+{
+	struct listener *l = xcalloc(1, sizeof(*l));
+
+	l->accepted = accepted;
+	l->user = user;
+	l->fd = fd;
+	l->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, l);
+	event_add(l->readable, NULL);
+	return l;
+}
+
+/* IPv6 and IPv4, or IPv4 alone where there is no IPv6. */
+static int
+listen_any(uint16_t port)
+{
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
+	int fd = listen_on((const struct sockaddr *)&in6, sizeof(in6));
+
+	if (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL) {
+		fd = listen_on((const struct sockaddr *)&in, sizeof(in));
+	}
+	return fd;
+}
+
+/* A descriptor or a negative errno. */
+static int
+listen_on(const struct sockaddr *addr, socklen_t len)
+{
+	int fd = socket(addr->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int on = 1, off = 0, error;
+
+	if (fd < 0) {
+		return -errno;
+	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (addr->sa_family == AF_INET6) {
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	}
+	if (bind(fd, addr, len) < 0 || listen(fd, BACKLOG) < 0) {
+		error = -errno;
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *user)
+{
+	struct listener *l = user;
+	struct sockaddr_storage addr;
+	char peer[CONNECTOR_PEER_MAX];
+	int one = 1;
+
+	(void)what;
+	for (unsigned i = 0; i < ACCEPTS_A_TURN; i++) {
+		socklen_t len = sizeof(addr);
+		int conn = accept4(
+			fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (conn < 0) {
+			if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+				LOG_WARN_RL("cannot accept an OpenFlow connection: %s", strerror(errno));
+			}
+			return;
+		}
+		if (!l->path) {
+			(void)setsockopt(conn, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		}
+		describe_peer(&addr, peer, sizeof(peer));
+		if (l->path) {
+			snprintf(peer, sizeof(peer), "pid %d", (int)unix_peer_pid(conn));
+		}
+		l->accepted(l->user, conn, peer);
+	}
+}
+
+static void
+describe_peer(const struct sockaddr_storage *addr, char *text, size_t size)
+{
+	const struct sockaddr_in *in = (const void *)addr;
+	const struct sockaddr_in6 *in6 = (const void *)addr;
+	char host[64] = "";
+
+	if (addr->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+		evutil_inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], host, sizeof(host));
+		snprintf(text, size, "%s:%u", host, ntohs(in6->sin6_port));
+	} else if (addr->ss_family == AF_INET6) {
+		evutil_inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+		snprintf(text, size, "[%s]:%u", host, ntohs(in6->sin6_port));
+	} else if (addr->ss_family == AF_INET) {
+		evutil_inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+		snprintf(text, size, "%s:%u", host, ntohs(in->sin_port));
+	} else {
+		snprintf(text, size, "local");
+	}
+}

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Nicira's actions on the wire.
+ *
+ * Spec: the layouts are those of ovs-actions(7) and of the encodings that ovs-ofctl sends.
+ */
+#include "controller-agent/of_nx.h"
+
+#include <string.h>
+
+#include "controller-agent/of_wire.h"
+#include "lib/error.h"
+#include "ofproto/of_action.h"
+#include "ofproto/of_error.h"
+#include "ofproto/oxm.h"
+
+#define OFPAT_EXPERIMENTER 0xffffu
+
+enum nx_subtype {
+	NXAST_RESUBMIT = 1,
+	NXAST_REG_MOVE = 6,
+	NXAST_REG_LOAD = 7,
+	NXAST_RESUBMIT_TABLE = 14,
+	NXAST_CONTROLLER = 20,
+	NXAST_REG_LOAD2 = 33,
+	NXAST_CLONE = 42,
+};
+
+static bool get_resubmit(const uint8_t *a, size_t len, struct of_actions *actions,
+	struct weft_error *err);
+static bool get_reg_move(const uint8_t *a, size_t len, struct of_actions *actions,
+	struct weft_error *err);
+static bool get_reg_load(const uint8_t *a, size_t len, struct of_actions *actions,
+	struct weft_error *err);
+static bool get_reg_load2(const uint8_t *a, size_t len, struct of_actions *actions,
+	struct weft_error *err);
+static bool get_controller(const uint8_t *a, size_t len, struct of_actions *actions,
+	struct weft_error *err);
+static bool bad_length(struct weft_error *err);
+static bool bad_field(struct weft_error *err);
+static bool get_field(const uint8_t *header, enum field_id *field, struct weft_error *err);
+static struct of_port port_from_16(uint16_t port);
+static uint16_t port_to_16(uint32_t port);
+static size_t begin(struct strbuf *out, enum nx_subtype subtype);
+static void end(struct strbuf *out, size_t start);
+static bool mask_range(const struct field *f, const union field_value *mask, unsigned *ofs,
+	unsigned *n_bits);
+static void shift_down(const struct field *f, const union field_value *value, unsigned ofs,
+	unsigned n_bits, uint64_t *bits);
+
+/* --- reading ------------------------------------------------------------------------------------ */
+
+bool
+of_nx_get_action(const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err)
+{
+	if (get_be32(a + 4) != OXM_EXPERIMENTER_NX) {
+		return of_error_set(err, OFPET_BAD_ACTION, OFPBAC_BAD_EXPERIMENTER,
+			"an action of unknown experimenter 0x%x", get_be32(a + 4));
+	}
+	if (len < 16) {
+		return bad_length(err);
+	}
+	switch (get_be16(a + 8)) {
+	case NXAST_RESUBMIT:
+	case NXAST_RESUBMIT_TABLE:
+		return get_resubmit(a, len, actions, err);
+	case NXAST_REG_MOVE:
+		return get_reg_move(a, len, actions, err);
+	case NXAST_REG_LOAD:
+		return get_reg_load(a, len, actions, err);
+	case NXAST_REG_LOAD2:
+		return get_reg_load2(a, len, actions, err);
+	case NXAST_CONTROLLER:
+		return get_controller(a, len, actions, err);
+	default:
+		return of_error_set(err, OFPET_BAD_ACTION, OFPBAC_BAD_EXP_TYPE,
+			"Nicira action %u is unknown", get_be16(a + 8));
+	}
+}
+
+static bool
+get_resubmit(const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err)
+{
+	if (len != 16) {
+		return bad_length(err);
+	}
+	of_actions_put_resubmit(actions, port_from_16(get_be16(a + 10)),
+		get_be16(a + 8) == NXAST_RESUBMIT ? OF_TABLE_ALL : a[12]);
+	return true;
+}
+
+static bool
+get_reg_move(const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err)
+{
+	enum field_id src, dst;
+
+	if (len != 24) {
+		return bad_length(err);
+	}
+	if (!get_field(a + 16, &src, err) || !get_field(a + 20, &dst, err)) {
+		return false;
+	}
+	of_actions_put_copy_field(
+		actions, src, get_be16(a + 12), dst, get_be16(a + 14), get_be16(a + 10));
+	return true;
+}
+
+static bool
+get_reg_load(const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err)
+{
+	union field_value value, mask;
+	enum field_id id;
+	const struct field *f;
+	struct of_action_set_field *last;
+	unsigned ofs = get_be16(a + 10) >> 6, n_bits = (get_be16(a + 10) & 0x3fu) + 1;
+	uint64_t bits;
+	size_t at = actions->size;
+
+	if (len != 24) {
+		return bad_length(err);
+	}
+	if (!get_field(a + 12, &id, err)) {
+		return false;
+	}
+	f = field_get(id);
+	bits = get_be64(a + 16);
+	if (ofs + n_bits > f->width || (n_bits < 64 && bits >> n_bits)) {
+		return of_error_set(err, OFPET_BAD_ACTION, OFPBAC_BAD_ARGUMENT,
+			"a load of %u bits at %u into %s", n_bits, ofs, f->name);
+	}
+	memset(&value, 0, sizeof(value));
+	memset(&mask, 0, sizeof(mask));
+	for (unsigned i = 0; i < n_bits; i++) {
+		unsigned bit = ofs + i;
+		size_t byte = f->n_bytes - 1u - bit / 8;
+
+		mask.b[byte] |= (uint8_t)(1u << bit % 8);
+		value.b[byte] |= (uint8_t)((bits >> i & 1) << bit % 8);
+	}
+	of_actions_put_set_field(actions, id, &value, &mask);
+	last = (void *)(actions->data + at);
+	last->is_load = 1;
+	return true;
+}
+
+static bool
+get_reg_load2(const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err)
+{
+	struct weft_error cause = WEFT_ERROR_INIT;
+	struct oxm_entry entry;
+	size_t used;
+
+	if (!oxm_pull_entry(a + 10, len - 10, &entry, &used, &cause)) {
+		return of_error_set(err, OFPET_BAD_ACTION, OFPBAC_BAD_SET_ARGUMENT, "load: %s", cause.text);
+	}
+	if (WEFT_ROUND_UP(10 + used, 8) != len) {
+		return bad_length(err);
+	}
+	of_actions_put_set_field(
+		actions, entry.field, &entry.value, entry.has_mask ? &entry.mask : NULL);
+	return true;
+}
+
+static bool
+get_controller(const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err)
+{
+	if (len != 16) {
+		return bad_length(err);
+	}
+	of_actions_put_controller(
+		actions, get_be16(a + 10), a[14], get_be16(a + 12), NULL, 0, 0, false);
+	return true;
+}
+
+static bool
+bad_length(struct weft_error *err)
+{
+	return of_error_set(err, OFPET_BAD_ACTION, OFPBAC_BAD_LEN, "a Nicira action of a wrong length");
+}
+
+static bool
+bad_field(struct weft_error *err)
+{
+	return of_error_set(
+		err, OFPET_BAD_ACTION, OFPBAC_BAD_ARGUMENT, "a Nicira action on an unknown field");
+}
+
+/* A field that stands as its 4-byte header alone. */
+static bool
+get_field(const uint8_t *header, enum field_id *field, struct weft_error *err)
+{
+	*field = oxm_field(get_be32(header), 0);
+	return *field != FIELD_N || bad_field(err);
+}
+
+/* These actions carry OpenFlow 1.0's 16-bit port numbers. */
+static struct of_port
+port_from_16(uint16_t port)
+{
+	return OF_PORT(port >= 0xff00 ? 0xffff0000u | port : port);
+}
+
+static uint16_t
+port_to_16(uint32_t port)
+{
+	return (uint16_t)port;
+}
+
+/* --- writing ------------------------------------------------------------------------------------ */
+
+void
+of_nx_put_action(struct strbuf *out, uint8_t version, const struct of_action_hdr *a,
+	void (*put_actions)(struct strbuf *out, const void *actions, size_t size))
+{
+	const struct of_action_resubmit *resubmit = (const void *)a;
+	const struct of_action_copy_field *copy = (const void *)a;
+	const struct of_action_controller *controller = (const void *)a;
+	const void *nested;
+	size_t start, size;
+
+	switch (a->type) {
+	case OF_ACTION_RESUBMIT:
+		start = begin(out,
+			resubmit->table == OF_TABLE_ALL ? NXAST_RESUBMIT : NXAST_RESUBMIT_TABLE);
+		wire_put_u16(out, port_to_16(resubmit->in_port));
+		wire_put_u8(out, resubmit->table == OF_TABLE_ALL ? 0 : resubmit->table);
+		wire_put_zeros(out, 3);
+		end(out, start);
+		break;
+	case OF_ACTION_COPY_FIELD:
+		start = begin(out, NXAST_REG_MOVE);
+		wire_put_u16(out, copy->n_bits);
+		wire_put_u16(out, copy->src_ofs);
+		wire_put_u16(out, copy->dst_ofs);
+		wire_put_u32(out, oxm_header((enum field_id)copy->src, version, false));
+		wire_put_u32(out, oxm_header((enum field_id)copy->dst, version, false));
+		end(out, start);
+		break;
+	case OF_ACTION_CONTROLLER:
+		start = begin(out, NXAST_CONTROLLER);
+		wire_put_u16(out, controller->max_len);
+		wire_put_u16(out, controller->controller_id);
+		wire_put_u8(out, controller->reason);
+		wire_put_u8(out, 0);
+		end(out, start);
+		break;
+	case OF_ACTION_CLONE:
+		nested = of_action_nested(a, &size);
+		start = begin(out, NXAST_CLONE);
+		wire_put_zeros(out, 6);
+		put_actions(out, nested, size);
+		end(out, start);
+		break;
+	default:
+		break;
+	}
+}
+
+void
+of_nx_put_load(struct strbuf *out, uint8_t version, enum field_id field,
+	const union field_value *value, const union field_value *mask)
+{
+	const struct field *f = field_get(field);
+	unsigned ofs, n_bits;
+	uint64_t bits;
+	size_t start;
+
+	if (!oxm_header(field, version, false)) {
+		return;
+	}
+	if (mask_range(f, mask, &ofs, &n_bits)) {
+		shift_down(f, value, ofs, n_bits, &bits);
+		start = begin(out, NXAST_REG_LOAD);
+		wire_put_u16(out, (uint16_t)(ofs << 6 | (n_bits - 1)));
+		wire_put_u32(out, oxm_header(field, version, false));
+		wire_put_u64(out, bits);
+	} else {
+		start = begin(out, NXAST_REG_LOAD2);
+		oxm_put_entry(out, field, version, value, mask);
+	}
+	end(out, start);
+}
+
+static size_t
+begin(struct strbuf *out, enum nx_subtype subtype)
+{
+	size_t start = out->len;
+
+	wire_put_u16(out, OFPAT_EXPERIMENTER);
+	wire_put_u16(out, 0);
+	wire_put_u32(out, OXM_EXPERIMENTER_NX);
+	wire_put_u16(out, (uint16_t)subtype);
+	return start;
+}
+
+static void
+end(struct strbuf *out, size_t start)
+{
+	wire_pad8(out, start);
+	wire_set_u16(out, start + 2, (uint16_t)(out->len - start));
+}
+
+static bool
+bit_of(const struct field *f, const union field_value *value, unsigned bit)
+{
+	return value->b[f->n_bytes - 1u - bit / 8] >> bit % 8 & 1;
+}
+
+/* Whether the mask is one run of at most 64 bits. */
+static bool
+mask_range(const struct field *f, const union field_value *mask, unsigned *ofs, unsigned *n_bits)
+{
+	unsigned first = 0, end_bit, bit;
+
+	while (first < f->width && !bit_of(f, mask, first)) {
+		first++;
+	}
+	end_bit = first;
+	while (end_bit < f->width && bit_of(f, mask, end_bit)) {
+		end_bit++;
+	}
+	for (bit = end_bit; bit < f->width; bit++) {
+		if (bit_of(f, mask, bit)) {
+			return false;
+		}
+	}
+	*ofs = first;
+	*n_bits = end_bit - first;
+	return *n_bits >= 1 && *n_bits <= 64;
+}
+
+static void
+shift_down(const struct field *f, const union field_value *value, unsigned ofs, unsigned n_bits,
+	uint64_t *bits)
+{
+	*bits = 0;
+	for (unsigned i = 0; i < n_bits; i++) {
+		*bits |= (uint64_t)bit_of(f, value, ofs + i) << i;
+	}
+}
