@@ -51,6 +51,7 @@ struct channel {
 	bool destroyed;
 	bool is_probed;     /* and nothing was heard since */
 	bool is_full;       /* drained() is due */
+	bool is_stalled;    /* too much waits to be sent; ends in the next turn */
 };
 
 static void leave(struct channel *ch);
@@ -158,7 +159,7 @@ channel_set_probe(struct channel *ch, uint32_t probe_ms)
 void
 channel_send(struct channel *ch, const void *data, size_t size)
 {
-	if (ch->state == STATE_ENDED || !size) {
+	if (ch->state == STATE_ENDED || ch->is_stalled || !size) {
 		return;
 	}
 	bufferevent_write(ch->bev, data, size);
@@ -167,8 +168,9 @@ channel_send(struct channel *ch, const void *data, size_t size)
 		ch->is_full = true;
 	}
 	if (channel_backlog(ch) > CHANNEL_OUT_MAX) {
-		channel_end(ch, CHANNEL_END_STALLED, "the peer does not read: %zu bytes wait to be sent",
-			channel_backlog(ch));
+		/* The end comes from the loop: callers go on after sending. */
+		ch->is_stalled = true;
+		event_add(ch->more, &(struct timeval){0, 0});
 	}
 }
 
@@ -531,9 +533,16 @@ on_event(struct bufferevent *bev, short what, void *user)
 static void
 on_more(evutil_socket_t fd, short what, void *user)
 {
+	struct channel *ch = user;
+
 	(void)fd;
 	(void)what;
-	run(user);
+	if (ch->is_stalled) {
+		channel_end(ch, CHANNEL_END_STALLED, "the peer does not read: %zu bytes wait to be sent",
+			channel_backlog(ch));
+	} else {
+		run(ch);
+	}
 }
 
 /* --- counters ----------------------------------------------------------------------------------- */

@@ -87,7 +87,7 @@ bool channel_is_open(const struct channel *ch);
 uint64_t channel_heard_ms(const struct channel *ch);
 void channel_set_probe(struct channel *ch, uint32_t probe_ms);
 
-/* Sends whole messages (a copy is taken). Nothing happens after the end. */
+/* Sends whole messages (a copy is taken). Never calls back. Nothing happens after the end. */
 void channel_send(struct channel *ch, const void *data, size_t size);
 /* Bytes that wait to be sent. */
 size_t channel_backlog(const struct channel *ch);

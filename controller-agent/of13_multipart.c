@@ -4,6 +4,7 @@
  *
  * Spec: OpenFlow 1.3.5 s.A.3.5; ports s.A.2.1.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "controller-agent/of13_internal.h"

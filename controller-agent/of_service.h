@@ -144,6 +144,8 @@ void of_switch_set_protocols(struct of_switch *sw, uint32_t protocols);
 void of_switch_reconnect(struct of_switch *sw);
 /* The rules are complete (design section 6): standalone may begin from now on. */
 void of_switch_set_ready(struct of_switch *sw);
+/* Somebody changed the fail mode by ofproto_set_settings() (which must keep the other members). */
+void of_switch_settings_changed(struct of_switch *sw);
 
 struct of_switch_status {
 	uint32_t n_controllers;      /* configured */

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * GET_CONFIG_REQUEST, SET_CONFIG: fragments, and how much of a packet goes to a controller.
+ *
+ * Spec: OpenFlow 1.3.5 s.A.3.2.
+ */
+#include "controller-agent/of_conn.h"
+#include "controller-agent/of_msg.h"
+#include "lib/error.h"
+
+#define OFPC_FRAG_NORMAL 0 /* the only treatment that there is */
+
+void
+of_msg_config_get(struct of_conn *c, const struct of_request *rq)
+{
+	c->codec->put_config(&c->out, rq->xid, &c->config);
+	of_conn_send(c);
+}
+
+void
+of_msg_config_set(struct of_conn *c, const struct of_request *rq)
+{
+	struct weft_error err = WEFT_ERROR_INIT;
+	struct of_switch_config config;
+	struct of_settings settings;
+
+	if (!c->codec->get_set_config(rq->body, rq->body_len, &config, &err)) {
+		of_conn_send_error(c, rq, &err);
+		return;
+	}
+	if (config.flags != OFPC_FRAG_NORMAL) {
+		of_conn_refuse(c, rq, OFPET_SWITCH_CONFIG_FAILED, OFPSCFC_BAD_FLAGS);
+		return;
+	}
+	c->config = config;
+	if (c->controller) {
+		ofproto_get_settings(c->sw->ofproto, &settings);
+		if (settings.miss_send_len != config.miss_send_len) {
+			settings.miss_send_len = config.miss_send_len;
+			ofproto_set_settings(c->sw->ofproto, &settings);
+		}
+	}
+	of_switch_update_settings(c->sw);
+}

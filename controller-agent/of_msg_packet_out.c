@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * PACKET_OUT: sends a packet.
+ *
+ * Spec: OpenFlow 1.3.5 s.A.3.7.
+ */
+#include "controller-agent/of_conn.h"
+#include "controller-agent/of_msg.h"
+#include "lib/error.h"
+
+#define ETH_HEADER_LEN 14
+
+static bool check(const struct of_packet_out_msg *msg, struct weft_error *err);
+
+void
+of_msg_packet_out(struct of_conn *c, const struct of_request *rq)
+{
+	struct of_service *s = of_conn_service(c);
+	struct weft_error err = WEFT_ERROR_INIT;
+	struct of_packet_out_msg msg;
+	struct of_packet_out po;
+
+	s->counters.packet_outs++;
+	if (c->codec->get_packet_out(rq->body, rq->body_len, &msg, &err) && check(&msg, &err)) {
+		po = (struct of_packet_out){
+			.in_port = msg.in_port,
+			.actions = msg.actions.data,
+			.actions_size = msg.actions.size,
+			.data = msg.data,
+			.len = msg.len,
+		};
+		if (!s->ops.packet_out(s->ops.user, c->sw->ofproto, &po, &err)) {
+			weft_error_prefix(&err, "packet-out");
+		}
+	}
+	if (weft_error_is_set(&err)) {
+		of_conn_send_error(c, rq, &err);
+	}
+	of_actions_uninit(&msg.actions);
+}
+
+static bool
+check(const struct of_packet_out_msg *msg, struct weft_error *err)
+{
+	struct of_check how = {.is_actions = true, .is_packet_out = true};
+
+	if (msg->buffer_id != OF_NO_BUFFER) {
+		return of_error_set(err, OFPET_BAD_REQUEST, OFPBRC_BUFFER_UNKNOWN,
+			"buffer 0x%x: packets are not buffered", msg->buffer_id);
+	}
+	if (msg->len < ETH_HEADER_LEN) {
+		return of_error_set(err, OFPET_BAD_REQUEST, OFPBRC_BAD_PACKET,
+			"a packet-out of %zu bytes is no Ethernet frame", msg->len);
+	}
+	return of_actions_check(msg->actions.data, msg->actions.size, &how, err);
+}
