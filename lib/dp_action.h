@@ -221,7 +221,9 @@ const void *dp_action_nested(const struct dp_action_hdr *a, unsigned which, size
 bool dp_actions_validate(const void *data, size_t size, struct weft_error *err) WEFT_MUST_CHECK;
 
 /* Text, as `output(3),push_vlan(tpid=0x8100,vid=10,pcp=0)`, `drop(explicit)`; names in source
- * and drop lists. Parsing takes what formatting prints. */
+ * and drop lists; an empty list is `drop`. Only a valid list may be formatted. Parsing takes what
+ * formatting prints, appends to @list what dp_actions_validate() accepts, and leaves @list alone
+ * when it fails. */
 void dp_actions_format(const void *data, size_t size, struct strbuf *out);
 bool dp_actions_parse(const char *text, size_t len, struct dp_actions *list,
 	struct weft_error *err) WEFT_MUST_CHECK;
