@@ -188,7 +188,7 @@ state_choose_of_port(const struct state *s, const char *sw)
 struct dp_port
 state_choose_dp_port(struct state *s, uint64_t now_ms)
 {
-	uint64_t used[(DP_PORT_MAX + 1) / 64] = {0};
+	uint64_t used[DP_PORT_MAX / 64 + 1] = {0};
 	size_t rested = 0;
 
 	while (rested < s->n_resting &&
