@@ -273,7 +273,7 @@ struct dp_context_put {
 	uint32_t size;
 };
 
-/* -EBUSY while a flow refers to it. */
+/* -ENOENT. That no flow refers to it any more is the agent's to know. */
 struct dp_context_del {
 	struct dp_command cmd;
 	uint32_t id;

@@ -80,6 +80,11 @@ list_count(const struct list *l)
 	return n;
 }
 
+/* sys/queue.h, which DPDK brings along, has macros of the same names; ours win. */
+#undef LIST_ENTRY
+#undef LIST_FOREACH
+#undef LIST_FOREACH_SAFE
+
 /* The element of @TYPE that holds the links @LINK in @MEMBER. */
 #define LIST_ENTRY(LINK, TYPE, MEMBER) WEFT_CONTAINER_OF(LINK, TYPE, MEMBER)
 
