@@ -17,26 +17,33 @@ const struct dp_action_row dp_action_rows[DP_ACTION_N] = {
 	[DP_ACTION_OUTPUT] = {"output", sizeof(struct dp_action_output), DP_NESTED_NO, false},
 	[DP_ACTION_DROP] = {"drop", sizeof(struct dp_action_u32), DP_NESTED_NO, true},
 	[DP_ACTION_TO_AGENT] = {"to_agent", sizeof(struct dp_action_to_agent), DP_NESTED_NO, false},
-	[DP_ACTION_PUSH_VLAN] = {"push_vlan", sizeof(struct dp_action_push_vlan), DP_NESTED_NO, false},
+	[DP_ACTION_PUSH_VLAN] = {"push_vlan", sizeof(struct dp_action_push_vlan), DP_NESTED_NO,
+		false},
 	[DP_ACTION_POP_VLAN] = {"pop_vlan", sizeof(struct dp_action_hdr), DP_NESTED_NO, false},
 	[DP_ACTION_SET_FIELD] = {"set", sizeof(struct dp_action_set_field), DP_NESTED_OTHER, false},
 	[DP_ACTION_DEC_TTL] = {"dec_ttl", sizeof(struct dp_action_hdr), DP_NESTED_ONE, false},
-	[DP_ACTION_PUSH_MPLS] = {"push_mpls", sizeof(struct dp_action_push_mpls), DP_NESTED_NO, false},
+	[DP_ACTION_PUSH_MPLS] = {"push_mpls", sizeof(struct dp_action_push_mpls), DP_NESTED_NO,
+		false},
 	[DP_ACTION_POP_MPLS] = {"pop_mpls", sizeof(struct dp_action_u32), DP_NESTED_NO, false},
-	[DP_ACTION_DEC_MPLS_TTL] = {"dec_mpls_ttl", sizeof(struct dp_action_hdr), DP_NESTED_ONE, false},
-	[DP_ACTION_COPY_TTL_OUT] = {"copy_ttl_out", sizeof(struct dp_action_hdr), DP_NESTED_NO, false},
-	[DP_ACTION_COPY_TTL_IN] = {"copy_ttl_in", sizeof(struct dp_action_hdr), DP_NESTED_NO, false},
+	[DP_ACTION_DEC_MPLS_TTL] = {"dec_mpls_ttl", sizeof(struct dp_action_hdr), DP_NESTED_ONE,
+		false},
+	[DP_ACTION_COPY_TTL_OUT] = {"copy_ttl_out", sizeof(struct dp_action_hdr), DP_NESTED_NO,
+		false},
+	[DP_ACTION_COPY_TTL_IN] = {"copy_ttl_in", sizeof(struct dp_action_hdr), DP_NESTED_NO,
+		false},
 	[DP_ACTION_PUSH_PBB] = {"push_pbb", sizeof(struct dp_action_u32), DP_NESTED_NO, false},
 	[DP_ACTION_POP_PBB] = {"pop_pbb", sizeof(struct dp_action_hdr), DP_NESTED_NO, false},
 	[DP_ACTION_SELECT] = {"select", sizeof(struct dp_action_object), DP_NESTED_NO, false},
-	[DP_ACTION_FIRST_LIVE] = {"first_live", sizeof(struct dp_action_object), DP_NESTED_NO, false},
+	[DP_ACTION_FIRST_LIVE] = {"first_live", sizeof(struct dp_action_object), DP_NESTED_NO,
+		false},
 	[DP_ACTION_METER] = {"meter", sizeof(struct dp_action_object), DP_NESTED_NO, false},
 	[DP_ACTION_SAMPLE] = {"sample", sizeof(struct dp_action_u32), DP_NESTED_ONE, false},
 	[DP_ACTION_CLONE] = {"clone", sizeof(struct dp_action_hdr), DP_NESTED_ONE, false},
 	[DP_ACTION_RECIRC] = {"recirc", sizeof(struct dp_action_u32), DP_NESTED_NO, true},
 	[DP_ACTION_ENCAP] = {"encap", sizeof(struct dp_action_object), DP_NESTED_NO, false},
 	[DP_ACTION_DECAP] = {"decap", sizeof(struct dp_action_decap), DP_NESTED_NO, true},
-	[DP_ACTION_CHECK_LEN] = {"check_len", sizeof(struct dp_action_check_len), DP_NESTED_TWO, false},
+	[DP_ACTION_CHECK_LEN] = {"check_len", sizeof(struct dp_action_check_len), DP_NESTED_TWO,
+		false},
 	[DP_ACTION_HASH] = {"hash", sizeof(struct dp_action_hash), DP_NESTED_OTHER, false},
 };
 
@@ -110,8 +117,8 @@ dp_actions_put_drop(struct dp_actions *list, enum drop_reason reason)
 }
 
 void
-dp_actions_put_to_agent(struct dp_actions *list, uint32_t context, uint16_t max_len,
-	uint16_t reason)
+dp_actions_put_to_agent(
+	struct dp_actions *list, uint32_t context, uint16_t max_len, uint16_t reason)
 {
 	struct dp_action_to_agent *a = put_action(list, DP_ACTION_TO_AGENT, sizeof *a);
 
@@ -157,8 +164,8 @@ dp_actions_put_set_field(struct dp_actions *list, enum field_id field,
 	const union field_value *value, const union field_value *mask)
 {
 	const struct field *f = field_get(field);
-	struct dp_action_set_field *a = put_action(list, DP_ACTION_SET_FIELD,
-		sizeof *a + 2u * f->n_bytes);
+	struct dp_action_set_field *a =
+		put_action(list, DP_ACTION_SET_FIELD, sizeof *a + 2u * f->n_bytes);
 	union field_value ones;
 
 	if (!mask) {
@@ -183,8 +190,8 @@ dp_actions_put_object(struct dp_actions *list, enum dp_action_type type, struct 
 }
 
 void
-dp_actions_put_decap(struct dp_actions *list, enum dp_tunnel_kind kind, struct dp_port port,
-	uint32_t recirc_id)
+dp_actions_put_decap(
+	struct dp_actions *list, enum dp_tunnel_kind kind, struct dp_port port, uint32_t recirc_id)
 {
 	struct dp_action_decap *a = put_action(list, DP_ACTION_DECAP, sizeof *a);
 
@@ -194,8 +201,8 @@ dp_actions_put_decap(struct dp_actions *list, enum dp_tunnel_kind kind, struct d
 }
 
 void
-dp_actions_put_check_len(struct dp_actions *list, uint32_t max_len,
-	const struct dp_actions *longer, const struct dp_actions *shorter)
+dp_actions_put_check_len(struct dp_actions *list, uint32_t max_len, const struct dp_actions *longer,
+	const struct dp_actions *shorter)
 {
 	size_t at = list->size;
 	struct dp_action_check_len *a = put_action(list, DP_ACTION_CHECK_LEN, sizeof *a);
@@ -208,11 +215,11 @@ dp_actions_put_check_len(struct dp_actions *list, uint32_t max_len,
 }
 
 void
-dp_actions_put_hash(struct dp_actions *list, uint32_t basis, const uint16_t *fields,
-	uint32_t n_fields)
+dp_actions_put_hash(
+	struct dp_actions *list, uint32_t basis, const uint16_t *fields, uint32_t n_fields)
 {
-	struct dp_action_hash *a = put_action(list, DP_ACTION_HASH,
-		sizeof *a + n_fields * sizeof fields[0]);
+	struct dp_action_hash *a =
+		put_action(list, DP_ACTION_HASH, sizeof *a + n_fields * sizeof fields[0]);
 
 	a->basis = basis;
 	a->n_fields = n_fields;
@@ -329,7 +336,8 @@ check_set_field(const struct check *c, const struct dp_action_set_field *a)
 			return refuse(c, a, "value bits outside the mask");
 		}
 	}
-	for (padding = a->data + 2u * f->n_bytes; padding < (const uint8_t *)a + a->hdr.len; padding++) {
+	for (padding = a->data + 2u * f->n_bytes; padding < (const uint8_t *)a + a->hdr.len;
+		padding++) {
 		if (*padding) {
 			return refuse(c, a, "padding is not zero");
 		}
@@ -363,14 +371,15 @@ check_fixed(const struct check *c, const struct dp_action_hdr *hdr)
 	switch ((enum dp_action_type)hdr->type) {
 	case DP_ACTION_OUTPUT:
 		return ((const struct dp_action_output *)a)->port <= DP_PORT_MAX ||
-			refuse(c, a, "port number out of range");
+		       refuse(c, a, "port number out of range");
 	case DP_ACTION_DROP:
 		return (u32->v < DROP_N && !u32->zero) || refuse(c, a, "unknown drop reason");
 	case DP_ACTION_PUSH_VLAN: {
 		const struct dp_action_push_vlan *push = a;
 
-		return (!push->zero && (push->tpid == be16_from(0x8100) || push->tpid == be16_from(0x88a8))) ||
-			refuse(c, a, "TPID is neither 0x8100 nor 0x88a8");
+		return (!push->zero && (push->tpid == be16_from(0x8100) ||
+					       push->tpid == be16_from(0x88a8))) ||
+		       refuse(c, a, "TPID is neither 0x8100 nor 0x88a8");
 	}
 	case DP_ACTION_SET_FIELD:
 		return check_set_field(c, a);
@@ -380,8 +389,8 @@ check_fixed(const struct check *c, const struct dp_action_hdr *hdr)
 		const struct dp_action_push_mpls *push = a;
 
 		return (!push->zero && (push->eth_type == be16_from(0x8847) ||
-			       push->eth_type == be16_from(0x8848))) ||
-			refuse(c, a, "Ethernet type is none of MPLS");
+					       push->eth_type == be16_from(0x8848))) ||
+		       refuse(c, a, "Ethernet type is none of MPLS");
 	}
 	case DP_ACTION_POP_MPLS:
 	case DP_ACTION_PUSH_PBB:
@@ -395,13 +404,13 @@ check_fixed(const struct check *c, const struct dp_action_hdr *hdr)
 	case DP_ACTION_METER:
 	case DP_ACTION_ENCAP:
 		return !dp_handle_is_none(((const struct dp_action_object *)a)->object) ||
-			refuse(c, a, "no object");
+		       refuse(c, a, "no object");
 	case DP_ACTION_DECAP: {
 		const struct dp_action_decap *decap = a;
 
 		return (decap->kind >= DP_TUNNEL_VXLAN && decap->kind <= DP_TUNNEL_ERSPAN &&
 			       decap->port <= DP_PORT_MAX && !decap->zero) ||
-			refuse(c, a, "bad tunnel kind or port");
+		       refuse(c, a, "bad tunnel kind or port");
 	}
 	default:
 		return true;
@@ -415,7 +424,8 @@ check_action(const struct check *c, const struct dp_action_hdr *hdr, size_t left
 	const uint8_t *nested;
 	size_t first;
 
-	if (left < sizeof *hdr || hdr->len < sizeof *hdr || hdr->len > left || hdr->len % 8 || hdr->zero) {
+	if (left < sizeof *hdr || hdr->len < sizeof *hdr || hdr->len > left || hdr->len % 8 ||
+		hdr->zero) {
 		return refuse(c, hdr, "wrong length");
 	}
 	if (!hdr->type || hdr->type >= DP_ACTION_N) {
@@ -438,7 +448,7 @@ check_action(const struct check *c, const struct dp_action_hdr *hdr, size_t left
 			return refuse(c, hdr, "wrong length of a nested list");
 		}
 		return check_list(c, nested, first, depth + 1) &&
-			check_list(c, nested + first, hdr->len - row->size - first, depth + 1);
+		       check_list(c, nested + first, hdr->len - row->size - first, depth + 1);
 	}
 	return true;
 }

@@ -15,7 +15,7 @@ enum dp_nested {
 
 struct dp_action_row {
 	const char *name;
-	uint16_t size; /* of the fixed part */
+	uint16_t size;  /* of the fixed part */
 	uint8_t nested; /* enum dp_nested */
 	bool ends;      /* nothing may follow in its list */
 };

@@ -9,11 +9,34 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "lib/alloc.h"
 #include "lib/error.h"
 #include "lib/packet.h"
 #include "lib/shm_ring.h"
+
+/* Both ends are built from these structs; parts behind them begin at multiples of 8. */
+_Static_assert(sizeof(struct dp_flow_put) == 16, "DP_FLOW_PUT");
+_Static_assert(sizeof(struct dp_flow_put_reply) == 32, "its reply");
+_Static_assert(sizeof(struct dp_flow_del) == 16, "DP_FLOW_DEL");
+_Static_assert(sizeof(struct dp_flow_del_reply) == 56, "its reply");
+_Static_assert(sizeof(struct dp_list) == 16, "DP_*_LIST");
+_Static_assert(sizeof(struct dp_list_reply) == 24, "its reply");
+_Static_assert(sizeof(struct dp_flow_item) == 72, "DP_FLOW_ITEM");
+_Static_assert(sizeof(struct dp_object_put) == 32, "DP_OBJECT_PUT");
+_Static_assert(sizeof(struct dp_object_put_reply) == 32, "its reply");
+_Static_assert(sizeof(struct dp_object_del) == 16, "DP_OBJECT_DEL");
+_Static_assert(sizeof(struct dp_object_item) == 32, "DP_OBJECT_ITEM");
+_Static_assert(sizeof(struct dp_bucket) == 24, "bucket");
+_Static_assert(sizeof(struct dp_meter) == 8 && sizeof(struct dp_meter_band) == 24, "meter");
+_Static_assert(sizeof(struct dp_encap) == 24, "encapsulation");
+_Static_assert(sizeof(struct dp_context_put) == 16, "DP_CONTEXT_PUT");
+_Static_assert(sizeof(struct dp_context_del) == 16, "DP_CONTEXT_DEL");
+_Static_assert(sizeof(struct dp_context_item) == 16, "DP_CONTEXT_ITEM");
+_Static_assert(sizeof(struct dp_execute) == 40, "DP_EXECUTE");
+_Static_assert(sizeof(struct dp_upcall) == 40, "DP_UPCALL_*");
 
 struct cursor {
 	const uint8_t *start;
@@ -24,22 +47,41 @@ struct cursor {
 static bool
 refuse(struct cursor *c, const char *why)
 {
-	return weft_error_set_at(c->err, WEFT_ERR_INVALID, EINVAL, 0, c->at, "datapath protocol: %s", why);
+	return weft_error_set_at(
+		c->err, WEFT_ERR_INVALID, EINVAL, 0, c->at, "datapath protocol: %s", why);
 }
 
-/* The next @size bytes and their padding, or NULL. The padding of the last part may be missing. */
+/* The next @size bytes, or NULL; their padding must be there, and zero. */
 static const void *
 take(struct cursor *c, size_t size)
 {
-	const void *part = c->start + c->at;
-	size_t padded = WEFT_ROUND_UP(size, 8);
+	const uint8_t *part = c->start + c->at;
+	size_t left = c->len - c->at;
 
-	if (size > c->len - c->at) {
+	if (size > left || WEFT_ROUND_UP(size, 8) > left) {
 		refuse(c, "message is too short");
 		return NULL;
 	}
-	c->at = padded > c->len - c->at ? c->len : c->at + padded;
+	for (size_t i = size; i < WEFT_ROUND_UP(size, 8); i++) {
+		if (part[i]) {
+			refuse(c, "padding is not zero");
+			return NULL;
+		}
+	}
+	c->at += WEFT_ROUND_UP(size, 8);
 	return part;
+}
+
+static bool
+is_reserved_zero(struct cursor *c, uint64_t reserved)
+{
+	return !reserved || refuse(c, "reserved bytes are not zero");
+}
+
+static uint32_t
+bits24(const uint8_t reserved[3])
+{
+	return reserved[0] | (uint32_t)reserved[1] << 8 | (uint32_t)reserved[2] << 16;
 }
 
 static bool
@@ -106,7 +148,8 @@ decode_flow_put(struct cursor *c, struct dp_message *msg)
 	}
 	msg->key_blocks = put->key_blocks;
 	msg->mask_blocks = put->mask_blocks;
-	if (!take_key(c, put->key_blocks, &msg->key) || !take_key(c, put->mask_blocks, &msg->mask.bits) ||
+	if (!take_key(c, put->key_blocks, &msg->key) ||
+		!take_key(c, put->mask_blocks, &msg->mask.bits) ||
 		!take_actions(c, put->actions_size, msg)) {
 		return false;
 	}
@@ -125,8 +168,8 @@ decode_object_put(struct cursor *c, struct dp_message *msg)
 	const struct dp_object_put *put = take(c, sizeof *put);
 
 	msg->body = put;
-	if (!put || put->zero || !take_data(c, put->body_size, msg)) {
-		return put && put->zero ? refuse(c, "reserved bytes are not zero") : false;
+	if (!put || !is_reserved_zero(c, put->zero) || !take_data(c, put->body_size, msg)) {
+		return false;
 	}
 	msg->n_parts = put->n_parts;
 	return dp_object_validate(put->kind, msg->data, msg->data_len, put->n_parts, c->err);
@@ -148,12 +191,21 @@ decode_context_put(struct cursor *c, struct dp_message *msg)
 }
 
 static bool
+decode_context_del(struct cursor *c, struct dp_message *msg)
+{
+	const struct dp_context_del *del = take(c, sizeof *del);
+
+	msg->body = del;
+	return del && is_reserved_zero(c, del->zero);
+}
+
+static bool
 decode_execute(struct cursor *c, struct dp_message *msg)
 {
 	const struct dp_execute *x = take(c, sizeof *x);
 
 	msg->body = x;
-	if (!x) {
+	if (!x || !is_reserved_zero(c, bits24(x->zero1) | x->zero2)) {
 		return false;
 	}
 	if (x->flags & ~(DP_EXECUTE_REPLY | DP_EXECUTE_KEEP) || x->data_len > PACKET_MAX_LEN) {
@@ -165,12 +217,12 @@ decode_execute(struct cursor *c, struct dp_message *msg)
 	}
 	msg->key_blocks = x->key_blocks;
 	return take_key(c, x->key_blocks, &msg->key) && take_actions(c, x->actions_size, msg) &&
-		take_data(c, x->data_len, msg);
+	       take_data(c, x->data_len, msg);
 }
 
 bool
-dp_command_decode(uint32_t kind, const void *buf, size_t len, struct dp_message *msg,
-	struct weft_error *err)
+dp_command_decode(
+	uint32_t kind, const void *buf, size_t len, struct dp_message *msg, struct weft_error *err)
 {
 	struct cursor c;
 	bool ok = begin(&c, kind, buf, len, msg, err);
@@ -197,7 +249,7 @@ dp_command_decode(uint32_t kind, const void *buf, size_t len, struct dp_message 
 		ok = decode_context_put(&c, msg);
 		break;
 	case DP_CONTEXT_DEL:
-		ok = (msg->body = take(&c, sizeof(struct dp_context_del)));
+		ok = decode_context_del(&c, msg);
 		break;
 	case DP_EXECUTE:
 		ok = decode_execute(&c, msg);
@@ -212,17 +264,49 @@ dp_command_decode(uint32_t kind, const void *buf, size_t len, struct dp_message 
 	return ok && finish(&c);
 }
 
+/* The struct that begins with struct dp_reply. */
+static const void *
+take_reply(struct cursor *c, size_t size, struct dp_message *msg)
+{
+	const struct dp_reply *reply = take(c, size);
+
+	msg->body = reply;
+	if (!reply || !is_reserved_zero(c, reply->zero)) {
+		return NULL;
+	}
+	if (reply->status > 0) {
+		refuse(c, "status is neither 0 nor a negative errno");
+		return NULL;
+	}
+	return reply;
+}
+
 static bool
 decode_flow_put_reply(struct cursor *c, struct dp_message *msg)
 {
-	const struct dp_flow_put_reply *reply = take(c, sizeof *reply);
+	const struct dp_flow_put_reply *reply = take_reply(c, sizeof *reply, msg);
 
-	msg->body = reply;
-	if (!reply) {
+	if (!reply || !is_reserved_zero(c, bits24(reply->zero1) | reply->zero2)) {
 		return false;
 	}
 	msg->mask_blocks = reply->mask_blocks;
 	return take_key(c, reply->mask_blocks, &msg->mask.bits);
+}
+
+static bool
+decode_flow_del_reply(struct cursor *c, struct dp_message *msg)
+{
+	const struct dp_flow_del_reply *reply = take_reply(c, sizeof *reply, msg);
+
+	return reply && is_reserved_zero(c, reply->final.zero);
+}
+
+static bool
+decode_list_reply(struct cursor *c, struct dp_message *msg)
+{
+	const struct dp_list_reply *reply = take_reply(c, sizeof *reply, msg);
+
+	return reply && is_reserved_zero(c, reply->zero);
 }
 
 static bool
@@ -231,12 +315,12 @@ decode_flow_item(struct cursor *c, struct dp_message *msg)
 	const struct dp_flow_item *item = take(c, sizeof *item);
 
 	msg->body = item;
-	if (!item) {
+	if (!item || !is_reserved_zero(c, bits24(item->zero1) | item->stats.zero)) {
 		return false;
 	}
 	msg->key_blocks = msg->mask_blocks = item->blocks;
 	return take_key(c, item->blocks, &msg->key) && take_key(c, item->blocks, &msg->mask.bits) &&
-		take_actions(c, item->actions_size, msg);
+	       take_actions(c, item->actions_size, msg);
 }
 
 static bool
@@ -245,26 +329,32 @@ decode_object_item(struct cursor *c, struct dp_message *msg)
 	const struct dp_object_item *item = take(c, sizeof *item);
 
 	msg->body = item;
-	if (!item || item->n_parts > c->len / sizeof(struct dp_handle)) {
-		return item ? refuse(c, "too many parts") : false;
+	if (!item || !is_reserved_zero(c, item->zero)) {
+		return false;
+	}
+	if (item->n_parts > c->len / sizeof(struct dp_handle)) {
+		return refuse(c, "too many parts");
 	}
 	msg->n_parts = item->n_parts;
 	msg->parts = take(c, item->n_parts * sizeof(struct dp_handle));
 	return msg->parts && take_data(c, item->body_size, msg) &&
-		dp_object_validate(item->kind, msg->data, msg->data_len, item->n_parts, c->err);
+	       dp_object_validate(item->kind, msg->data, msg->data_len, item->n_parts, c->err);
 }
 
 static bool
 decode_object_reply(struct cursor *c, struct dp_message *msg, bool with_stats)
 {
 	/* Both replies begin alike. */
-	const struct dp_object_put_reply *reply = take(c, sizeof *reply);
+	const struct dp_object_put_reply *reply = take_reply(c, sizeof *reply, msg);
 	size_t each = with_stats ? sizeof(struct flow_stats) : sizeof(struct dp_handle);
 
-	_Static_assert(sizeof(struct dp_object_put_reply) == sizeof(struct dp_object_del_reply), "alike");
-	msg->body = reply;
-	if (!reply || reply->n_parts > c->len / each) {
-		return reply ? refuse(c, "too many parts") : false;
+	_Static_assert(
+		sizeof(struct dp_object_put_reply) == sizeof(struct dp_object_del_reply), "alike");
+	if (!reply || !is_reserved_zero(c, reply->zero)) {
+		return false;
+	}
+	if (reply->n_parts > c->len / each) {
+		return refuse(c, "too many parts");
 	}
 	msg->n_parts = reply->n_parts;
 	if (with_stats) {
@@ -283,8 +373,8 @@ decode_context_item(struct cursor *c, struct dp_message *msg)
 }
 
 bool
-dp_reply_decode(uint32_t kind, const void *buf, size_t len, struct dp_message *msg,
-	struct weft_error *err)
+dp_reply_decode(
+	uint32_t kind, const void *buf, size_t len, struct dp_message *msg, struct weft_error *err)
 {
 	struct cursor c;
 	bool ok = begin(&c, kind, buf, len, msg, err);
@@ -294,12 +384,12 @@ dp_reply_decode(uint32_t kind, const void *buf, size_t len, struct dp_message *m
 		ok = decode_flow_put_reply(&c, msg);
 		break;
 	case DP_REPLY + DP_FLOW_DEL:
-		ok = (msg->body = take(&c, sizeof(struct dp_flow_del_reply)));
+		ok = decode_flow_del_reply(&c, msg);
 		break;
 	case DP_REPLY + DP_FLOW_LIST:
 	case DP_REPLY + DP_OBJECT_LIST:
 	case DP_REPLY + DP_CONTEXT_LIST:
-		ok = (msg->body = take(&c, sizeof(struct dp_list_reply)));
+		ok = decode_list_reply(&c, msg);
 		break;
 	case DP_REPLY + DP_OBJECT_PUT:
 		ok = decode_object_reply(&c, msg, false);
@@ -311,7 +401,7 @@ dp_reply_decode(uint32_t kind, const void *buf, size_t len, struct dp_message *m
 	case DP_REPLY + DP_CONTEXT_DEL:
 	case DP_REPLY + DP_EXECUTE:
 	case DP_REPLY + DP_BARRIER:
-		ok = (msg->body = take(&c, sizeof(struct dp_reply)));
+		ok = take_reply(&c, sizeof(struct dp_reply), msg);
 		break;
 	case DP_FLOW_ITEM:
 		ok = decode_flow_item(&c, msg);
@@ -325,7 +415,7 @@ dp_reply_decode(uint32_t kind, const void *buf, size_t len, struct dp_message *m
 	default:
 		/* A command that could not even be told apart is answered by a bare reply. */
 		if (kind > DP_REPLY && kind < DP_FLOW_ITEM) {
-			ok = (msg->body = take(&c, sizeof(struct dp_reply)));
+			ok = take_reply(&c, sizeof(struct dp_reply), msg);
 		} else {
 			ok = refuse(&c, "unknown reply");
 		}
@@ -335,8 +425,8 @@ dp_reply_decode(uint32_t kind, const void *buf, size_t len, struct dp_message *m
 }
 
 bool
-dp_upcall_decode(uint32_t kind, const void *buf, size_t len, struct dp_message *msg,
-	struct weft_error *err)
+dp_upcall_decode(
+	uint32_t kind, const void *buf, size_t len, struct dp_message *msg, struct weft_error *err)
 {
 	const struct dp_upcall *up;
 	struct cursor c;
@@ -349,74 +439,151 @@ dp_upcall_decode(uint32_t kind, const void *buf, size_t len, struct dp_message *
 	if (!up) {
 		return false;
 	}
+	if (!is_reserved_zero(&c, up->zero)) {
+		return false;
+	}
+	if (up->flags & ~(DP_UPCALL_CSUM_COMPLETED | DP_UPCALL_GSO | DP_UPCALL_MORE)) {
+		return refuse(&c, "unknown flags");
+	}
 	if (up->data_len > DP_UPCALL_DATA_MAX || up->packet_len > PACKET_MAX_LEN ||
-		up->data_off + (uint32_t)up->data_len > up->packet_len || up->data_off > up->packet_len) {
+		up->data_off + (uint32_t)up->data_len > up->packet_len ||
+		up->data_off > up->packet_len) {
 		return refuse(&c, "packet bytes out of range");
 	}
 	msg->key_blocks = up->key_blocks;
-	return take_key(&c, up->key_blocks, &msg->key) && take_data(&c, up->data_len, msg) && finish(&c);
+	return take_key(&c, up->key_blocks, &msg->key) && take_data(&c, up->data_len, msg) &&
+	       finish(&c);
 }
 
 /* --- object bodies ------------------------------------------------------------------------------------ */
 
-static bool
-validate_buckets(struct cursor *c, uint32_t n_parts)
+static int
+compare_ids(const void *a, const void *b)
 {
-	for (uint32_t i = 0; i < n_parts; i++) {
-		const struct dp_bucket *bucket = (const void *)(c->start + c->at);
-		size_t from = c->at;
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
-		if (!take(c, sizeof *bucket)) {
+	return (x > y) - (x < y);
+}
+
+/* Sorts @ids. */
+static bool
+are_unique(uint32_t *ids, uint32_t n)
+{
+	qsort(ids, n, sizeof ids[0], compare_ids);
+	for (uint32_t i = 1; i < n; i++) {
+		if (ids[i] == ids[i - 1]) {
 			return false;
-		}
-		c->at = from;
-		if (bucket->size < sizeof *bucket || bucket->size % 8 || !take(c, bucket->size)) {
-			return refuse(c, "wrong size of a bucket");
-		}
-		if ((bucket->watch_port > DP_PORT_MAX && bucket->watch_port != UINT32_MAX) ||
-			!dp_actions_validate(bucket->actions, bucket->size - sizeof *bucket, c->err)) {
-			return refuse(c, "bad watch port or actions of a bucket");
 		}
 	}
 	return true;
+}
+
+/* One bucket; NULL: wrong. */
+static const struct dp_bucket *
+take_bucket(struct cursor *c)
+{
+	const struct dp_bucket *bucket = (const void *)(c->start + c->at);
+
+	if (c->len - c->at < sizeof *bucket || bucket->size < sizeof *bucket || bucket->size % 8) {
+		refuse(c, "wrong size of a bucket");
+		return NULL;
+	}
+	if (bucket->watch_port > DP_PORT_MAX && bucket->watch_port != UINT32_MAX) {
+		refuse(c, "watch port of a bucket out of range");
+		return NULL;
+	}
+	if (!take(c, bucket->size) ||
+		!dp_actions_validate(bucket->actions, bucket->size - sizeof *bucket, c->err)) {
+		return NULL;
+	}
+	return bucket;
+}
+
+static bool
+validate_buckets(struct cursor *c, uint32_t n_parts)
+{
+	uint32_t *ids;
+	bool ok = true;
+
+	if (n_parts > c->len / sizeof(struct dp_bucket)) {
+		return refuse(c, "fewer buckets than parts");
+	}
+	ids = xcalloc(n_parts + 1, sizeof ids[0]);
+	for (uint32_t i = 0; ok && i < n_parts; i++) {
+		const struct dp_bucket *bucket = take_bucket(c);
+
+		ok = bucket;
+		ids[i] = bucket ? bucket->id : 0;
+	}
+	ok = ok && (are_unique(ids, n_parts) || refuse(c, "two buckets with one id"));
+	free(ids);
+	return ok;
+}
+
+static bool
+validate_band(struct cursor *c, uint32_t *id)
+{
+	const struct dp_meter_band *band = take(c, sizeof *band);
+
+	if (!band || !is_reserved_zero(c, band->zero)) {
+		return false;
+	}
+	*id = band->id;
+	return (band->kind >= DP_BAND_DROP && band->kind <= DP_BAND_DSCP_REMARK) ||
+	       refuse(c, "unknown kind of meter band");
 }
 
 static bool
 validate_meter(struct cursor *c, uint32_t n_parts)
 {
 	const struct dp_meter *meter = take(c, sizeof *meter);
+	uint32_t *ids;
+	bool ok = true;
 
-	if (!meter || !n_parts || meter->flags & ~(DP_METER_PKTPS | DP_METER_BURST | DP_METER_STATS)) {
-		return meter ? refuse(c, "meter without parts or with unknown flags") : false;
+	if (!meter) {
+		return false;
 	}
-	for (uint32_t i = 1; i < n_parts; i++) {
-		const struct dp_meter_band *band = take(c, sizeof *band);
-
-		if (!band || band->kind < DP_BAND_DROP || band->kind > DP_BAND_DSCP_REMARK || band->zero) {
-			return band ? refuse(c, "bad meter band") : false;
-		}
+	if (meter->flags & ~(DP_METER_PKTPS | DP_METER_BURST | DP_METER_STATS)) {
+		return refuse(c, "meter with unknown flags");
 	}
-	return true;
+	if (!n_parts || n_parts - 1 > c->len / sizeof(struct dp_meter_band)) {
+		return refuse(c, "the parts are the meter and its bands");
+	}
+	ids = xcalloc(n_parts, sizeof ids[0]);
+	ids[0] = meter->id;
+	for (uint32_t i = 1; ok && i < n_parts; i++) {
+		ok = validate_band(c, &ids[i]);
+	}
+	ok = ok && (are_unique(ids, n_parts) || refuse(c, "two parts with one id"));
+	free(ids);
+	return ok;
 }
 
 static bool
 validate_encap(struct cursor *c, uint32_t n_parts)
 {
 	const struct dp_encap *encap = take(c, sizeof *encap);
+	const unsigned known = DP_ENCAP_ID_FROM_KEY | DP_ENCAP_DST_FROM_KEY | DP_ENCAP_TOS_INHERIT |
+			       DP_ENCAP_TTL_INHERIT | DP_ENCAP_UDP_CSUM | DP_ENCAP_OPTS_FROM_KEY |
+			       DP_ENCAP_GBP_FROM_KEY;
 
-	if (!encap || n_parts) {
-		return encap ? refuse(c, "an encapsulation has no parts") : false;
+	if (!encap) {
+		return false;
+	}
+	if (n_parts || encap->flags & ~known) {
+		return refuse(c, "encapsulation with parts or unknown flags");
 	}
 	if (encap->kind < DP_TUNNEL_VXLAN || encap->kind > DP_TUNNEL_ERSPAN || encap->size > 256 ||
-		encap->l3_off > encap->size || encap->l4_off > encap->size || encap->too_long > 2) {
+		encap->l4_off > encap->size || encap->l3_off > encap->l4_off ||
+		encap->too_long > 2) {
 		return refuse(c, "bad encapsulation");
 	}
 	return take(c, encap->size);
 }
 
 bool
-dp_object_validate(uint32_t kind, const void *body, size_t size, uint32_t n_parts,
-	struct weft_error *err)
+dp_object_validate(
+	uint32_t kind, const void *body, size_t size, uint32_t n_parts, struct weft_error *err)
 {
 	struct cursor c = {.start = body, .len = size, .err = err};
 	bool ok;

@@ -25,7 +25,8 @@ drop_reason_name(enum drop_reason reason)
 const char *
 drop_reason_text(enum drop_reason reason)
 {
-	return (unsigned)reason < DROP_N ? reasons[reason].text : "a reason that this version does not know";
+	return (unsigned)reason < DROP_N ? reasons[reason].text
+					 : "a reason that this version does not know";
 }
 
 enum drop_reason
@@ -33,7 +34,8 @@ drop_reason_by_name(const char *name, size_t len)
 {
 	unsigned i = 0;
 
-	while (i < DROP_N && (strlen(reasons[i].name) != len || memcmp(reasons[i].name, name, len))) {
+	while (i < DROP_N &&
+		(strlen(reasons[i].name) != len || memcmp(reasons[i].name, name, len))) {
 		i++;
 	}
 	return (enum drop_reason)i;

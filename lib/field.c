@@ -32,6 +32,7 @@ const struct field field_table[FIELD_N] = {
 };
 
 #define FIELD(ID, NAME, ALIAS, MEMBER, N_BYTES, SHIFT, WIDTH, ...) \
+	_Static_assert(WIDTH == 8 * N_BYTES || N_BYTES <= 4, NAME " is whole, or a small number"); \
 	_Static_assert(SHIFT + WIDTH <= 8 * N_BYTES && N_BYTES <= FIELD_MAX_BYTES, NAME " fits"); \
 	_Static_assert(FIELD_##ID == FIELD_TUN_ID || \
 			offsetof(struct flow_key, MEMBER) / FLOW_BLOCK_SIZE == \

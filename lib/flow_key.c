@@ -86,8 +86,8 @@ flow_key_matches(const struct flow_key *key, uint8_t present, const struct flow_
 }
 
 uint32_t
-flow_key_hash(const struct flow_key *key, uint8_t present, const struct flow_mask *mask,
-	uint32_t basis)
+flow_key_hash(
+	const struct flow_key *key, uint8_t present, const struct flow_mask *mask, uint32_t basis)
 {
 	uint64_t h = basis;
 
@@ -147,7 +147,8 @@ flow_match_overlaps(const struct flow_key *a, const struct flow_mask *a_mask,
 	uint64_t differ = 0;
 
 	for (unsigned i = 0; i < FLOW_KEY_SIZE / 8; i++) {
-		differ |= (a->words[i] ^ b->words[i]) & a_mask->bits.words[i] & b_mask->bits.words[i];
+		differ |=
+			(a->words[i] ^ b->words[i]) & a_mask->bits.words[i] & b_mask->bits.words[i];
 	}
 	return !differ;
 }

@@ -86,8 +86,8 @@ shm_ring_attach(struct shm_ring *r, int memfd, uint32_t size, int event_fd, stru
 	int seals;
 
 	if (!size_is_sound(size)) {
-		return weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "ring size %u is no power of two in range",
-			size);
+		return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+			"ring size %u is no power of two in range", size);
 	}
 	seals = fcntl(memfd, F_GET_SEALS);
 	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(memfd, &status) < 0 ||
@@ -97,14 +97,15 @@ shm_ring_attach(struct shm_ring *r, int memfd, uint32_t size, int event_fd, stru
 	}
 	memory = mmap(NULL, map_size, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 	if (memory == MAP_FAILED) {
-		return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot map ring memory: %s",
-			strerror(errno));
+		return weft_error_set(
+			err, WEFT_ERR_SYSTEM, errno, "cannot map ring memory: %s", strerror(errno));
 	}
 	fill(r, memory, size, event_fd);
 	r->map_size = map_size;
 	if (r->shared->magic != SHM_RING_MAGIC || r->shared->size != size) {
 		shm_ring_detach(r);
-		return weft_error_set(err, WEFT_ERR_INVALID, EPROTO, "ring memory has the wrong header");
+		return weft_error_set(
+			err, WEFT_ERR_INVALID, EPROTO, "ring memory has the wrong header");
 	}
 	return true;
 }
@@ -147,7 +148,8 @@ shm_ring_reserve(struct shm_ring *r, uint32_t kind, uint32_t len)
 	uint32_t at, rest, need;
 	struct shm_ring_rec rec = {len, kind};
 
-	if (r->broken || len > r->size / 2) {
+	/* Half of the ring, header included: wherever the indices stand, it fits into an empty ring. */
+	if (r->broken || len > r->size / 2 - REC_SIZE) {
 		return NULL;
 	}
 	at = r->own & r->mask;
@@ -168,6 +170,8 @@ shm_ring_reserve(struct shm_ring *r, uint32_t kind, uint32_t len)
 		at = 0;
 	}
 	memcpy(r->data + at, &rec, sizeof rec);
+	r->last = r->own;
+	r->last_len = len;
 	r->own += REC_SIZE + padded(len);
 	return r->data + at + REC_SIZE;
 }
@@ -175,23 +179,17 @@ shm_ring_reserve(struct shm_ring *r, uint32_t kind, uint32_t len)
 void
 shm_ring_trim(struct shm_ring *r, uint32_t len)
 {
-	/* The last record's header stands before its bytes; find it by walking from what is public. */
-	uint32_t at = r->public, last = at;
-	struct shm_ring_rec rec = {0};
+	struct shm_ring_rec rec;
 
-	while (at != r->own) {
-		last = at;
-		memcpy(&rec, r->data + (at & r->mask), sizeof rec);
-		at += REC_SIZE + padded(rec.len);
-		if (at - r->public > r->own - r->public) {
-			return; /* the peer scribbled over it */
-		}
+	/* The record is found by private members: its header is in the peer's hands. */
+	if (r->own == r->public || len > r->last_len) {
+		return;
 	}
-	if (last != r->own && len <= rec.len) {
-		rec.len = len;
-		memcpy(r->data + (last & r->mask), &rec, sizeof rec);
-		r->own = last + REC_SIZE + padded(len);
-	}
+	memcpy(&rec, r->data + (r->last & r->mask), sizeof rec);
+	rec.len = len;
+	memcpy(r->data + (r->last & r->mask), &rec, sizeof rec);
+	r->last_len = len;
+	r->own = r->last + REC_SIZE + padded(len);
 }
 
 void
@@ -235,7 +233,8 @@ look(struct shm_ring *r)
 		return 0;
 	}
 	head = atomic_load_explicit(&r->shared->head, memory_order_acquire);
-	if (head - r->own > r->size || (head & 7)) {
+	/* No further than what was given back allows. */
+	if (head - r->own > r->size - (r->own - r->public) || (head & 7)) {
 		r->broken = true;
 		return -EPROTO;
 	}
@@ -265,6 +264,11 @@ shm_ring_read(struct shm_ring *r, void *buf, uint32_t capacity, uint32_t *kind)
 		}
 		r->own += whole;
 		if (rec.kind == SHM_RING_FILLER) {
+			/* Only at the end of the data: fillers without end would keep us here. */
+			if (whole != r->size - at || at == 0) {
+				r->broken = true;
+				return -EPROTO;
+			}
 			continue;
 		}
 		if (rec.len > capacity) {
@@ -294,10 +298,11 @@ shm_ring_sleep(struct shm_ring *r)
 	if (r->broken) {
 		return true;
 	}
+	shm_ring_release(r);
 	atomic_store_explicit(&r->shared->asleep, 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
 	rc = look(r);
-	if (rc == -EAGAIN || rc == -EPROTO) {
+	if (rc == -EAGAIN) {
 		return true;
 	}
 	atomic_store_explicit(&r->shared->asleep, 0, memory_order_relaxed);

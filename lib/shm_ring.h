@@ -35,7 +35,7 @@ struct weft_error;
 /* In shared memory. Indices count bytes and wrap at 2^32. */
 struct shm_ring_shared {
 	uint32_t magic;
-	uint32_t size; /* of the data; told again, and checked, at attach */
+	uint32_t size;                      /* of the data; told again, and checked, at attach */
 	_Alignas(64) _Atomic uint32_t head; /* written by the producer */
 	_Alignas(64) _Atomic uint32_t tail; /* written by the consumer */
 	_Atomic uint32_t asleep;            /* written by the consumer */
@@ -53,11 +53,13 @@ struct shm_ring {
 	uint8_t *data;
 	uint32_t size;
 	uint32_t mask;
-	uint32_t own;     /* producer: written up to here; consumer: read up to here */
-	uint32_t public;  /* producer: published up to here */
-	uint32_t peer;    /* last seen index of the peer */
-	int event_fd;     /* the consumer's; not owned; -1: none */
-	bool broken;      /* the peer wrote nonsense */
+	uint32_t own;    /* producer: written up to here; consumer: read up to here */
+	uint32_t public; /* producer: published up to here; consumer: given back up to here */
+	uint32_t last;   /* producer: where the last reserved record begins */
+	uint32_t last_len;
+	uint32_t peer; /* last seen index of the peer */
+	int event_fd;  /* the consumer's; not owned; -1: none */
+	bool broken;   /* the peer wrote nonsense */
 	size_t map_size;
 };
 
@@ -69,14 +71,15 @@ int shm_ring_memfd(uint32_t size);
  * the peer cannot shrink it under us. @event_fd: see above; stays the caller's. */
 bool shm_ring_attach(struct shm_ring *r, int memfd, uint32_t size, int event_fd,
 	struct weft_error *err) WEFT_MUST_CHECK;
-/* The same over plain memory of SHM_RING_HEADER_SIZE + @size bytes, for threads of one process. */
+/* The same over plain memory of SHM_RING_HEADER_SIZE + @size bytes, for threads of one process: both
+ * sides before either is used. */
 void shm_ring_init_private(struct shm_ring *r, void *memory, uint32_t size, int event_fd);
 void shm_ring_detach(struct shm_ring *r);
 
-/* Producer: room for a record of @len bytes, 8-aligned, to be filled before the next call. NULL:
- * full (or broken). */
+/* Producer: room for a record of @len bytes (less than half of the ring), 8-aligned, to be filled
+ * before the next call. NULL: full (or broken). */
 void *shm_ring_reserve(struct shm_ring *r, uint32_t kind, uint32_t len);
-/* Shortens the last reserved record to @len bytes. */
+/* Shortens the last reserved record, which is not published yet, to @len bytes. */
 void shm_ring_trim(struct shm_ring *r, uint32_t len);
 /* Makes all reserved records visible and wakes the consumer if it sleeps. */
 void shm_ring_publish(struct shm_ring *r);
@@ -89,7 +92,8 @@ uint32_t shm_ring_used(struct shm_ring *r);
 int shm_ring_read(struct shm_ring *r, void *buf, uint32_t capacity, uint32_t *kind);
 /* Gives what was read back to the producer. */
 void shm_ring_release(struct shm_ring *r);
-/* Announces sleep. Returns false, and withdraws it, when a record has come: read on. */
+/* Gives back what was read and announces sleep. Returns false, and withdraws it, when a record has
+ * come or the ring has just been found broken: read on. */
 bool shm_ring_sleep(struct shm_ring *r);
 /* After waking: withdraws the announcement and drains the eventfd. */
 void shm_ring_woken(struct shm_ring *r);

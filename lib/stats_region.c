@@ -20,13 +20,17 @@ size_of(uint32_t n_workers, uint32_t n_slots)
 }
 
 int
-stats_region_create(struct stats_region *r, uint64_t instance, uint32_t n_workers,
-	uint32_t n_slots, int *fd_out)
+stats_region_create(struct stats_region *r, uint64_t instance, uint32_t n_workers, uint32_t n_slots,
+	int *fd_out)
 {
 	size_t size = size_of(n_workers, n_slots);
-	int fd = memfd_create("weft-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING), rc;
 	struct stats_header *header;
+	int fd, rc;
 
+	if (!n_workers || n_workers > STATS_REGION_MAX_WORKERS) {
+		return -EINVAL;
+	}
+	fd = memfd_create("weft-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0) {
 		return -errno;
 	}
@@ -47,7 +51,8 @@ stats_region_create(struct stats_region *r, uint64_t instance, uint32_t n_worker
 		.stride = sizeof(struct stats_record),
 	};
 	/* Our mapping stays writable; nobody who gets the descriptor can make another such one. */
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0) {
+	if (fcntl(fd, F_ADD_SEALS,
+		    F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0) {
 		rc = -errno;
 		munmap(header, size);
 		close(fd);
@@ -55,7 +60,8 @@ stats_region_create(struct stats_region *r, uint64_t instance, uint32_t n_worker
 	}
 	*r = (struct stats_region){
 		.header = header,
-		.records = (struct stats_record *)(void *)((uint8_t *)header + STATS_REGION_HEADER_SIZE),
+		.records = (struct stats_record *)(void *)((uint8_t *)header +
+							   STATS_REGION_HEADER_SIZE),
 		.n_workers = n_workers,
 		.n_slots = n_slots,
 		.map_size = size,
@@ -75,30 +81,33 @@ stats_region_attach(struct stats_region *r, int fd, uint64_t instance, struct we
 	const struct stats_header *header;
 	struct stats_header copy;
 	struct stat status;
+	int seals = fcntl(fd, F_GET_SEALS);
 	size_t size;
 
-	if (fstat(fd, &status) < 0 || status.st_size < STATS_REGION_HEADER_SIZE ||
-		!(fcntl(fd, F_GET_SEALS) & F_SEAL_SHRINK)) {
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fd, &status) < 0 ||
+		status.st_size < STATS_REGION_HEADER_SIZE) {
 		return weft_error_set(err, WEFT_ERR_INVALID, EPROTO,
 			"statistics memory is not sealed or too short");
 	}
 	size = (size_t)status.st_size;
 	header = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
 	if (header == MAP_FAILED) {
-		return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot map statistics memory: %s",
-			strerror(errno));
+		return weft_error_set(err, WEFT_ERR_SYSTEM, errno,
+			"cannot map statistics memory: %s", strerror(errno));
 	}
 	memcpy(&copy, header, sizeof copy);
 	if (copy.magic != STATS_REGION_MAGIC || copy.version != STATS_REGION_VERSION ||
 		copy.instance != instance || copy.stride != sizeof(struct stats_record) ||
-		!copy.n_workers || size_of(copy.n_workers, copy.n_slots) != size) {
+		!copy.n_workers || copy.n_workers > STATS_REGION_MAX_WORKERS ||
+		size_of(copy.n_workers, copy.n_slots) != size) {
 		munmap((void *)header, size);
 		return weft_error_set(err, WEFT_ERR_INVALID, EPROTO,
 			"statistics memory has another version, instance or size");
 	}
 	*r = (struct stats_region){
 		.header = header,
-		.records = (struct stats_record *)(void *)((uintptr_t)header + STATS_REGION_HEADER_SIZE),
+		.records = (struct stats_record *)(void *)((uintptr_t)header +
+							   STATS_REGION_HEADER_SIZE),
 		.n_workers = copy.n_workers,
 		.n_slots = copy.n_slots,
 		.map_size = size,

@@ -25,21 +25,22 @@ struct weft_error;
 #define STATS_REGION_MAGIC 0x54535457u /* "WTST" */
 #define STATS_REGION_VERSION 1u
 #define STATS_REGION_HEADER_SIZE 4096
+#define STATS_REGION_MAX_WORKERS 1024u
 
 struct stats_header {
 	uint32_t magic;
 	uint32_t version;
-	uint64_t instance;  /* of the datapath */
+	uint64_t instance; /* of the datapath */
 	uint32_t n_workers;
 	uint32_t n_slots;
-	uint32_t stride;    /* bytes a record */
+	uint32_t stride; /* bytes a record */
 	uint32_t zero;
 };
 
 struct stats_record {
 	_Atomic uint64_t packets;
 	_Atomic uint64_t bytes;
-	_Atomic uint64_t used_ms;   /* CLOCK_MONOTONIC; 0: never */
+	_Atomic uint64_t used_ms; /* CLOCK_MONOTONIC; 0: never */
 	_Atomic uint32_t gen;
 	_Atomic uint16_t tcp_flags; /* union of what was seen, host order */
 	uint16_t zero;
@@ -58,18 +59,18 @@ struct flow_stats {
 struct stats_region {
 	const struct stats_header *header;
 	struct stats_record *records; /* [worker * n_slots + slot] */
-	uint32_t n_workers; /* private copies: the header may be hostile */
+	uint32_t n_workers;           /* private copies: the header may be hostile */
 	uint32_t n_slots;
 	size_t map_size;
 };
 
 /* Datapath: makes and maps the region; the descriptor, to be sent to agents and closed by the
  * caller, is stored in @fd. 0 or a negative errno. */
-int stats_region_create(struct stats_region *r, uint64_t instance, uint32_t n_workers,
-	uint32_t n_slots, int *fd);
+int stats_region_create(
+	struct stats_region *r, uint64_t instance, uint32_t n_workers, uint32_t n_slots, int *fd);
 /* Agent: maps it read-only and checks the header and the size. */
-bool stats_region_attach(struct stats_region *r, int fd, uint64_t instance,
-	struct weft_error *err) WEFT_MUST_CHECK;
+bool stats_region_attach(
+	struct stats_region *r, int fd, uint64_t instance, struct weft_error *err) WEFT_MUST_CHECK;
 void stats_region_destroy(struct stats_region *r);
 
 static inline struct stats_record *
@@ -101,5 +102,5 @@ stats_record_credit(struct stats_record *rec, uint32_t packets, uint64_t bytes, 
 void stats_region_reset(const struct stats_region *r, uint32_t slot, uint32_t gen);
 
 /* Sum over the workers of the records of that generation. Slots out of range: zero. */
-void stats_region_read(const struct stats_region *r, uint32_t slot, uint32_t gen,
-	struct flow_stats *sum);
+void stats_region_read(
+	const struct stats_region *r, uint32_t slot, uint32_t gen, struct flow_stats *sum);
