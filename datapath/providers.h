@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The kinds of ports there are, and the check of their options.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "datapath/port_provider.h"
+
+extern const struct port_provider vhost_provider;    /* vhost-user */
+extern const struct port_provider veth_provider;     /* veth */
+extern const struct port_provider internal_provider; /* internal */
+extern const struct port_provider af_packet_provider; /* af-packet */
+extern const struct port_provider ethdev_provider;   /* ethdev */
+
+/* The provider of that type, or NULL with the known types in @err. */
+const struct port_provider *provider_find(const char *type, struct weft_error *err);
+
+/* Checks names, kinds, ranges and required ones; @set: only settable ones may be there. */
+bool provider_check_options(const struct port_provider *provider, const struct port_option *options,
+	size_t n, bool set, struct weft_error *err) WEFT_MUST_CHECK;
+
+/* The option's value, or NULL. */
+const char *port_option_find(const struct port_option *options, size_t n, const char *key);
