@@ -95,6 +95,7 @@ agent_create(struct event_base *base, const struct agent_options *options, struc
 	}
 	list_init(&a->switches);
 	list_init(&a->changes);
+	list_init(&a->jobs);
 	if (!make_parts(a, err)) {
 		agent_destroy(a);
 		return NULL;
@@ -208,12 +209,14 @@ agent_destroy(struct agent *a)
 		return;
 	}
 	a->ending = true;
-	if (a->state && a->model && a->handlers && a->rpc) {
+	if (a->client) {
+		handlers_stop(a->handlers); /* from here on nothing is credited */
 		state_checkpoint(a->state);
 	}
 	rpc_server_destroy(a->rpc);
 	dp_client_destroy(a->client);
 	agent_apply_destroy(a);
+	agent_rpc_flow_destroy(a);
 	while (!list_is_empty(&a->switches)) {
 		struct agent_switch *sw = LIST_ENTRY(a->switches.next, struct agent_switch, link);
 
@@ -485,6 +488,7 @@ adopted(void *user, size_t n_flows)
 	if (n_flows) {
 		LOG_INFO("datapath: %zu flows of an earlier agent adopted", n_flows);
 	}
+	persist_forget_flows(a->persist);
 	a->flows_are_adopted = true;
 	agent_check_takeover(a);
 }
@@ -497,6 +501,14 @@ detached(void *user)
 	dp_client_released(a->client);
 }
 
+static bool
+credited(void *user, struct dp_handle flow, struct flow_stats *sum)
+{
+	const struct agent *a = user;
+
+	return persist_credited(a->persist, flow, sum);
+}
+
 static void
 broken(void *user, const char *why)
 {
@@ -506,7 +518,7 @@ broken(void *user, const char *why)
 }
 
 static const struct handlers_ops handlers_ops = {
-	packet_in, learned, context, adopted, detached, broken};
+	packet_in, learned, context, adopted, detached, credited, broken};
 
 /* --- ofproto/ ----------------------------------------------------------------------------------- */
 

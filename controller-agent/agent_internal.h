@@ -99,6 +99,7 @@ struct agent {
 	/* apply.c */
 	struct list changes;  /* queued; the first is running */
 	struct event *resume; /* goes on with the first */
+	struct list jobs;     /* rpc_flow.c: calls that are being worked off */
 
 	/* takeover */
 	bool state_was_loaded; /* rules are complete as far as the state goes */
@@ -186,6 +187,10 @@ extern const struct state_ops persist_state_ops; /* user: struct persist */
 /* After the state was opened: gives a new switch the rules and addresses that were stored under its
  * old id. Returns whether there was such a switch. */
 bool persist_restore_switch(struct persist *p, struct ofproto *ofproto);
+/* Handler threads, while they adopt: see struct handlers_ops. */
+bool persist_credited(const struct persist *p, struct dp_handle flow, struct flow_stats *sum);
+/* Nothing is being adopted any more. */
+void persist_forget_flows(struct persist *p);
 /* All switches are restored: rewrites the state, and follows changes from now on. */
 void persist_begin(struct persist *p);
 void persist_learned(struct persist *p, struct ofproto *ofproto, uint16_t vlan,
@@ -206,6 +211,7 @@ void agent_rpc_flow_list(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_table_list(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_fdb_list(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_none_list(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_flow_destroy(struct agent *a);
 /* The switch that a parameter names; NULL: the call has failed. */
 struct agent_switch *agent_rpc_switch(
 	struct agent *a, struct rpc_call *call, json_t *params, const char *key);

@@ -69,7 +69,10 @@ agent_apply_destroy(struct agent *a)
 {
 	while (!list_is_empty(&a->changes)) {
 		struct change *c = LIST_ENTRY(list_pop_front(&a->changes), struct change, link);
+		struct weft_error err = WEFT_ERROR_INIT;
 
+		weft_error_set(&err, WEFT_ERR_CONFLICT, ESHUTDOWN, "the agent ends");
+		c->done(c->user, &err);
 		config_destroy(c->wanted);
 		free(c);
 	}

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +31,7 @@ static struct handler_rings *map_rings(
 	struct handlers *p, const struct dp_session *s, unsigned index, struct weft_error *err);
 static bool start_handler(struct handlers *p, struct handler *h, struct weft_error *err);
 static void stop_handler(struct handler *h);
+static void drop_credits(struct handlers *p);
 
 static uint64_t
 now_ns(void)
@@ -149,6 +151,15 @@ stop_handler(struct handler *h)
 }
 
 void
+handlers_stop(struct handlers *p)
+{
+	for (unsigned i = 0; i < p->n && !p->stopped; i++) {
+		stop_handler(&p->handlers[i]);
+	}
+	p->stopped = true;
+}
+
+void
 handlers_destroy(struct handlers *p)
 {
 	struct news *news;
@@ -156,9 +167,7 @@ handlers_destroy(struct handlers *p)
 	if (!p) {
 		return;
 	}
-	for (unsigned i = 0; i < p->n; i++) {
-		stop_handler(&p->handlers[i]);
-	}
+	handlers_stop(p);
 	while ((news = (struct news *)inbox_take(&p->inbox)) != NULL) {
 		handler_rings_free(news->rings);
 		if (news->barrier) {
@@ -169,6 +178,7 @@ handlers_destroy(struct handlers *p)
 	if (p->attached || p->detaching) {
 		stats_region_destroy(&p->stats);
 	}
+	drop_credits(p);
 	event_free(p->inbox_event);
 	event_free(p->more);
 	close(p->inbox_fd);
@@ -180,6 +190,65 @@ unsigned
 handlers_count(const struct handlers *p)
 {
 	return p->n;
+}
+
+/* --- credits ------------------------------------------------------------------------------------ */
+
+static void
+drop_credits(struct handlers *p)
+{
+	if (p->credits) {
+		munmap(p->credits, (size_t)p->n_slots * sizeof(*p->credits));
+	}
+	p->credits = NULL;
+	p->n_slots = 0;
+}
+
+/* Keeps those of the session before if it was with the same datapath. Pages that nobody uses cost
+ * nothing. */
+static void
+prepare_credits(struct handlers *p, const struct dp_session *s)
+{
+	void *map;
+
+	p->credits_are_old = p->credits && p->instance == s->instance && p->n_slots == s->n_slots;
+	if (p->credits_are_old) {
+		return;
+	}
+	drop_credits(p);
+	p->instance = s->instance;
+	map = mmap(NULL, (size_t)s->n_slots * sizeof(*p->credits), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (map == MAP_FAILED) {
+		LOG_WARN("no memory to remember what is credited: %s", strerror(errno));
+		return;
+	}
+	p->credits = map;
+	p->n_slots = s->n_slots;
+}
+
+bool
+handlers_flow_credit(
+	const struct handlers *p, uint32_t slot, struct dp_handle *flow, struct flow_stats *sum)
+{
+	const struct flow_credit *credit;
+
+	if (slot >= p->n_slots) {
+		return false;
+	}
+	credit = &p->credits[slot];
+	flow->slot = slot;
+	flow->gen = atomic_load_explicit(&credit->gen, memory_order_relaxed);
+	memset(sum, 0, sizeof(*sum));
+	sum->packets = atomic_load_explicit(&credit->packets, memory_order_relaxed);
+	sum->bytes = atomic_load_explicit(&credit->bytes, memory_order_relaxed);
+	return flow->gen != 0;
+}
+
+uint32_t
+handlers_n_slots(const struct handlers *p)
+{
+	return p->n_slots;
 }
 
 /* --- sessions ----------------------------------------------------------------------------------- */
@@ -202,6 +271,7 @@ handlers_attach(struct handlers *p, const struct dp_session *s, bool adopt, stru
 			return false;
 		}
 	}
+	prepare_credits(p, s);
 	p->attached = true;
 	p->n_listing = 0;
 	p->n_listed = 0;

@@ -56,6 +56,9 @@ struct handlers_ops {
 	void (*adopted)(void *user, size_t n_flows);
 	/* The rings of the last session are unmapped. */
 	void (*detached)(void *user);
+	/* Handler threads: what an earlier agent had credited of a flow's counters; false: all of
+	 * them, as far as is known. */
+	bool (*credited)(void *user, struct dp_handle flow, struct flow_stats *sum);
 	/* A ring is broken, or a reply makes no sense: the session must end. */
 	void (*broken)(void *user, const char *why);
 };
@@ -102,5 +105,15 @@ void handlers_barrier(struct handlers *h, void (*done)(void *user), void *user);
 
 /* Reads all flows' statistics, credits them to the rules, and calls @done in the loop. */
 void handlers_pull(struct handlers *h, void (*done)(void *user), void *user);
+
+/* Ends the threads: nothing is credited to rules any more. Only handlers_flow_credit() and
+ * handlers_destroy() may follow. */
+void handlers_stop(struct handlers *h);
+
+/* What has been credited of the counters of the flow in that slot, in this session or the one before
+ * it; false: nothing, or there is no such slot (@slot beyond handlers_n_slots()). */
+bool handlers_flow_credit(
+	const struct handlers *h, uint32_t slot, struct dp_handle *flow, struct flow_stats *sum);
+uint32_t handlers_n_slots(const struct handlers *h);
 
 void handlers_get_counters(struct handlers *h, struct handlers_counters *c);

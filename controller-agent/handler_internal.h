@@ -134,6 +134,14 @@ struct handler {
 	_Alignas(8) uint8_t buffer[DP_MAX_MESSAGE];
 };
 
+/* What was credited of the flow in a slot. One handler writes, the loop reads: a sum that is a
+ * moment old is good enough for what is persisted while it runs. */
+struct flow_credit {
+	_Atomic uint64_t packets;
+	_Atomic uint64_t bytes;
+	_Atomic uint32_t gen;
+};
+
 struct handlers {
 	struct event_base *base;
 	struct event *inbox_event;
@@ -151,7 +159,12 @@ struct handlers {
 	unsigned n_listing;
 	size_t n_listed;
 	uint64_t kicked_version;
-	struct stats_region stats; /* of the session */
+	bool stopped;
+	struct stats_region stats;   /* of the session */
+	struct flow_credit *credits; /* [n_slots]; kept from session to session of an instance */
+	uint32_t n_slots;
+	uint64_t instance;
+	bool credits_are_old; /* attached again: credits tell what the session before had done */
 };
 
 /* handler_thread.c */

@@ -211,10 +211,18 @@ static void
 op_stats(void *user, struct dp_handle flow, struct flow_stats *sum)
 {
 	struct handler *h = user;
+	struct flow_credit *credit;
 
 	memset(sum, 0, sizeof(*sum));
-	if (h->rings) {
-		stats_region_read(h->rings->stats, flow.slot, flow.gen, sum);
+	if (!h->rings) {
+		return;
+	}
+	stats_region_read(h->rings->stats, flow.slot, flow.gen, sum);
+	if (flow.slot < h->pool->n_slots) { /* the registry credits what it is told */
+		credit = &h->pool->credits[flow.slot];
+		atomic_store_explicit(&credit->packets, sum->packets, memory_order_relaxed);
+		atomic_store_explicit(&credit->bytes, sum->bytes, memory_order_relaxed);
+		atomic_store_explicit(&credit->gen, flow.gen, memory_order_relaxed);
 	}
 }
 
@@ -481,6 +489,31 @@ list_replied(struct handler *h, uint32_t kind, const struct dp_list_reply *reply
 	post(h, news);
 }
 
+/* Takes over a flow, if it is in our share. */
+static void
+adopt_flow(struct handler *h, const struct dp_message *m)
+{
+	const struct dp_flow_item *item = m->body;
+	struct flow_stats credited = {0};
+	struct dp_handle flow;
+	bool known;
+
+	if (item->flow.slot % h->pool->n != h->index) {
+		return;
+	}
+	if (h->pool->credits_are_old) {
+		known = true;
+		if (!handlers_flow_credit(h->pool, item->flow.slot, &flow, &credited) ||
+			flow.gen != item->flow.gen) {
+			memset(&credited, 0, sizeof(credited));
+		}
+	} else {
+		known = h->pool->ops->credited(h->pool->user, item->flow, &credited);
+	}
+	flow_registry_adopt(h->registry, m, known ? &credited : NULL, now_ms());
+	h->n_listed++;
+}
+
 /* A reply or item whose request is ours. */
 static void
 own_reply(struct handler *h, const struct dp_message *m)
@@ -488,15 +521,9 @@ own_reply(struct handler *h, const struct dp_message *m)
 	const struct dp_reply *reply = m->body;
 
 	switch (m->type) {
-	case DP_FLOW_ITEM: {
-		const struct dp_flow_item *item = m->body;
-
-		if (item->flow.slot % h->pool->n == h->index) {
-			flow_registry_adopt(h->registry, m, NULL, now_ms());
-			h->n_listed++;
-		}
+	case DP_FLOW_ITEM:
+		adopt_flow(h, m);
 		return;
-	}
 	case DP_CONTEXT_ITEM:
 		context_listed(h, m);
 		return;

@@ -5,8 +5,10 @@
  * Names:    rules are named by their id, switches by their number in the run that wrote the record;
  *           both are new in each run. So what is read is collected by the old names, imported, and
  *           the whole state is written anew before the first change of this run is recorded.
- * Counters: those of rules that were used are written every PERSIST_CREDIT_MS: what a dying agent
- *           had credited since then is lost, no more.
+ * Counters: those of rules that were used, and what was credited of fast-path flows, are written
+ *           every PERSIST_CREDIT_MS, and at an orderly end when nothing is credited any more. What
+ *           flows count while no agent lives is credited by the next one: to the packet after an
+ *           orderly end, but for those of the last moments after a sudden one.
  * Times:    CLOCK_MONOTONIC, which goes on while the machine runs. Times that lie in the future
  *           are of another boot and begin now.
  */
@@ -25,6 +27,7 @@ WEFT_LOG_MODULE(persist);
 
 #define PERSIST_CREDIT_MS 5000
 #define RULES_A_SLICE 128
+#define FLOWS_A_SLICE 65536
 #define JOURNAL_RULE_MAX (sizeof(struct rule_record) + 2 * FLOW_KEY_SIZE + OF_ACTIONS_MAX_SIZE)
 
 struct rule_record {
@@ -65,6 +68,13 @@ struct credit_record {
 	uint64_t used_ms;
 };
 
+struct flow_record {
+	uint64_t packets;
+	uint64_t bytes;
+	uint32_t slot;
+	uint32_t gen;
+};
+
 /* What was read, by its old name. */
 struct old_rule {
 	struct hmap_node node;
@@ -78,6 +88,11 @@ struct old_mac {
 	struct mac_record record;
 };
 
+struct old_flow {
+	struct hmap_node node;
+	struct flow_record record;
+};
+
 struct new_id {
 	uint32_t old_id;
 	uint32_t id;
@@ -89,11 +104,19 @@ struct persist {
 	struct hmap old_rules;
 	struct list old_rules_order;
 	struct list old_macs;
+	struct hmap old_flows; /* by slot; handlers read while they adopt */
+	bool knows_flows;      /* an earlier agent wrote them */
+	uint64_t *written;     /* packets of each slot, as last written */
+	uint32_t n_written;
 	struct new_id *ids;
 	size_t n_ids;
 	/* The walk of a snapshot, or of counters: a switch at a time. */
 	struct ofproto *snapshot_at;
 	struct of_flow_cursor *snapshot_cursor;
+	uint32_t snapshot_slot; /* the flows come behind the last switch */
+	uint32_t credit_slot;
+	bool snapshots_flows;
+	bool credits_flows;
 	uint32_t credit_switch; /* the switch that is being walked; 0: none */
 	struct of_flow_cursor *credit_cursor;
 	uint64_t credit_since_ms;
@@ -119,6 +142,7 @@ persist_create(struct agent *a)
 	hmap_init(&p->old_rules);
 	list_init(&p->old_rules_order);
 	list_init(&p->old_macs);
+	hmap_init(&p->old_flows);
 	return p;
 }
 
@@ -138,7 +162,10 @@ persist_destroy(struct persist *p)
 		ofproto_query_end(p->credit_cursor);
 	}
 	free_old(p);
+	persist_forget_flows(p);
+	hmap_uninit(&p->old_flows);
 	hmap_uninit(&p->old_rules);
+	free(p->written);
 	free(p->ids);
 	free(p);
 }
@@ -251,6 +278,29 @@ replay_mac(struct persist *p, const void *data, size_t len, struct weft_error *e
 }
 
 static bool
+replay_flow(struct persist *p, const void *data, size_t len, struct weft_error *err)
+{
+	struct flow_record record;
+	struct old_flow *f;
+
+	if (len != sizeof(record)) {
+		return bad(err);
+	}
+	memcpy(&record, data, sizeof(record));
+	HMAP_FOREACH_WITH_HASH(f, node, hash_u64(record.slot, 0), &p->old_flows)
+	{
+		if (f->record.slot == record.slot) {
+			f->record = record;
+			return true;
+		}
+	}
+	f = xcalloc(1, sizeof(*f));
+	f->record = record;
+	hmap_insert(&p->old_flows, &f->node, hash_u64(record.slot, 0));
+	return true;
+}
+
+static bool
 replay(void *user, enum state_kind kind, const void *data, size_t len, struct weft_error *err)
 {
 	struct persist *p = user;
@@ -270,6 +320,8 @@ replay(void *user, enum state_kind kind, const void *data, size_t len, struct we
 		return replay_mac(p, data, len, err);
 	case STATE_CREDIT:
 		return replay_credit(p, data, len, err);
+	case STATE_FLOW:
+		return replay_flow(p, data, len, err);
 	default:
 		return bad(err);
 	}
@@ -374,6 +426,34 @@ persist_restore_switch(struct persist *p, struct ofproto *ofproto)
 	return true;
 }
 
+bool
+persist_credited(const struct persist *p, struct dp_handle flow, struct flow_stats *sum)
+{
+	struct old_flow *f;
+
+	memset(sum, 0, sizeof(*sum));
+	HMAP_FOREACH_WITH_HASH(f, node, hash_u64(flow.slot, 0), &p->old_flows)
+	{
+		if (f->record.slot == flow.slot && f->record.gen == flow.gen) {
+			sum->packets = f->record.packets;
+			sum->bytes = f->record.bytes;
+		}
+	}
+	return p->knows_flows;
+}
+
+void
+persist_forget_flows(struct persist *p)
+{
+	struct old_flow *f, *next;
+
+	HMAP_FOREACH_SAFE(f, next, node, &p->old_flows)
+	{
+		hmap_remove(&p->old_flows, &f->node);
+		free(f);
+	}
+}
+
 uint32_t
 persist_new_id(const struct persist *p, uint32_t old_id)
 {
@@ -391,6 +471,7 @@ persist_begin(struct persist *p)
 	struct of_journal_ops ops = {rule_changed, p};
 
 	free_old(p);
+	p->knows_flows = !state_is_new(p->agent->state);
 	state_checkpoint(p->agent->state);
 	p->follows = true;
 	of_model_set_journal(p->agent->model, &ops);
@@ -499,6 +580,32 @@ snapshot_mac(const struct fdb_entry_view *e, void *user)
 	}
 }
 
+/* Some of the flows; true: that was all. Before flows are adopted, those that were read stand for
+ * them. */
+static bool
+snapshot_flows(struct persist *p, struct state *state)
+{
+	uint32_t n = p->agent->handlers ? handlers_n_slots(p->agent->handlers) : 0;
+	struct flow_record record;
+	struct flow_stats sum;
+	struct dp_handle flow;
+	struct old_flow *f;
+
+	if (p->snapshot_slot == 0) {
+		HMAP_FOREACH(f, node, &p->old_flows)
+		{
+			state_snapshot_put(state, STATE_FLOW, &f->record, sizeof(f->record));
+		}
+	}
+	for (unsigned i = 0; i < FLOWS_A_SLICE && p->snapshot_slot < n; i++, p->snapshot_slot++) {
+		if (handlers_flow_credit(p->agent->handlers, p->snapshot_slot, &flow, &sum)) {
+			record = (struct flow_record){sum.packets, sum.bytes, flow.slot, flow.gen};
+			state_snapshot_put(state, STATE_FLOW, &record, sizeof(record));
+		}
+	}
+	return p->snapshot_slot >= n;
+}
+
 /* Begins with the switch after the last one; false: there is none. */
 static bool
 next_switch(struct persist *p)
@@ -526,9 +633,14 @@ snapshot(void *user, struct state *state, bool first)
 
 	if (first) {
 		p->snapshot_at = NULL;
+		p->snapshots_flows = false;
+		p->snapshot_slot = 0;
 	}
-	if ((first || !p->snapshot_cursor) && !next_switch(p)) {
-		return true;
+	if (!p->snapshots_flows && (first || !p->snapshot_cursor)) {
+		p->snapshots_flows = !next_switch(p);
+	}
+	if (p->snapshots_flows) {
+		return snapshot_flows(p, state);
 	}
 	v.switch_id = ofproto_id(p->snapshot_at);
 	if (ofproto_query_step(
@@ -536,7 +648,8 @@ snapshot(void *user, struct state *state, bool first)
 		return false;
 	}
 	fdb_visit(ofproto_fdb(p->snapshot_at), snapshot_mac, &v);
-	return !next_switch(p);
+	p->snapshots_flows = !next_switch(p);
+	return false;
 }
 
 void
@@ -585,17 +698,47 @@ switch_after(struct persist *p, uint32_t id)
 	return best;
 }
 
+/* Writes what was credited of flows since the last time; true: that was all. */
+static bool
+credit_flows(struct persist *p)
+{
+	uint32_t n = handlers_n_slots(p->agent->handlers);
+	struct flow_record record;
+	struct flow_stats sum;
+	struct dp_handle flow;
+
+	if (p->n_written != n) {
+		free(p->written);
+		p->written = xcalloc(n ? n : 1, sizeof(*p->written));
+		p->n_written = n;
+		p->credit_slot = 0;
+	}
+	for (unsigned i = 0; i < FLOWS_A_SLICE && p->credit_slot < n; i++, p->credit_slot++) {
+		if (handlers_flow_credit(p->agent->handlers, p->credit_slot, &flow, &sum) &&
+			sum.packets != p->written[flow.slot]) {
+			record = (struct flow_record){sum.packets, sum.bytes, flow.slot, flow.gen};
+			state_append(p->agent->state, STATE_FLOW, &record, sizeof(record));
+			p->written[flow.slot] = sum.packets;
+		}
+	}
+	return p->credit_slot >= n;
+}
+
 void
 persist_tick(struct persist *p, uint64_t now_ms)
 {
 	struct of_flow_query all;
 	struct ofproto *next;
 
-	if (!p->credit_cursor && now_ms < p->credit_began_ms + PERSIST_CREDIT_MS &&
-		p->credit_switch == 0) {
+	if (p->credits_flows) {
+		p->credits_flows = !credit_flows(p);
+		agent_touch(p->agent);
 		return;
 	}
-	if (p->credit_switch == 0 && !p->credit_cursor) {
+	if (!p->credit_cursor && p->credit_switch == 0) {
+		if (now_ms < p->credit_began_ms + PERSIST_CREDIT_MS) {
+			return;
+		}
 		p->credit_since_ms = p->credit_began_ms;
 		p->credit_began_ms = now_ms;
 	}
@@ -603,6 +746,8 @@ persist_tick(struct persist *p, uint64_t now_ms)
 		next = switch_after(p, p->credit_switch);
 		p->credit_switch = next ? ofproto_id(next) : 0;
 		if (!next) {
+			p->credit_slot = 0;
+			p->credits_flows = true;
 			return;
 		}
 		of_flow_query_init(&all);

@@ -241,7 +241,9 @@ added(void *user, const struct dp_port_info *info, const struct weft_error *err)
 		return; /* the session has ended meanwhile */
 	}
 	if (err) {
-		if (!p->error || strcmp(p->error, err->text) != 0) {
+		/* One that is being added is reported to whoever adds it. */
+		if (config_port_find(p->agent->config, p->config->name, NULL) &&
+			(!p->error || strcmp(p->error, err->text) != 0)) {
 			LOG_WARN("port %s: %s", p->config->name, err->text);
 		}
 		p->state = PORT_FAILED;
@@ -521,9 +523,7 @@ refreshed(void *user, json_t *result, const struct weft_error *err)
 			p->entry = json_incref(entry);
 		}
 	}
-	if (!r->agent->ending) {
-		r->done(r->user);
-	}
+	r->done(r->user);
 	free(r);
 }
 

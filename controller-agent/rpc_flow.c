@@ -21,6 +21,7 @@
 
 /* Flow-mods of one call, or a listing. */
 struct job {
+	struct list link;
 	struct agent *agent;
 	struct rpc_call *call;
 	json_t *params;
@@ -87,6 +88,7 @@ make_job(struct agent *a, struct rpc_call *call, json_t *params, event_callback_
 	j->sw = xstrdup(sw->config->name);
 	j->next = evtimer_new(a->base, run, j);
 	j->names.find = find_name;
+	list_push_back(&a->jobs, &j->link);
 	return j;
 }
 
@@ -99,11 +101,23 @@ free_job(struct job *j)
 	if (j->cursor) {
 		ofproto_query_end(j->cursor);
 	}
+	list_remove(&j->link);
 	event_free(j->next);
 	json_decref(j->params);
 	json_decref(j->result);
 	free(j->sw);
 	free(j);
+}
+
+void
+agent_rpc_flow_destroy(struct agent *a)
+{
+	while (!list_is_empty(&a->jobs)) {
+		struct job *j = LIST_ENTRY(a->jobs.next, struct job, link);
+
+		rpc_call_fail(j->call, RPC_FAILED, "the agent ends");
+		free_job(j);
+	}
 }
 
 static void

@@ -35,6 +35,7 @@ enum state_kind {
 	STATE_RULE_GONE,
 	STATE_MAC,
 	STATE_CREDIT,
+	STATE_FLOW,
 };
 
 /* What a port keeps. */
