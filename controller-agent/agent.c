@@ -368,12 +368,33 @@ agent_check_takeover(struct agent *a)
 }
 
 static void
+idle_times_known(void *user)
+{
+	struct agent *a = user;
+
+	if (a->is_released) {
+		of_reader_stats_pulled(a->reader, UINT64_MAX);
+	}
+}
+
+static void
+flows_have_owners(void *user)
+{
+	struct agent *a = user;
+
+	handlers_pull(a->handlers, idle_times_known, a);
+}
+
+/* Idle rules are not judged before inherited flows have told of their use: the loop's own reader,
+ * which credits nothing, holds that back. */
+static void
 release(struct agent *a)
 {
 	struct agent_switch *sw;
 
 	a->is_released = true;
 	handlers_release(a->handlers);
+	handlers_barrier(a->handlers, flows_have_owners, a);
 	LIST_FOREACH(sw, link, &a->switches)
 	{
 		if (sw->of && !sw->is_ready) {
@@ -421,6 +442,8 @@ session_down(void *user)
 	struct agent *a = user;
 
 	a->flows_are_adopted = false;
+	a->is_released = false;
+	of_reader_stats_pulled(a->reader, agent_now_ms());
 	if (!a->ending) {
 		handlers_detach(a->handlers);
 	}

@@ -114,6 +114,7 @@ struct handler {
 	/* The thread's. */
 	struct handler_rings *rings; /* NULL: no session */
 	bool serving;                /* misses are answered */
+	bool is_released;            /* adopted flows are credited like others */
 	bool reported_broken;
 	bool sent;             /* something to publish */
 	uint64_t next_request; /* of our own */
@@ -140,6 +141,7 @@ struct flow_credit {
 	_Atomic uint64_t packets;
 	_Atomic uint64_t bytes;
 	_Atomic uint32_t gen;
+	_Atomic bool is_adopted; /* the handler's: nothing is credited before the release */
 };
 
 struct handlers {

@@ -208,6 +208,15 @@ op_execute(void *user, uint64_t request, struct dp_parked parked, const void *ac
 }
 
 static void
+store_credit(struct flow_credit *credit, uint32_t gen, const struct flow_stats *sum)
+{
+	atomic_store_explicit(&credit->is_adopted, false, memory_order_relaxed);
+	atomic_store_explicit(&credit->packets, sum->packets, memory_order_relaxed);
+	atomic_store_explicit(&credit->bytes, sum->bytes, memory_order_relaxed);
+	atomic_store_explicit(&credit->gen, gen, memory_order_relaxed);
+}
+
+static void
 op_stats(void *user, struct dp_handle flow, struct flow_stats *sum)
 {
 	struct handler *h = user;
@@ -220,9 +229,10 @@ op_stats(void *user, struct dp_handle flow, struct flow_stats *sum)
 	stats_region_read(h->rings->stats, flow.slot, flow.gen, sum);
 	if (flow.slot < h->pool->n_slots) { /* the registry credits what it is told */
 		credit = &h->pool->credits[flow.slot];
-		atomic_store_explicit(&credit->packets, sum->packets, memory_order_relaxed);
-		atomic_store_explicit(&credit->bytes, sum->bytes, memory_order_relaxed);
-		atomic_store_explicit(&credit->gen, flow.gen, memory_order_relaxed);
+		if (h->is_released ||
+			!atomic_load_explicit(&credit->is_adopted, memory_order_relaxed)) {
+			store_credit(credit, flow.gen, sum);
+		}
 	}
 }
 
@@ -290,6 +300,7 @@ attach(struct handler *h, struct handler_rings *rings)
 {
 	h->rings = rings;
 	h->serving = false;
+	h->is_released = false;
 	h->reported_broken = false;
 	h->n_listed = 0;
 	/* Whatever we had installed is listed anew, or is gone with its datapath. */
@@ -364,6 +375,7 @@ run_order(struct handler *h, struct order *o, bool *stop)
 		h->serving = h->rings != NULL;
 		return true;
 	case ORDER_RELEASE:
+		h->is_released = true;
 		flow_registry_release(h->registry);
 		return true;
 	case ORDER_PACKET_OUT:
@@ -511,6 +523,12 @@ adopt_flow(struct handler *h, const struct dp_message *m)
 		known = h->pool->ops->credited(h->pool->user, item->flow, &credited);
 	}
 	flow_registry_adopt(h->registry, m, known ? &credited : NULL, now_ms());
+	if (item->flow.slot < h->pool->n_slots) {
+		store_credit(&h->pool->credits[item->flow.slot], item->flow.gen,
+			known ? &credited : &item->stats);
+		atomic_store_explicit(
+			&h->pool->credits[item->flow.slot].is_adopted, true, memory_order_relaxed);
+	}
 	h->n_listed++;
 }
 

@@ -157,7 +157,7 @@ agent_port_is_busy(const struct agent_port *p)
 
 /* --- what the datapath is told ------------------------------------------------------------------ */
 
-/* Options as the datapath takes them; admin state is one when it is down. */
+/* Options as port.add takes them. */
 static json_t *
 options_of(const struct config_port *c)
 {
@@ -165,9 +165,6 @@ options_of(const struct config_port *c)
 
 	for (size_t i = 0; i < c->n_options; i++) {
 		json_object_set_new(options, c->options[i].key, json_string(c->options[i].value));
-	}
-	if (c->admin_down) {
-		json_object_set_new(options, "admin", json_string("down"));
 	}
 	return options;
 }
@@ -233,6 +230,25 @@ agent_port_start_add(struct agent_port *p)
 }
 
 static void
+core_set(void *user, const struct dp_port_info *info, const struct weft_error *err)
+{
+	(void)user;
+	(void)info;
+	if (err) {
+		LOG_WARN("administrative state of a port: %s", err->text);
+	}
+}
+
+/* Administrative state is the datapath's own option, which every port has once it is made. */
+static void
+send_admin(struct agent_port *p)
+{
+	dp_client_port_set(p->agent->client, p->dp_port,
+		json_pack("{s:s}", "admin", p->of_config & OF_PORT_DOWN ? "down" : "up"), core_set,
+		NULL);
+}
+
+static void
 added(void *user, const struct dp_port_info *info, const struct weft_error *err)
 {
 	struct agent_port *p = user;
@@ -255,6 +271,9 @@ added(void *user, const struct dp_port_info *info, const struct weft_error *err)
 		set_error(p, NULL);
 		set_info(p, info);
 		show(p);
+		if (p->of_config & OF_PORT_DOWN) {
+			send_admin(p);
+		}
 	}
 	check_synced(p->agent);
 	agent_apply_resume(p->agent);
@@ -352,16 +371,37 @@ agent_ports_session_up(struct agent *a)
 static bool
 has_same_options(const struct agent_port *p, const struct dp_port_info *info)
 {
-	json_t *wanted = options_of(p->config), *had;
+	json_t *wanted = options_of(p->config), *had, *value;
+	const char *key;
 	bool same;
+	void *next;
 
 	had = info->options ? json_deep_copy(info->options) : json_object();
-	json_object_del(wanted, "admin");
 	json_object_del(had, "admin");
+	json_object_foreach_safe(had, next, key, value)
+	{ /* taken back */
+		if (json_is_string(value) && json_string_length(value) == 0) {
+			json_object_del(had, key);
+		}
+	}
 	same = json_equal(wanted, had);
 	json_decref(wanted);
 	json_decref(had);
 	return same;
+}
+
+static void
+store_number(struct agent_port *p)
+{
+	const struct state_port *known = state_port_find(p->agent->state, p->config->name);
+	struct state_port entry;
+
+	if (known) {
+		entry = *known;
+		entry.dp_port = p->dp_port;
+		state_set_port(p->agent->state, &entry);
+		agent_touch(p->agent);
+	}
 }
 
 static void
@@ -375,29 +415,58 @@ stray_removed(void *user, const struct dp_port_info *info, const struct weft_err
 	}
 }
 
+/* As the datapath has it, also under a number that the state has lost. */
+static void
+adopt(struct agent_port *p, const struct dp_port_info *info)
+{
+	if (p->dp_port.v != info->port.v) {
+		p->dp_port = info->port;
+		store_number(p);
+	}
+	p->state = PORT_PRESENT;
+	p->made_ms = agent_now_ms();
+	set_error(p, NULL);
+	set_info(p, info);
+	show(p);
+	if (info->admin_up == (bool)(p->of_config & OF_PORT_DOWN)) {
+		send_admin(p);
+	}
+	LOG_INFO("port %s: adopted as the datapath has it", p->config->name);
+}
+
 static void
 listed(void *user, const struct dp_port_info *info)
 {
 	struct agent *a = user;
 	struct agent_port *p = agent_port_find(a, info->name);
 
-	if (p && p->dp_port.v == info->port.v && strcmp(p->config->type, info->type) == 0 &&
-		has_same_options(p, info) && p->state == PORT_ABSENT) {
-		p->state = PORT_PRESENT;
-		p->made_ms = agent_now_ms();
-		set_error(p, NULL);
-		set_info(p, info);
-		show(p);
-		if (info->admin_up == p->config->admin_down) {
-			dp_client_port_set(a->client, p->dp_port,
-				json_pack("{s:s}", "admin", p->config->admin_down ? "down" : "up"),
-				stray_removed, a);
-		}
-		LOG_INFO("port %s: adopted as the datapath has it", p->config->name);
+	if (p && strcmp(p->config->type, info->type) == 0 && has_same_options(p, info) &&
+		p->state == PORT_ABSENT) {
+		adopt(p, info);
 		return;
 	}
 	LOG_INFO("port %s: the datapath has it, but not as it is wanted: removed", info->name);
 	dp_client_port_del(a->client, info->port, stray_removed, a);
+}
+
+/* Before a port is made: its number may be one under which another was adopted. */
+static void
+settle_number(struct agent_port *p)
+{
+	struct agent_switch *sw;
+	struct agent_port *other;
+
+	LIST_FOREACH(sw, link, &p->agent->switches)
+	{
+		LIST_FOREACH(other, link, &sw->ports)
+		{
+			if (other != p && other->dp_port.v == p->dp_port.v) {
+				p->dp_port = state_choose_dp_port(p->agent->state, agent_boot_ms());
+				store_number(p);
+				return;
+			}
+		}
+	}
 }
 
 static void
@@ -420,6 +489,7 @@ list_done(void *user, const struct dp_port_info *info, const struct weft_error *
 		LIST_FOREACH(p, link, &sw->ports)
 		{
 			if (p->state == PORT_ABSENT || p->state == PORT_FAILED) {
+				settle_number(p);
 				agent_port_start_add(p);
 			}
 		}
