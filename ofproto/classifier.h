@@ -46,6 +46,7 @@ struct classifier {
 	struct cls_subtable **by_mask; /* the writer's hash of subtables */
 	uint32_t by_mask_size;
 	uint32_t n_subtables;
+	uint64_t next_serial;
 	size_t n_rules;
 };
 
@@ -62,7 +63,10 @@ void cls_insert(struct classifier *cls, struct cls_rule *rule, const struct of_m
 /* Unlinks it. Readers may still see it: free it after a grace period. Its versions stay. */
 void cls_remove(struct classifier *cls, struct cls_rule *rule);
 
-/* The match it was inserted with. Until its memory is freed; any thread between enter and leave. */
+/* Any thread: the memory of a removed rule is about to be freed. */
+void cls_rule_uninit(struct cls_rule *rule);
+
+/* The match it was inserted with; until cls_rule_uninit(). */
 void cls_rule_match(const struct cls_rule *rule, struct of_match *match);
 uint64_t cls_rule_map(const struct cls_rule *rule);
 

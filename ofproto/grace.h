@@ -55,7 +55,7 @@ grace_enter(struct grace *g, struct grace_reader *r)
 		/* The exchange orders the announcement before the reads that follow: a writer that
 		 * does not see it has unlinked before we look. */
 		atomic_exchange_explicit(&r->inside,
-			atomic_load_explicit(&g->epoch, memory_order_relaxed), memory_order_seq_cst);
+			atomic_load_explicit(&g->epoch, memory_order_acquire), memory_order_seq_cst);
 	}
 }
 

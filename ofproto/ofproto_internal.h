@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * OpenFlow switches: bodies of what ofproto.h keeps opaque, for ofproto/ and its tests.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "lib/list.h"
+#include "ofproto/classifier.h"
+#include "ofproto/grace.h"
+#include "ofproto/ofproto.h"
+
+#define OF_MAX_RULES_PER_TABLE 1000000u
+#define OF_DP_PAGE 256u
+#define OF_DP_PAGES ((DP_PORT_MAX + 1) / OF_DP_PAGE)
+
+struct context_table;
+
+/* What a rule does from one version on. Newest first; the older ones stand for readers of older
+ * versions and are retired when a newer one is published. */
+struct rule_actions {
+	struct grace_item retired;
+	struct rule_actions *older; /* not followed by readers of @from or later */
+	uint64_t from;
+	uint64_t cookie;
+	bool older_retired; /* the loop's: @older is not its to follow any more */
+	uint32_t size;
+	uint8_t data[] __attribute__((aligned(8)));
+};
+
+struct rule {
+	struct cls_rule cls;
+	_Atomic(struct rule_actions *) actions;
+	_Atomic uint32_t refs; /* one of the table's, one of each flow that credits it */
+	uint8_t table;
+	bool is_miss;          /* stands for "no rule" of its table; in no classifier */
+	uint16_t flags;        /* enum of_flow_flags */
+	struct ofproto *ofproto; /* referenced */
+	_Atomic uint64_t packets; /* handlers add */
+	_Atomic uint64_t bytes;
+	_Atomic uint64_t used_ms;
+	_Atomic(struct rule *) heir; /* replaced: credits go there; referenced */
+	/* The loop's. */
+	struct list by_table;
+	union {
+		struct grace_item retired;
+		struct list dying;
+	};
+	uint64_t id;
+	uint64_t created_ms;
+	uint32_t heap_index; /* UINT32_MAX: no timeout */
+	uint16_t idle_timeout;
+	uint16_t hard_timeout;
+	uint16_t importance;
+	uint8_t removed_reason; /* enum of_removed_reason */
+	uint64_t words[];
+};
+
+struct oftable {
+	struct classifier cls;
+	struct list rules; /* as added; with markers of queries, which have no rule */
+	size_t n_active;
+	struct rule *miss;
+	_Atomic uint64_t n_matched; /* handlers add */
+	_Atomic uint64_t n_missed;
+};
+
+/* Immutable once published. */
+struct ofport {
+	struct grace_item retired;
+	struct ofproto *ofproto;
+	struct of_port_info info;
+};
+
+/* Ports of a switch, sorted by number; replaced as a whole. */
+struct ofport_set {
+	struct grace_item retired;
+	size_t n;
+	const struct ofport *ports[];
+};
+
+struct ofproto {
+	struct grace_item retired;
+	struct of_model *model;
+	struct list by_model;
+	char *name;
+	uint64_t dpid;
+	uint32_t id;
+	_Atomic uint32_t refs; /* the model's, and one of each rule */
+	struct of_settings settings; /* the loop's */
+	_Atomic bool standalone_now; /* what handlers need of them */
+	_Atomic bool invalid_ttl_to_agent;
+	_Atomic(struct ofport_set *) ports;
+	struct fdb *fdb;
+	size_t n_rules;
+	struct oftable tables[OF_N_TABLES];
+};
+
+/* Switches by id; replaced as a whole. */
+struct ofproto_set {
+	struct grace_item retired;
+	uint32_t n;
+	struct ofproto *by_id[];
+};
+
+struct dp_page {
+	_Atomic(const struct ofport *) ports[OF_DP_PAGE];
+};
+
+struct of_reader {
+	struct of_model *model;
+	struct grace_reader *grace;
+	_Atomic uint64_t stats_ms;
+};
+
+struct of_model {
+	_Alignas(64) _Atomic uint64_t version;
+	struct grace grace;
+	_Atomic(struct ofproto_set *) by_id;
+	_Atomic(struct dp_page *) dp_ports[OF_DP_PAGES];
+	struct context_table *contexts;
+	_Atomic(struct of_reader *) readers[GRACE_MAX_READERS];
+	/* The loop's. */
+	struct of_model_events events;
+	struct of_journal_ops journal;
+	struct list switches;
+	struct of_txn *txn;
+	struct list dying;    /* removed rules whose flow-removed waits for their last flow */
+	struct rule **heap;   /* rules with timeouts, by when they may be due */
+	uint64_t *heap_due;
+	uint32_t n_heap;
+	uint32_t cap_heap;
+	uint32_t next_ofproto_id;
+	uint64_t next_rule_id;
+	uint64_t now_ms;      /* of the last run */
+};
+
+/* --- model.c --- */
+
+/* Moves the version on: what was changed before is in force. */
+void model_publish(struct of_model *m);
+void ofproto_ref(struct ofproto *p);
+void ofproto_unref(struct ofproto *p);
+
+/* --- ofport.c --- */
+
+const struct ofport *ofport_find(const struct ofproto *p, struct of_port number);
+const struct ofport *ofport_by_dp(const struct of_model *m, struct dp_port port);
+void ofport_del_all(struct ofproto *p);
+
+/* --- rule.c --- */
+
+struct rule *rule_create(struct ofproto *p, uint8_t table, const struct of_match *match,
+	uint16_t priority);
+struct rule *rule_create_miss(struct ofproto *p, uint8_t table);
+/* The actions that are in force in @version. */
+const struct rule_actions *rule_actions_at(const struct rule *r, uint64_t version);
+struct rule_actions *rule_actions_create(uint64_t from, uint64_t cookie, const void *data,
+	size_t size);
+void rule_push_actions(struct rule *r, struct rule_actions *a);
+/* The newest actions are published: the older ones go after a grace period. */
+void rule_settle_actions(struct rule *r);
+/* Takes back what rule_push_actions() did, before it was published. */
+void rule_pop_actions(struct rule *r);
+/* What was and will be credited to @r is @heir's. */
+void rule_bequeath(struct rule *r, struct rule *heir);
+/* After it was published as removed: out of the classifier, then out of memory. */
+void rule_retire(struct rule *r);
+void rule_view(const struct rule *r, uint64_t version, uint64_t now_ms, struct of_flow_view *view);
+/* Emits flow-removed of rules that nothing credits any more; whether any wait. */
+bool rule_run_dying(struct of_model *m, uint64_t now_ms, unsigned budget);
+
+static inline struct rule *
+rule_of(const struct cls_rule *r)
+{
+	return r ? WEFT_CONTAINER_OF(r, struct rule, cls) : NULL;
+}
+
+/* --- expiry.c --- */
+
+void expiry_add(struct of_model *m, struct rule *r);
+void expiry_del(struct of_model *m, struct rule *r);
+/* Removes rules that are due, under one version; whether there are more. */
+bool expiry_run(struct of_model *m, uint64_t now_ms, unsigned budget);
+
+/* --- flow_mod.c --- */
+
+/* A transaction for what is done without a pause (@ahead 1). */
+struct of_txn *txn_begin(struct of_model *m, uint64_t ahead);
+/* A step of an open transaction: removes a rule that is visible in its version. */
+void txn_remove(struct of_txn *t, struct rule *r, enum of_removed_reason reason);
+
+/* --- of_context.c --- */
+
+struct context_table *context_table_create(void);
+void context_table_destroy(struct context_table *t);
+/* Forgets contexts that have had no reference for a while, up to @budget. */
+bool context_table_run(struct of_model *m, uint64_t now_ms, unsigned budget);
