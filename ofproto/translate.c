@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Translation: tables, action lists, action set, and the ends of it all.
+ */
+#include "ofproto/translate.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/alloc.h"
+#include "lib/byteorder.h"
+#include "lib/strbuf.h"
+#include "ofproto/of_context.h"
+#include "ofproto/of_text.h"
+#include "ofproto/translate_internal.h"
+
+static void begin(struct xlate *x, const struct translate_in *in, struct translation *t);
+static void finish(struct xlate *x);
+static void unwrap_last_clone(struct dp_actions *actions);
+static void refuse(struct translation *t);
+static bool thaw(struct xlate *x, const struct flow_key *key, uint32_t in_port);
+static void run_top(struct xlate *x, uint8_t table, const void *actions, size_t size, bool has_table);
+static void run_list(struct xlate *x, const void *data, size_t size);
+static void run_action(struct xlate *x, const struct of_action_hdr *a);
+static bool needs_headers(enum of_action_type type);
+static void run_resubmit(struct xlate *x, const struct of_action_resubmit *a);
+static void run_clone(struct xlate *x, const struct of_action_hdr *a);
+static void run_action_set(struct xlate *x);
+static void end_of_ttl(struct xlate *x);
+static void credit(struct xlate *x, struct rule *r);
+static void trace_rule(struct xlate *x, const struct rule *r, const struct rule_actions *a);
+
+void
+translation_init(struct translation *t)
+{
+	memset(t, 0, sizeof(*t));
+	dp_actions_init(&t->actions);
+}
+
+void
+translation_clear(struct translation *t, struct of_model *m)
+{
+	for (uint32_t i = 0; i < t->n_contexts; i++) {
+		of_context_unref(m, t->contexts[i]);
+	}
+	dp_actions_clear(&t->actions);
+	memset(&t->mask, 0, sizeof(t->mask));
+	t->drop = DROP_N;
+	t->is_refused = false;
+	t->n_rules = 0;
+	t->n_learned = 0;
+	t->n_contexts = 0;
+}
+
+void
+translation_uninit(struct translation *t, struct of_model *m)
+{
+	translation_clear(t, m);
+	dp_actions_uninit(&t->actions);
+	free(t->rules);
+	free(t->contexts);
+}
+
+void
+translate(const struct translate_in *in, struct translation *t)
+{
+	const struct ofport *port;
+	struct xlate x;
+
+	begin(&x, in, t);
+	port = ofport_by_dp(x.model, (struct dp_port){be32_to(in->key->in_port)});
+	if (!port) {
+		refuse(t);
+		return;
+	}
+	x.p = port->ofproto;
+	if (in->key->recirc_id) {
+		if (!thaw(&x, in->key, port->info.number.v)) {
+			refuse(t);
+		}
+		return;
+	}
+	xlate_packet_init(&x, in->key, port->info.number.v);
+	xlate_trace(&x, "switch %s, port %s (%u)", x.p->name, port->info.name, port->info.number.v);
+	if (port->info.config & (OF_PORT_DOWN | OF_PORT_NO_RECV)) {
+		x.drop = DROP_RX_DISABLED;
+	} else if (atomic_load_explicit(&x.p->standalone_now, memory_order_relaxed)) {
+		xlate_trace(&x, "no controller answers: NORMAL");
+		xlate_normal(&x);
+	} else {
+		run_top(&x, 0, NULL, 0, true);
+	}
+	finish(&x);
+}
+
+void
+translate_packet_out(const struct translate_in *in, struct ofproto *p, const void *actions,
+	size_t actions_size, struct translation *t)
+{
+	struct xlate x;
+
+	begin(&x, in, t);
+	x.p = p;
+	x.is_packet_out = true;
+	x.table = OF_TABLE_ALL;
+	x.reason = OF_REASON_PACKET_OUT;
+	xlate_packet_init(&x, in->key, be32_to(in->key->in_port));
+	run_top(&x, 0, actions, actions_size, false);
+	finish(&x);
+}
+
+void
+xlate_fail(struct xlate *x, enum drop_reason reason)
+{
+	if (!x->failed) {
+		x->failed = true;
+		x->stopped = true;
+		x->drop = reason;
+		xlate_trace(x, "given up: %s", drop_reason_name(reason));
+	}
+}
+
+void
+xlate_trace(struct xlate *x, const char *format, ...)
+{
+	char line[512];
+	va_list args;
+
+	if (!x->in->trace) {
+		return;
+	}
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	x->in->trace(x->in->trace_user, x->depth, line);
+}
+
+void
+xlate_table(struct xlate *x, uint8_t table)
+{
+	struct oftable *t = &x->p->tables[table];
+	struct flow_mask looked = {0};
+	const struct rule_actions *a;
+	struct rule *r;
+
+	if (x->pkt.is_opaque) {
+		x->freezing = true;
+		x->freeze_table = table;
+		return;
+	}
+	r = rule_of(cls_lookup(&t->cls, x->in->version, &x->pkt.key, &looked));
+	xlate_read(x, &looked);
+	x->table = table;
+	if (!r) {
+		xlate_trace(x, "table %u: no rule", table);
+		credit(x, t->miss);
+		return;
+	}
+	credit(x, r);
+	a = rule_actions_at(r, x->in->version);
+	x->rule = r;
+	x->cookie = a->cookie;
+	x->reason = !r->cls.priority && !cls_rule_map(&r->cls) ? OF_REASON_NO_MATCH : OF_REASON_ACTION;
+	trace_rule(x, r, a);
+	run_list(x, a->data, a->size);
+}
+
+/* --- beginning and end --------------------------------------------------------------------------- */
+
+static void
+begin(struct xlate *x, const struct translate_in *in, struct translation *t)
+{
+	struct of_model *m = of_reader_model(in->reader);
+
+	translation_clear(t, m);
+	memset(x, 0, sizeof(*x));
+	x->in = in;
+	x->out = t;
+	x->model = m;
+	x->cookie = UINT64_MAX;
+	x->drop = DROP_EXPLICIT;
+	of_actions_init(&x->action_set);
+	of_actions_init(&x->frozen);
+}
+
+/* Runs a table, or a list, or first the one and then the other; then what was written for the end. */
+static void
+run_top(struct xlate *x, uint8_t table, const void *actions, size_t size, bool has_table)
+{
+	if (has_table) {
+		xlate_table(x, table);
+	}
+	if (x->freezing) {
+		of_actions_append(&x->frozen, actions, size);
+	} else {
+		run_list(x, actions, size);
+	}
+	if (!x->freezing && !x->stopped) {
+		run_action_set(x);
+	}
+	if (x->freezing && !x->stopped) {
+		xlate_freeze(x);
+	}
+}
+
+static void
+finish(struct xlate *x)
+{
+	struct translation *t = x->out;
+	struct flow_key *mask = &t->mask.bits;
+
+	if (t->actions.size > DP_ACTIONS_MAX_SIZE) {
+		xlate_fail(x, DROP_TRANSLATION_LIMIT);
+	}
+	if (x->failed) {
+		dp_actions_clear(&t->actions);
+		x->has_output = false;
+	}
+	if (!x->has_output) {
+		t->drop = x->drop;
+		/* An empty list says explicit by itself. */
+		if (t->actions.size || x->drop != DROP_EXPLICIT) {
+			dp_actions_put_drop(&t->actions, x->drop);
+		}
+	} else {
+		unwrap_last_clone(&t->actions);
+	}
+	memset(&mask->words[6 * FLOW_BLOCK_WORDS], 0, 2 * FLOW_BLOCK_SIZE);
+	mask->in_port = UINT32_MAX;
+	mask->recirc_id = UINT32_MAX;
+	of_actions_uninit(&x->action_set);
+	of_actions_uninit(&x->frozen);
+}
+
+/* Nothing comes after it: it need not work on a copy. */
+static void
+unwrap_last_clone(struct dp_actions *list)
+{
+	const struct dp_action_hdr *a, *last = NULL;
+
+	for (a = dp_action_first(list->data, list->size); a;
+		a = dp_action_next(a, list->data, list->size)) {
+		last = a;
+	}
+	if (last && last->type == DP_ACTION_CLONE) {
+		uint8_t *at = list->data + ((const uint8_t *)last - list->data);
+
+		list->size -= sizeof(*last);
+		memmove(at, at + sizeof(*last), list->size - (size_t)(at - list->data));
+	}
+}
+
+static void
+refuse(struct translation *t)
+{
+	t->is_refused = true;
+	t->drop = DROP_AGENT_REFUSED;
+	dp_actions_clear(&t->actions);
+	dp_actions_put_drop(&t->actions, DROP_AGENT_REFUSED);
+	memset(&t->mask, 0, sizeof(t->mask));
+	t->mask.bits.in_port = UINT32_MAX;
+	t->mask.bits.recirc_id = UINT32_MAX;
+}
+
+/* Goes on where an earlier translation froze. False: the context is unknown. */
+static bool
+thaw(struct xlate *x, const struct flow_key *key, uint32_t in_port)
+{
+	size_t size;
+	const void *bytes = of_context_find(x->model, be32_to(key->recirc_id), &size);
+	struct of_context c;
+
+	if (!bytes || !of_context_decode(bytes, size, &c, NULL) || c.kind != OF_CONTEXT_FROZEN) {
+		return false;
+	}
+	x->p = ofproto_by_id(x->model, c.ofproto_id);
+	if (!x->p) {
+		return false;
+	}
+	xlate_packet_init(x, key, c.in_port ? c.in_port : in_port);
+	x->pkt.key.metadata = x->pkt.base.metadata = c.metadata;
+	x->pkt.key.tun_id_hi = x->pkt.base.tun_id_hi = c.tun_id_hi;
+	x->pkt.key.pkt_mark = x->pkt.base.pkt_mark = c.pkt_mark;
+	memcpy(x->pkt.key.regs, c.regs, sizeof(c.regs));
+	memcpy(x->pkt.base.regs, c.regs, sizeof(c.regs));
+	x->cookie = c.cookie;
+	x->depth = c.depth;
+	x->reason = OF_REASON_ACTION;
+	of_actions_append(&x->action_set, c.action_set, c.action_set_len);
+	xlate_trace(x, "goes on after recirculation %u", be32_to(key->recirc_id));
+	run_top(x, c.table, c.actions, c.actions_len, !c.pause);
+	finish(x);
+	return true;
+}
+
+/* --- lists --------------------------------------------------------------------------------------- */
+
+static void
+run_list(struct xlate *x, const void *data, size_t size)
+{
+	const struct of_action_hdr *a;
+
+	for (a = of_action_first(data, size); a && !x->stopped; a = of_action_next(a, data, size)) {
+		if (++x->n_actions > TRANSLATE_MAX_ACTIONS) {
+			xlate_fail(x, DROP_TRANSLATION_LIMIT);
+			return;
+		}
+		if (x->pkt.is_opaque && needs_headers(a->type)) {
+			x->freezing = true;
+			x->freeze_table = OF_TABLE_ALL;
+		} else {
+			run_action(x, a);
+			if (x->freezing) {
+				a = of_action_next(a, data, size);
+			}
+		}
+		if (x->freezing) {
+			if (a) {
+				of_actions_append(&x->frozen, a,
+					size - (size_t)((const uint8_t *)a - (const uint8_t *)data));
+			}
+			return;
+		}
+	}
+}
+
+static void
+run_action(struct xlate *x, const struct of_action_hdr *a)
+{
+	const struct of_action_output *output = (const void *)a;
+	const struct of_action_controller *controller = (const void *)a;
+	const struct of_action_u32 *u = (const void *)a;
+	const struct of_action_write_metadata *md = (const void *)a;
+	union field_value value, mask;
+	const void *nested;
+	size_t size;
+
+	switch ((enum of_action_type)a->type) {
+	case OF_ACTION_OUTPUT:
+		xlate_output(x, OF_PORT(output->port), output->max_len);
+		break;
+	case OF_ACTION_CONTROLLER:
+		xlate_to_agent(x, controller->reason, controller->max_len, controller->controller_id,
+			controller->userdata, controller->userdata_len);
+		break;
+	case OF_ACTION_ENQUEUE:
+		xlate_output(x, OF_PORT(((const struct of_action_enqueue *)(const void *)a)->port), 0);
+		break;
+	case OF_ACTION_GROUP:
+	case OF_ACTION_METER:
+		/* The check refuses them while no group and no meter exists. */
+		xlate_fail(x, DROP_AGENT_REFUSED);
+		break;
+	case OF_ACTION_SET_QUEUE:
+		x->pkt.key.skb_priority = be32_from(u->v);
+		break;
+	case OF_ACTION_PUSH_VLAN:
+		xlate_push_vlan(x, (uint16_t)u->v);
+		break;
+	case OF_ACTION_POP_VLAN:
+		xlate_pop_vlan(x);
+		break;
+	case OF_ACTION_SET_VLAN_VID:
+	case OF_ACTION_SET_VLAN_PCP:
+		if (!xlate_is_tagged(x)) {
+			xlate_push_vlan(x, 0x8100);
+		}
+		if (a->type == OF_ACTION_SET_VLAN_VID) {
+			xlate_set_u64(x, FIELD_VLAN_TCI, u->v, 0xfff);
+		} else {
+			xlate_set_u64(x, FIELD_VLAN_TCI, u->v << 13, 0xe000);
+		}
+		break;
+	case OF_ACTION_PUSH_MPLS:
+		xlate_push_mpls(x, (uint16_t)u->v);
+		break;
+	case OF_ACTION_POP_MPLS:
+		xlate_pop_mpls(x, (uint16_t)u->v);
+		break;
+	case OF_ACTION_PUSH_PBB:
+		xlate_push_pbb(x, (uint16_t)u->v);
+		break;
+	case OF_ACTION_POP_PBB:
+		xlate_pop_pbb(x);
+		break;
+	case OF_ACTION_SET_NW_TTL:
+		xlate_set_ttl(x, false, (uint8_t)u->v);
+		break;
+	case OF_ACTION_SET_MPLS_TTL:
+		xlate_set_ttl(x, true, (uint8_t)u->v);
+		break;
+	case OF_ACTION_DEC_NW_TTL:
+	case OF_ACTION_DEC_MPLS_TTL:
+		if (!xlate_dec_ttl(x, a->type == OF_ACTION_DEC_MPLS_TTL)) {
+			end_of_ttl(x);
+		}
+		break;
+	case OF_ACTION_COPY_TTL_OUT:
+	case OF_ACTION_COPY_TTL_IN:
+		xlate_copy_ttl(x, a->type == OF_ACTION_COPY_TTL_OUT);
+		break;
+	case OF_ACTION_SET_FIELD:
+		of_action_set_field_get((const void *)a, &value, &mask);
+		xlate_set_field(x, ((const struct of_action_set_field *)(const void *)a)->field, &value,
+			&mask);
+		break;
+	case OF_ACTION_COPY_FIELD:
+		xlate_copy_field(x, (const void *)a);
+		break;
+	case OF_ACTION_RESUBMIT:
+		run_resubmit(x, (const void *)a);
+		break;
+	case OF_ACTION_CLONE:
+		run_clone(x, a);
+		break;
+	case OF_ACTION_CLEAR_ACTIONS:
+		of_actions_clear(&x->action_set);
+		break;
+	case OF_ACTION_WRITE_ACTIONS:
+		nested = of_action_nested(a, &size);
+		if (x->action_set.size + size > OF_ACTIONS_MAX_SIZE) {
+			xlate_fail(x, DROP_TRANSLATION_LIMIT);
+		} else {
+			of_actions_append(&x->action_set, nested, size);
+		}
+		break;
+	case OF_ACTION_WRITE_METADATA:
+		xlate_set_u64(x, FIELD_METADATA, md->metadata, md->mask);
+		break;
+	case OF_ACTION_GOTO_TABLE:
+		xlate_table(x, (uint8_t)u->v);
+		break;
+	case OF_ACTION_N:
+		break;
+	}
+}
+
+/* Actions for which the key must have the headers that the packet has now. */
+static bool
+needs_headers(enum of_action_type type)
+{
+	switch (type) {
+	case OF_ACTION_PUSH_MPLS:
+	case OF_ACTION_POP_MPLS:
+	case OF_ACTION_POP_PBB:
+	case OF_ACTION_SET_NW_TTL:
+	case OF_ACTION_DEC_NW_TTL:
+	case OF_ACTION_SET_MPLS_TTL:
+	case OF_ACTION_DEC_MPLS_TTL:
+	case OF_ACTION_COPY_TTL_OUT:
+	case OF_ACTION_COPY_TTL_IN:
+	case OF_ACTION_SET_FIELD:
+	case OF_ACTION_COPY_FIELD:
+	case OF_ACTION_CLONE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void
+run_resubmit(struct xlate *x, const struct of_action_resubmit *a)
+{
+	struct rule *rule = x->rule;
+	be32_t in_port = x->pkt.key.in_port;
+	uint64_t cookie = x->cookie;
+	uint8_t table = x->table, reason = x->reason;
+
+	if (x->depth >= TRANSLATE_MAX_DEPTH) {
+		xlate_fail(x, DROP_RESUBMIT_DEPTH);
+		return;
+	}
+	x->depth++;
+	if (a->in_port != OFPP_IN_PORT) {
+		x->pkt.key.in_port = be32_from(a->in_port);
+	}
+	xlate_table(x, a->table != OF_TABLE_ALL ? a->table : table == OF_TABLE_ALL ? 0 : table);
+	x->pkt.key.in_port = in_port;
+	x->depth--;
+	x->rule = rule;
+	x->cookie = cookie;
+	x->table = table;
+	x->reason = reason;
+}
+
+/* On a copy: what it does to the packet ends with it. */
+static void
+run_clone(struct xlate *x, const struct of_action_hdr *a)
+{
+	struct xlate_packet *saved;
+	size_t size, at, before;
+	const void *nested = of_action_nested(a, &size);
+
+	xlate_commit(x);
+	saved = xmemdup(&x->pkt, sizeof(x->pkt));
+	before = x->out->actions.size;
+	at = dp_actions_begin(&x->out->actions, DP_ACTION_CLONE, 0);
+	run_list(x, nested, size);
+	if (x->freezing) {
+		/* The copy recirculates by itself; the rest of the list stays with the packet. */
+		xlate_freeze(x);
+		x->freezing = false;
+		of_actions_clear(&x->frozen);
+	}
+	if (x->out->actions.size == at + sizeof(struct dp_action_hdr)) {
+		x->out->actions.size = before;
+	} else {
+		dp_actions_end(&x->out->actions, at);
+	}
+	x->pkt = *saved;
+	free(saved);
+}
+
+/* --- the action set ------------------------------------------------------------------------------ */
+
+/* OpenFlow 1.3.5 s.5.10: one action of each type (of set-field: of each field), the last written, in
+ * this order; a group in place of the output. */
+static void
+run_action_set(struct xlate *x)
+{
+	static const uint8_t order[] = {
+		OF_ACTION_COPY_TTL_IN, OF_ACTION_POP_VLAN, OF_ACTION_POP_MPLS, OF_ACTION_POP_PBB,
+		OF_ACTION_PUSH_MPLS, OF_ACTION_PUSH_PBB, OF_ACTION_PUSH_VLAN, OF_ACTION_COPY_TTL_OUT,
+		OF_ACTION_DEC_NW_TTL, OF_ACTION_DEC_MPLS_TTL, OF_ACTION_SET_NW_TTL,
+		OF_ACTION_SET_MPLS_TTL, OF_ACTION_SET_FIELD, OF_ACTION_COPY_FIELD,
+		OF_ACTION_SET_VLAN_VID, OF_ACTION_SET_VLAN_PCP, OF_ACTION_SET_QUEUE, OF_ACTION_METER,
+		OF_ACTION_GROUP, OF_ACTION_OUTPUT, OF_ACTION_ENQUEUE, OF_ACTION_CONTROLLER,
+		OF_ACTION_RESUBMIT, OF_ACTION_CLONE,
+	};
+	const struct of_action_hdr *a, *last[OF_ACTION_N] = {NULL};
+	struct of_actions set = x->action_set, sorted;
+
+	if (!set.size) {
+		return;
+	}
+	of_actions_init(&sorted);
+	of_actions_init(&x->action_set);
+	for (a = of_action_first(set.data, set.size); a; a = of_action_next(a, set.data, set.size)) {
+		last[a->type] = a;
+	}
+	if (last[OF_ACTION_GROUP]) {
+		last[OF_ACTION_OUTPUT] = last[OF_ACTION_ENQUEUE] = last[OF_ACTION_CONTROLLER] = NULL;
+	}
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(order); i++) {
+		if (order[i] == OF_ACTION_SET_FIELD || order[i] == OF_ACTION_COPY_FIELD) {
+			/* All of them as they were written: a later one of the same field wins. */
+			for (a = of_action_first(set.data, set.size); a;
+				a = of_action_next(a, set.data, set.size)) {
+				if (a->type == order[i]) {
+					of_actions_append(&sorted, a, a->len);
+				}
+			}
+		} else if (last[order[i]]) {
+			of_actions_append(&sorted, last[order[i]], last[order[i]]->len);
+		}
+	}
+	xlate_trace(x, "action set");
+	x->reason = OF_REASON_ACTION_SET;
+	run_list(x, sorted.data, sorted.size);
+	of_actions_uninit(&sorted);
+	of_actions_uninit(&set);
+}
+
+/* ------------------------------------------------------------------------------------------------- */
+
+/* It is known that the TTL is used up: the packet ends here. */
+static void
+end_of_ttl(struct xlate *x)
+{
+	if (atomic_load_explicit(&x->p->invalid_ttl_to_agent, memory_order_relaxed)) {
+		xlate_to_agent(x, OF_REASON_INVALID_TTL, OF_MAX_LEN_NO_BUFFER, 0, NULL, 0);
+	}
+	x->drop = DROP_INVALID_TTL;
+	x->stopped = true;
+}
+
+static void
+credit(struct xlate *x, struct rule *r)
+{
+	struct translation *t = x->out;
+
+	if (t->n_rules == t->cap_rules) {
+		t->cap_rules = 2 * t->cap_rules + 8;
+		t->rules = xrealloc(t->rules, t->cap_rules * sizeof(t->rules[0]));
+	}
+	t->rules[t->n_rules++] = r;
+}
+
+static void
+trace_rule(struct xlate *x, const struct rule *r, const struct rule_actions *a)
+{
+	struct strbuf text = STRBUF_INIT;
+	struct of_match match;
+
+	if (!x->in->trace) {
+		return;
+	}
+	cls_rule_match(&r->cls, &match);
+	strbuf_printf(&text, "priority=%u", r->cls.priority);
+	if (!of_match_is_any(&match)) {
+		strbuf_put_char(&text, ',');
+		of_text_format_match(&match, OF_DEFAULT_PRIORITY, NULL, &text);
+	}
+	strbuf_put(&text, " actions=");
+	of_text_format_actions(a->data, a->size, NULL, &text);
+	xlate_trace(x, "table %u: %s", r->table, strbuf_text(&text));
+	strbuf_uninit(&text);
+}

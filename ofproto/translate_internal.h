@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Translation: the state of one, shared by translate.c (tables and lists), translate_packet.c (what
+ * has become of the packet) and translate_output.c (ports, NORMAL, controllers).
+ */
+#pragma once
+
+#include "lib/compiler.h"
+#include "ofproto/ofproto_internal.h"
+#include "ofproto/translate.h"
+
+#define XLATE_MAX_PUSHES 4
+
+/* Where a tag's bits in the key come from. */
+enum tag_origin {
+	TAG_FROM_OUTER, /* the packet's outer tag */
+	TAG_FROM_INNER,
+	TAG_MADE,       /* nothing of the packet's: pushed, or unknown beyond the inner tag */
+};
+
+struct xlate_push {
+	be16_t tpid;
+	be16_t tci; /* once another tag lies on it */
+};
+
+/* A packet in the middle of translation. */
+struct xlate_packet {
+	struct flow_key key;    /* as the pipeline sees it; in_port is OpenFlow's */
+	struct flow_key base;   /* what the actions put so far have made of it */
+	struct flow_mask made;  /* bits of @key that do not depend on the packet as it was received */
+	struct flow_mask pending; /* bits of @key that were set and not yet put */
+	struct flow_mask fixed; /* bits of @base that actions put have made constants */
+	enum tag_origin origin[2]; /* of the outer and the inner tag in @key */
+	uint8_t n_pops;         /* tags to pop, then */
+	uint8_t n_pushes;       /* tags to push, not yet put */
+	struct xlate_push pushes[XLATE_MAX_PUSHES]; /* lowest first */
+	enum tag_origin own_origin; /* of the outermost tag that is not one of @pushes */
+	be16_t own_tci;         /* that tag; while there are pushes */
+	struct {                /* the inner tag that the first push moved out of sight */
+		be16_t tci, tpid, made_tci, made_tpid;
+		enum tag_origin origin;
+	} hidden;
+	bool ttl_moved;         /* @key's TTL depends on all of the packet's */
+	bool is_opaque;         /* headers behind the label stack are not in the key: recirculate */
+};
+
+struct xlate {
+	const struct translate_in *in;
+	struct translation *out;
+	struct of_model *model;
+	struct ofproto *p;
+	struct xlate_packet pkt;
+	struct of_actions action_set; /* as written, unsorted */
+	struct of_actions frozen;     /* what is left of the lists when it stops to recirculate */
+	struct rule *rule;            /* whose actions run; NULL: a packet-out's */
+	uint64_t cookie;
+	uint8_t table;
+	uint8_t reason;               /* enum of_packet_in_reason for CONTROLLER */
+	unsigned depth;               /* of resubmits */
+	unsigned n_actions;
+	bool is_packet_out;
+	bool has_output;              /* the packet, or a copy, goes somewhere */
+	bool stopped;                 /* nothing more may happen to this packet */
+	bool freezing;
+	uint8_t freeze_table;         /* where to go on; OF_TABLE_ALL: with the list alone */
+	enum drop_reason drop;        /* why, if nothing has been output */
+	bool failed;                  /* whatever was put: the result is a drop for that reason */
+};
+
+/* --- translate.c --- */
+
+/* Ends translation with a drop. */
+void xlate_fail(struct xlate *x, enum drop_reason reason);
+void xlate_trace(struct xlate *x, const char *format, ...) WEFT_PRINTF(2, 3);
+/* Looks up in a table, and runs what is found. */
+void xlate_table(struct xlate *x, uint8_t table);
+
+/* --- translate_packet.c --- */
+
+void xlate_packet_init(struct xlate *x, const struct flow_key *key, uint32_t in_port);
+/* Notes that these bits of the key were looked at. */
+void xlate_read(struct xlate *x, const struct flow_mask *bits);
+void xlate_read_field(struct xlate *x, enum field_id field);
+/* Whether the packet meets it; notes what that looked at. */
+bool xlate_holds(struct xlate *x, enum field_prereq prereq);
+bool xlate_is_tagged(struct xlate *x);
+void xlate_set_field(struct xlate *x, enum field_id field, const union field_value *value,
+	const union field_value *mask);
+void xlate_set_u64(struct xlate *x, enum field_id field, uint64_t value, uint64_t mask);
+void xlate_copy_field(struct xlate *x, const struct of_action_copy_field *a);
+void xlate_push_vlan(struct xlate *x, uint16_t tpid);
+void xlate_pop_vlan(struct xlate *x);
+void xlate_push_mpls(struct xlate *x, uint16_t eth_type);
+void xlate_pop_mpls(struct xlate *x, uint16_t eth_type);
+void xlate_push_pbb(struct xlate *x, uint16_t eth_type);
+void xlate_pop_pbb(struct xlate *x);
+void xlate_set_ttl(struct xlate *x, bool mpls, uint8_t ttl);
+/* False: it is known that the TTL is used up. */
+bool xlate_dec_ttl(struct xlate *x, bool mpls);
+void xlate_copy_ttl(struct xlate *x, bool out);
+/* Puts the actions that bring the packet to what the key says. */
+void xlate_commit(struct xlate *x);
+
+/* --- translate_output.c --- */
+
+void xlate_output(struct xlate *x, struct of_port port, uint16_t max_len);
+void xlate_normal(struct xlate *x);
+/* To the controllers, with a context. */
+void xlate_to_agent(struct xlate *x, uint8_t reason, uint16_t max_len, uint16_t controller_id,
+	const void *userdata, uint16_t userdata_len);
+/* The context in which translation goes on after recirculation: puts RECIRC and ends. */
+void xlate_freeze(struct xlate *x);
