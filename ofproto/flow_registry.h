@@ -10,7 +10,8 @@
  *           checked against, so that flow_registry_version() is known at any time.
  * Outside:  everything that leaves goes through struct flow_registry_ops: the agent implements it
  *           over its rings, tests over a fake datapath. An op returns 0 or a negative errno;
- *           -EAGAIN (the ring is full): the registry tries again in its next run.
+ *           -EAGAIN (the ring is full): what a flow needs is tried again in the next run; a packet that
+ *           could not be executed times out in the datapath.
  * Threads:  one handler owns a registry and makes all calls.
  */
 #pragma once

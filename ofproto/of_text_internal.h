@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Texts: pieces shared by flows and actions.
+ */
+#pragma once
+
+#include "ofproto/of_text.h"
+
+/* Text that need not end with NUL. */
+struct of_span {
+	const char *at;
+	size_t len;
+};
+
+bool of_span_is(struct of_span s, const char *word);
+/* Cuts off what stands before the first @c outside parentheses; @s becomes what stands behind it. */
+struct of_span of_span_cut(struct of_span *s, char c);
+struct of_span of_span_trim(struct of_span s);
+/* A whole number up to @max, decimal or 0x. */
+bool of_span_number(struct of_span s, uint64_t max, uint64_t *n);
+/* A port: number, reserved name, name as it is or in double quotes. */
+bool of_text_find_port(const struct of_text_names *names, struct of_span s, struct of_port *port);
+void of_text_put_port(const struct of_text_names *names, struct of_port port, struct strbuf *out);
+
+/* As of_text_parse_actions(), told of the match: what tp_src means follows from it (may be NULL). */
+bool of_text_parse_list(struct of_span text, const struct of_match *match,
+	const struct of_text_names *names, struct of_actions *actions, struct weft_error *err);
