@@ -297,6 +297,7 @@ run_tick(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	agent_ports_tick(a);
+	agent_apply_resume(a); /* one may wait for a datapath that did not come */
 	agent_check_takeover(a);
 	persist_tick(a->persist, agent_now_ms());
 	agent_touch(a);

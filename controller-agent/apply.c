@@ -195,11 +195,12 @@ check_port(struct change *c, struct agent_port *p, const struct config_port *wan
 		return MUST_WAIT;
 	}
 	if (p->state == PORT_ABSENT && is_new) {
+		if (dp_client_session(a->client) || dp_client_is_trying(a->client)) {
+			return MUST_WAIT; /* its ports are being listed */
+		}
 		weft_error_set(&c->error, WEFT_ERR_CONFLICT, ENOTCONN,
-			"port %s cannot be made without the datapath (%s): start weft-datapath",
-			wanted->name,
-			dp_client_session(a->client) ? "it has just come"
-						     : dp_client_problem(a->client));
+			"port %s cannot be made without the datapath: %s", wanted->name,
+			dp_client_problem(a->client));
 		return WENT_WRONG;
 	}
 	return NOTHING_LEFT;

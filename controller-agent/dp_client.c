@@ -27,6 +27,7 @@ struct dp_client {
 	const struct dp_client_ops *ops;
 	void *user;
 	struct rpc_peer *peer; /* NULL: not connected */
+	bool has_tried;
 	bool open;             /* the session stands */
 	bool releasing;        /* the user still has rings of the last one */
 	bool destroying;
@@ -116,6 +117,12 @@ dp_client_problem(const struct dp_client *c)
 	return c->open ? "" : c->problem;
 }
 
+bool
+dp_client_is_trying(const struct dp_client *c)
+{
+	return !c->open && (c->peer || !c->has_tried);
+}
+
 void
 dp_client_restart(struct dp_client *c, const char *why)
 {
@@ -165,6 +172,7 @@ connect_now(struct dp_client *c)
 	struct weft_error err = WEFT_ERROR_INIT;
 	char epoch[24];
 
+	c->has_tried = true;
 	c->peer = rpc_peer_connect(c->base, c->path, "weft-datapath", &methods, closed, c, &err);
 	if (!c->peer) {
 		set_problem(c, err.text);

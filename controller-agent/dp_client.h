@@ -78,6 +78,8 @@ void dp_client_released(struct dp_client *c);
 const struct dp_session *dp_client_session(const struct dp_client *c);
 /* Why there is none, in words; empty: there is one. */
 const char *dp_client_problem(const struct dp_client *c);
+/* There is no session, but an attempt is under way. */
+bool dp_client_is_trying(const struct dp_client *c);
 /* Ends the session (a broken ring) and begins anew. */
 void dp_client_restart(struct dp_client *c, const char *why);
 
