@@ -42,11 +42,12 @@ rpc_line_buffer_added(struct rpc_line_buffer *b, size_t n)
 const char *
 rpc_line_buffer_next(struct rpc_line_buffer *b, size_t *len)
 {
-	char *line = b->data + b->start, *end;
+	char *line, *end;
 
 	if (b->scanned >= b->size) {
 		return NULL;
 	}
+	line = b->data + b->start;
 	end = memchr(line + b->scanned, '\n', b->size - b->scanned);
 	if (!end) {
 		b->scanned = b->size;
