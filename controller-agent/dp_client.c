@@ -28,8 +28,8 @@ struct dp_client {
 	void *user;
 	struct rpc_peer *peer; /* NULL: not connected */
 	bool has_tried;
-	bool open;             /* the session stands */
-	bool releasing;        /* the user still has rings of the last one */
+	bool open;      /* the session stands */
+	bool releasing; /* the user still has rings of the last one */
 	bool destroying;
 	struct dp_session session;
 	struct event *retry;
