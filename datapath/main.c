@@ -303,7 +303,7 @@ eal_start(const struct options *o)
 	if (!o->eal || !strstr(o->eal, "-a")) {
 		args[n++] = (char *)"--no-pci";
 	}
-	for (char *word = strtok_r(more, " ", &save); word && n < MAX_EAL_ARGS - 1;
+	for (char *word = more ? strtok_r(more, " ", &save) : NULL; word && n < MAX_EAL_ARGS - 1;
 		word = strtok_r(NULL, " ", &save)) {
 		args[n++] = word;
 	}
@@ -317,8 +317,8 @@ eal_start(const struct options *o)
 static struct rte_mempool *
 make_pool(const struct options *o)
 {
-	/* Three quarters of the memory; the rest is DPDK's own. */
-	uint64_t n = (uint64_t)o->memory_mb * 1024 * 1024 / MBUF_BYTES * 3 / 4;
+	/* Half of the memory: without huge pages DPDK cannot give away more in one piece. */
+	uint64_t n = (uint64_t)o->memory_mb * 1024 * 1024 / MBUF_BYTES / 2;
 
 	return rte_pktmbuf_pool_create("packets", (unsigned)WEFT_MIN(n, (uint64_t)1 << 22), 256,
 		PACKET_MBUF_PRIV, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
@@ -365,8 +365,9 @@ run(struct options *o, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 	config.stats = &stats;
 	config.pool = rc ? NULL : make_pool(o);
 	if (!config.pool) {
-		weft_error_set(err, WEFT_ERR_SYSTEM, ENOMEM, "not enough memory for packets and flows; "
-			"give a smaller --max-flows or another --memory");
+		weft_error_set(err, WEFT_ERR_SYSTEM, ENOMEM,
+			"cannot get memory for %s: %s; give a smaller --max-flows or another --memory",
+			rc ? "statistics" : "packets", rc ? strerror(-rc) : rte_strerror(rte_errno));
 		goto free_base;
 	}
 	config.table = flow_table_create(o->max_flows, &stats);
