@@ -47,7 +47,7 @@ struct rx_slot {
 	struct iovec parts[3];
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
+		char bytes[64]; /* CMSG_SPACE of the auxiliary data */
 	} control;
 	uint8_t *overflow;
 };
