@@ -4,7 +4,6 @@
  *
  * Spec: OpenFlow 1.3.5 s.A.3.5; ports s.A.2.1.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "controller-agent/of13_internal.h"
@@ -208,14 +207,12 @@ of13_put_meter_features(struct strbuf *out)
 void
 of13_put_table_features(struct strbuf *out, uint8_t table)
 {
-	char name[MAX_TABLE_NAME_LEN];
 	size_t start = out->len;
 
-	snprintf(name, sizeof(name), "table%u", table);
 	wire_put_u16(out, 0);
 	wire_put_u8(out, table);
 	wire_put_zeros(out, 5);
-	wire_put_text(out, name, MAX_TABLE_NAME_LEN);
+	wire_put_zeros(out, MAX_TABLE_NAME_LEN); /* no name: clients then print numbers */
 	wire_put_u64(out, UINT64_MAX); /* bits of metadata that can be matched */
 	wire_put_u64(out, UINT64_MAX); /* and written */
 	wire_put_u32(out, 0);

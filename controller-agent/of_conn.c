@@ -268,6 +268,10 @@ run_job(struct of_conn *c)
 	case OF_JOB_AGAIN:
 		timer_set(of_conn_service(c)->timers, &c->job_timer, 0);
 		break;
+	case OF_JOB_LATER:
+		timer_set(of_conn_service(c)->timers, &c->job_timer,
+			timers_now(of_conn_service(c)->timers) + 1);
+		break;
 	case OF_JOB_WAIT:
 		break;
 	}

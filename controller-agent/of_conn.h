@@ -40,6 +40,7 @@ struct of_request {
 enum of_job_next {
 	OF_JOB_DONE,
 	OF_JOB_AGAIN, /* in the next turn, or when the peer has read */
+	OF_JOB_LATER, /* in a millisecond: somebody else must move first */
 	OF_JOB_WAIT,  /* of_job_done() will come */
 };
 

@@ -81,7 +81,7 @@ step(struct of_job *job)
 	};
 
 	if (of_model_in_txn(ofproto_model(job->conn->sw->ofproto))) {
-		return OF_JOB_AGAIN;
+		return OF_JOB_LATER;
 	}
 	run(job->conn, &rq);
 	return OF_JOB_DONE;

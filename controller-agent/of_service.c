@@ -4,6 +4,7 @@
  */
 #include "controller-agent/of_service.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -24,6 +25,8 @@ of_service_create(struct event_base *base, const struct of_service_ops *ops)
 {
 	struct of_service *s = xcalloc(1, sizeof(*s));
 
+	/* libevent writes to sockets by writev(): a peer that has gone is an error, not a signal. */
+	signal(SIGPIPE, SIG_IGN);
 	s->base = base;
 	s->ops = *ops;
 	s->timers = timers_create(base, ops->now_ms, ops->user);

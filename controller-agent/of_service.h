@@ -106,7 +106,7 @@ struct of_service_ops {
 
 /* --- life --------------------------------------------------------------------------------------- */
 
-/* @ops is copied. */
+/* @ops is copied. The process ignores SIGPIPE from now on. */
 struct of_service *of_service_create(struct event_base *base, const struct of_service_ops *ops);
 /* Closes everything. Done functions that are still to come do nothing then, but must not come after
  * this returns: end or forget them first. */
