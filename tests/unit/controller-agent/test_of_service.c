@@ -1,0 +1,966 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * OpenFlow service: what a controller sends and gets, in exact bytes. The requests were encoded by os-ken.
+ */
+#include "tests/unit/controller-agent/of_world.h"
+
+#include "lib/packet.h"
+#include "ofproto/of_action.h"
+#include "ofproto/of_context.h"
+
+#define BARRIER "04 14 0008 000000bb"
+#define BARRIER_REPLY "04 15 0008 000000bb"
+
+/* --- requests and replies ----------------------------------------------------------------------- */
+
+static void
+test_service_answers_exactly(void **state)
+{
+	static const struct {
+		const char *request;
+		const char *reply;
+	} cases[] = {
+		/* FEATURES: dpid, no buffers, 255 tables, flow, table and port statistics. */
+		{"0405000811223344", "0406002011223344 123456789abcdef0 00000000 ff 00 0000 00000007 00000000"},
+		/* GET_CONFIG: a client of the mgmt socket gets no news. */
+		{"0407000811223344", "0408000c11223344 0000 0000"},
+		{BARRIER, BARRIER_REPLY},
+		/* Table features and the like are looked at elsewhere. */
+		{"0412004011223344 0002000000000000 ff000000ffffffffffffffff00000000 00000000000000000000000000000000"
+		 "0001000c800000040000000100000000",
+			"0413002811223344 0002000000000000 0000000000000000 0000000000000000 00000000 00000000"},
+		{"04120018112233440005000000000000ffffffffffffffff", "0413001011223344 0005000000000000"},
+		{"04120018112233440006000000000000fffffffc00000000", "0413001011223344 0006000000000000"},
+		{"04120010112233440007000000000000", "0413001011223344 0007000000000000"},
+		{"04120010112233440008000000000000",
+			"0413003811223344 0008000000000000 0000000000000000000000000000000000000000"
+			"0000000000000000000000000000000000000000"},
+		{"04120018112233440009000000000000ffffffff00000000", "0413001011223344 0009000000000000"},
+		{"0412001811223344000a000000000000ffffffff00000000", "0413001011223344 000a000000000000"},
+		{"0412001011223344000b000000000000",
+			"0413002011223344 000b000000000000 00000000000000000000000000000000"},
+		{"0416001011223344ffffffff00000000", "0417001011223344 ffffffff00000000"},
+		/* ROLE no change; the generation is not known. */
+		{"0418001811223344000000000000000000000000 00000005",
+			"0419001811223344 00000001 00000000 ffffffffffffffff"},
+		/* GET_ASYNC: the defaults. */
+		{"041a000811223344", "041b002011223344 00000003 00000000 00000007 00000007 0000000f 00000000"},
+		/* A second hello means nothing; an echo in between. */
+		{"0400000811223344 0402000d1122334468656c6c6f", "0403000d1122334468656c6c6f"},
+		/* Deleting groups and meters that are not there, TABLE_MOD, an error, SET_CONFIG. */
+		{"040f0010112233440002 00 00 fffffffc" BARRIER, BARRIER_REPLY},
+		{"041d00101122334400020000ffffffff" BARRIER, BARRIER_REPLY},
+		{"0411001011223344ff00000000000003" BARRIER, BARRIER_REPLY},
+		{"0401001c112233440001000178787878787878787878787878787878" BARRIER, BARRIER_REPLY},
+		{"0409000c1122334400000080 0407000811223344", "0408000c11223344 0000 0080"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(cases); i++) {
+		struct world w;
+		int fd;
+
+		world_open(&w);
+		fd = world_client(&w);
+		send_hex(fd, cases[i].request);
+		world_run(&w);
+		expect_hex(fd, cases[i].reply);
+		close(fd);
+		world_close(&w);
+	}
+}
+
+/* Each class of malformed or unsupported request, the error's type and code. */
+static void
+test_service_refuses_exactly(void **state)
+{
+#define FLOW_MOD(LEN, TABLE, COMMAND, BUFFER, FLAGS, REST) \
+	"040e" LEN "11223344 0000000000000000 0000000000000000" TABLE COMMAND "0000 0000 0001" BUFFER \
+	"ffffffff ffffffff" FLAGS "0000" REST
+#define NO_BUFFER "ffffffff"
+#define ANY "0001 0004 00000000"
+	static const struct {
+		uint16_t type, code;
+		const char *request;
+	} cases[] = {
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_TYPE, "041e000811223344"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_TYPE, "04ff000811223344"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_TYPE, "0406002011223344 0000000000000000 00000000 ff000000 00000000 00000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_TYPE, "0415000811223344"},
+		/* Lengths: too long, too short. */
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "0405000911223344 00"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "0407000911223344 00"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "0409000b11223344 000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "0409000d11223344 0000000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "040d001711223344 ffffffff fffffffd 0000 0000000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "040e003711223344 00000000000000000000000000000000000000000000000000"
+						    "00000000000000000000000000000000000000000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "040f000c11223344 00000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "0410000c11223344 00000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "0411000c11223344 00000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "0412000c11223344 00000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "0414000911223344 00"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "0416000c11223344 00000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "0418000c11223344 00000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "041a000911223344 00"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "041c000c11223344 00000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "041d000c11223344 00000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "0401000a11223344 0000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "0404000c11223344 00002320"},
+		/* Experimenters. */
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_EXPERIMENTER, "04040018112233444f4e4600000008fc0000000000000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_EXPERIMENTER, "0412001811223344 ffff0000 00000000 00002320 00000001"},
+		/* SET_CONFIG. */
+		{OFPET_SWITCH_CONFIG_FAILED, OFPSCFC_BAD_FLAGS, "0409000c11223344 0003 0080"},
+		/* Multiparts. */
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_MULTIPART, "0412001011223344 00630000 00000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "0412001811223344 00000000 00000000 0000000000000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "0412001811223344 00010000 00000000 0000000000000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "0412001011223344 00040000 00000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "0412001811223344 000d0000 00000000 0000000000000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_PORT, "0412001811223344 00040000 00000000 0000000900000000"},
+		{OFPET_QUEUE_OP_FAILED, OFPQOFC_BAD_PORT, "0412001811223344 00050000 00000000 00000009ffffffff"},
+		{OFPET_QUEUE_OP_FAILED, OFPQOFC_BAD_QUEUE, "0412001811223344 00050000 00000000 0000000100000001"},
+		{OFPET_QUEUE_OP_FAILED, OFPQOFC_BAD_PORT, "0416001011223344 00000009 00000000"},
+		{OFPET_METER_MOD_FAILED, OFPMMFC_UNKNOWN_METER, "0412001811223344 00090000 00000000 0000000100000000"},
+		{OFPET_METER_MOD_FAILED, OFPMMFC_UNKNOWN_METER, "0412001811223344 000a0000 00000000 0000000100000000"},
+		{OFPET_TABLE_FEATURES_FAILED, OFPTFFC_EPERM, "0412001811223344 000c0000 00000000 0008000000000000"},
+		{OFPET_BAD_MATCH, OFPBMC_BAD_LEN,
+			"0412003811223344 00010000 00000000 ff000000ffffffffffffffff00000000 00000000000000000000000000000000"
+			"0001 0010 00000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN,
+			"0412004011223344 00010000 00000000 ff000000ffffffffffffffff00000000 00000000000000000000000000000000" ANY
+			"0000000000000000"},
+		/* PACKET_OUT. */
+		{OFPET_BAD_REQUEST, OFPBRC_BUFFER_UNKNOWN, "040d0018112233440000000100000001 0000000000000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_PORT, "040d001811223344ffffffff00000000 0000000000000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_PORT, "040d001811223344fffffffffffffffb 0000000000000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, "040d001811223344ffffffff00000001 0010000000000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_PACKET, "040d001811223344ffffffff00000001 0000000000000000"},
+		{OFPET_BAD_REQUEST, OFPBRC_BAD_PACKET, "040d002511223344ffffffff00000001 0000000000000000 00000000000000000000000000"},
+		{OFPET_BAD_ACTION, OFPBAC_BAD_LEN, "040d002011223344ffffffff00000001 0008000000000000 0000 0010 00000001"},
+		{OFPET_BAD_ACTION, OFPBAC_BAD_TYPE, "040d002011223344ffffffff00000001 0008000000000000 0063 0008 00000000"},
+		/* FLOW_MOD: head. */
+		{OFPET_FLOW_MOD_FAILED, OFPFMFC_BAD_COMMAND, FLOW_MOD("0038", "00", "05", NO_BUFFER, "0000", ANY)},
+		{OFPET_FLOW_MOD_FAILED, OFPFMFC_BAD_FLAGS, FLOW_MOD("0038", "00", "00", NO_BUFFER, "0020", ANY)},
+		{OFPET_BAD_REQUEST, OFPBRC_BUFFER_UNKNOWN, FLOW_MOD("0038", "00", "00", "00000001", "0000", ANY)},
+		{OFPET_FLOW_MOD_FAILED, OFPFMFC_BAD_TABLE_ID, FLOW_MOD("0038", "ff", "00", NO_BUFFER, "0000", ANY)},
+		/* Match. */
+		{OFPET_BAD_MATCH, OFPBMC_BAD_TYPE, FLOW_MOD("0038", "00", "00", NO_BUFFER, "0000", "0000 0004 00000000")},
+		{OFPET_BAD_MATCH, OFPBMC_BAD_LEN, FLOW_MOD("0038", "00", "00", NO_BUFFER, "0000", "0001 0003 00000000")},
+		{OFPET_BAD_MATCH, OFPBMC_BAD_LEN, FLOW_MOD("0038", "00", "00", NO_BUFFER, "0000", "0001 0009 00000000")},
+		{OFPET_BAD_MATCH, OFPBMC_BAD_LEN, FLOW_MOD("0040", "00", "00", NO_BUFFER, "0000", "0001 000c 80000005 00000001 00000000")},
+		{OFPET_BAD_MATCH, OFPBMC_BAD_FIELD, FLOW_MOD("0040", "00", "00", NO_BUFFER, "0000", "0001 000c 8000fe04 00000001 00000000")},
+		{OFPET_BAD_MATCH, OFPBMC_DUP_FIELD,
+			FLOW_MOD("0048", "00", "00", NO_BUFFER, "0000", "0001 0014 80000004 00000001 80000004 00000001 00000000")},
+		{OFPET_BAD_MATCH, OFPBMC_BAD_PREREQ, FLOW_MOD("0040", "00", "00", NO_BUFFER, "0000", "0001 000c 80001604 0a000001 00000000")},
+		{OFPET_BAD_MATCH, OFPBMC_BAD_WILDCARDS,
+			FLOW_MOD("0048", "00", "00", NO_BUFFER, "0000", "0001 0014 8000070c 000000000001 000000000002 00000000")},
+		/* Instructions. */
+		{OFPET_BAD_INSTRUCTION, OFPBIC_BAD_LEN, FLOW_MOD("0040", "00", "00", NO_BUFFER, "0000", ANY "0004 0004 00000000")},
+		{OFPET_BAD_INSTRUCTION, OFPBIC_BAD_LEN, FLOW_MOD("0040", "00", "00", NO_BUFFER, "0000", ANY "0004 0010 00000000")},
+		{OFPET_BAD_INSTRUCTION, OFPBIC_BAD_LEN, FLOW_MOD("003c", "00", "00", NO_BUFFER, "0000", ANY "0004 0008")},
+		{OFPET_BAD_INSTRUCTION, OFPBIC_BAD_LEN, FLOW_MOD("0048", "00", "00", NO_BUFFER, "0000", ANY "0001 0010 01000000 0000000000000000")},
+		{OFPET_BAD_INSTRUCTION, OFPBIC_UNKNOWN_INST, FLOW_MOD("0040", "00", "00", NO_BUFFER, "0000", ANY "0009 0008 00000000")},
+		{OFPET_BAD_INSTRUCTION, OFPBIC_UNKNOWN_INST, FLOW_MOD("0040", "00", "00", NO_BUFFER, "0000", ANY "0000 0008 00000000")},
+		{OFPET_BAD_INSTRUCTION, OFPBIC_BAD_EXPERIMENTER, FLOW_MOD("0040", "00", "00", NO_BUFFER, "0000", ANY "ffff 0008 00002320")},
+		{OFPET_BAD_INSTRUCTION, OFPBIC_DUP_INST,
+			FLOW_MOD("0048", "00", "00", NO_BUFFER, "0000", ANY "0005 0008 00000000 0005 0008 00000000")},
+		{OFPET_BAD_INSTRUCTION, OFPBIC_BAD_TABLE_ID, FLOW_MOD("0040", "05", "00", NO_BUFFER, "0000", ANY "0001 0008 05000000")},
+		{OFPET_BAD_INSTRUCTION, OFPBIC_BAD_TABLE_ID, FLOW_MOD("0040", "00", "00", NO_BUFFER, "0000", ANY "0001 0008 ff000000")},
+		/* Actions. */
+		{OFPET_BAD_ACTION, OFPBAC_BAD_LEN,
+			FLOW_MOD("0048", "00", "00", NO_BUFFER, "0000", ANY "0004 0010 00000000 0000 0008 00000001")},
+		{OFPET_BAD_ACTION, OFPBAC_BAD_LEN,
+			FLOW_MOD("0048", "00", "00", NO_BUFFER, "0000", ANY "0004 0010 00000000 0012 0004 00000000")},
+		{OFPET_BAD_ACTION, OFPBAC_BAD_LEN,
+			FLOW_MOD("0050", "00", "00", NO_BUFFER, "0000", ANY "0004 0018 00000000 0012 0010 00000000 0000000000000000")},
+		{OFPET_BAD_ACTION, OFPBAC_BAD_TYPE,
+			FLOW_MOD("0048", "00", "00", NO_BUFFER, "0000", ANY "0004 0010 00000000 0001 0008 00000000")},
+		{OFPET_BAD_ACTION, OFPBAC_BAD_EXPERIMENTER,
+			FLOW_MOD("0048", "00", "00", NO_BUFFER, "0000", ANY "0004 0010 00000000 ffff 0008 00112233")},
+		{OFPET_BAD_ACTION, OFPBAC_BAD_LEN,
+			FLOW_MOD("0048", "00", "00", NO_BUFFER, "0000", ANY "0004 0010 00000000 ffff 0008 00002320")},
+		{OFPET_BAD_ACTION, OFPBAC_BAD_EXP_TYPE,
+			FLOW_MOD("0050", "00", "00", NO_BUFFER, "0000", ANY "0004 0018 00000000 ffff 0010 00002320 ffff000000000000")},
+		{OFPET_BAD_ACTION, OFPBAC_BAD_OUT_PORT,
+			FLOW_MOD("0050", "00", "00", NO_BUFFER, "0000", ANY "0004 0018 00000000 0000 0010 ffffffff 0000 000000000000")},
+		{OFPET_BAD_ACTION, OFPBAC_BAD_OUT_PORT,
+			FLOW_MOD("0050", "00", "00", NO_BUFFER, "0000", ANY "0004 0018 00000000 0000 0010 00000000 0000 000000000000")},
+		{OFPET_BAD_ACTION, OFPBAC_BAD_OUT_GROUP,
+			FLOW_MOD("0048", "00", "00", NO_BUFFER, "0000", ANY "0004 0010 00000000 0016 0008 00000001")},
+		{OFPET_BAD_ACTION, OFPBAC_BAD_SET_TYPE,
+			FLOW_MOD("0050", "00", "00", NO_BUFFER, "0000", ANY "0004 0018 00000000 0019 0010 8000fe04 00000000 00000000")},
+		{OFPET_BAD_ACTION, OFPBAC_BAD_SET_LEN,
+			FLOW_MOD("0050", "00", "00", NO_BUFFER, "0000", ANY "0004 0018 00000000 0019 0010 80000605 00000000 00000000")},
+		{OFPET_BAD_ACTION, OFPBAC_BAD_SET_ARGUMENT,
+			FLOW_MOD("0058", "00", "00", NO_BUFFER, "0000",
+				ANY "0004 0020 00000000 0019 0018 8000070c 000000000001 ffffffffffff 00000000")},
+		/* GROUP_MOD, METER_MOD, PORT_MOD, TABLE_MOD, ROLE. */
+		{OFPET_GROUP_MOD_FAILED, OFPGMFC_OUT_OF_GROUPS, "040f0010112233440000 00 00 00000001"},
+		{OFPET_GROUP_MOD_FAILED, OFPGMFC_INVALID_GROUP, "040f0010112233440000 00 00 fffffffc"},
+		{OFPET_GROUP_MOD_FAILED, OFPGMFC_UNKNOWN_GROUP, "040f0010112233440001 00 00 00000001"},
+		{OFPET_GROUP_MOD_FAILED, OFPGMFC_BAD_COMMAND, "040f0010112233440009 00 00 00000001"},
+		{OFPET_METER_MOD_FAILED, OFPMMFC_OUT_OF_METERS, "041d002011223344000000010000000100010010000000640000000a00000000"},
+		{OFPET_METER_MOD_FAILED, OFPMMFC_INVALID_METER, "041d001011223344 0000 0001 00000000"},
+		{OFPET_METER_MOD_FAILED, OFPMMFC_UNKNOWN_METER, "041d001011223344 0001 0001 00000001"},
+		{OFPET_METER_MOD_FAILED, OFPMMFC_BAD_COMMAND, "041d001011223344 0003 0001 00000001"},
+		{OFPET_PORT_MOD_FAILED, OFPPMFC_BAD_PORT, "0410002811223344 00000009 00000000 020000000101 0000 00000001 00000001 00000000 00000000"},
+		{OFPET_PORT_MOD_FAILED, OFPPMFC_BAD_HW_ADDR, "0410002811223344 00000001 00000000 020000000102 0000 00000001 00000001 00000000 00000000"},
+		{OFPET_PORT_MOD_FAILED, OFPPMFC_BAD_CONFIG, "0410002811223344 00000001 00000000 020000000101 0000 00000002 00000002 00000000 00000000"},
+		{OFPET_PORT_MOD_FAILED, OFPPMFC_BAD_ADVERTISE, "0410002811223344 00000001 00000000 020000000101 0000 00000000 00000000 00000001 00000000"},
+		{OFPET_TABLE_MOD_FAILED, OFPTMFC_BAD_CONFIG, "0411001011223344 00000000 00000004"},
+		{OFPET_ROLE_REQUEST_FAILED, OFPRRFC_BAD_ROLE, "0418001811223344 00000004 00000000 0000000000000001"},
+	};
+	struct world w;
+	uint8_t request[512], reply[256];
+	int fd;
+
+	(void)state;
+	world_open(&w);
+	fd = world_client(&w);
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(cases); i++) {
+		size_t len = from_hex(cases[i].request, request, sizeof(request)), n;
+
+		assert_int_equal(get_be16(request + 2), len);
+		raw_send(fd, request, len);
+		world_run(&w);
+		n = recv_message(fd, reply, sizeof(reply));
+		if (reply[1] != 1 || get_be16(reply + 8) != cases[i].type ||
+			get_be16(reply + 10) != cases[i].code) {
+			fprintf(stderr, "case %zu: %s: message %u, error %u/%u\n", i, cases[i].request,
+				reply[1], get_be16(reply + 8), get_be16(reply + 10));
+			fail();
+		}
+		/* With the xid and the first 64 bytes of the request. */
+		assert_int_equal(get_be32(reply + 4), 0x11223344);
+		assert_int_equal(n, 12 + WEFT_MIN(len, (size_t)64));
+		assert_memory_equal(reply + 12, request, n - 12);
+		expect_nothing(fd);
+	}
+	assert_int_equal(of_service_counters(w.service)->errors_sent, WEFT_ARRAY_SIZE(cases));
+	assert_int_equal(ofproto_n_rules(w.ofproto), 0);
+	close(fd);
+	world_close(&w);
+}
+
+/* --- flows -------------------------------------------------------------------------------------- */
+
+/* A flow with every instruction comes back as it was sent. */
+static void
+test_service_keeps_flows(void **state)
+{
+	struct world w;
+	int fd;
+
+	(void)state;
+	world_open(&w);
+	fd = world_client(&w);
+	send_hex(fd, "040e00d811223344000000000000112200000000000000000300000a00140064ffffffff00000000"
+		     "000000000011000000010043800000040000000180000510000000000000001000000000000000f0"
+		     "80000a02080080000c0210648000140106800017080a000000ff00000080001c0200500000000000"
+		     "00040020000000000012000800000000001900108000060602000000000900000005000800000000"
+		     "00030018000000000000001000000003000000000000000000020018000000000000000000000005"
+		     "000000000000000f0001000809000000" BARRIER);
+	world_run(&w);
+	expect_hex(fd, BARRIER_REPLY);
+	assert_int_equal(ofproto_n_rules(w.ofproto), 1);
+	w.lab.now_ms += 1500;
+	send_hex(fd, "04120038112233440001000000000000ff000000ffffffffffffffff00000000000000000000000000000000"
+		     "0000000000010004 00000000");
+	world_run(&w);
+	/* length, table, 1.5 s, priority, timeouts, flags, cookie, no packets; in OXM's order. */
+	expect_hex(fd, "041300e811223344 0001000000000000 00d8 03 00 00000001 1dcd6500 0064 000a 0014 0011"
+		       "00000000 0000000000001122 0000000000000000 0000000000000000"
+		       "00010043800000040000000180000510000000000000001000000000000000f080000a0208008000"
+		       "0c0210648000140106800017080a000000ff00000080001c02005000000000000004002000000000"
+		       "00120008000000000019001080000606020000000009000000050008000000000003001800000000"
+		       "0000001000000003000000000000000000020018000000000000000000000005000000000000000f"
+		       "0001000809000000");
+	close(fd);
+	world_close(&w);
+}
+
+static void
+add_flows(struct world *w, unsigned n)
+{
+	struct of_flow_mod fm;
+
+	of_flow_mod_init(&fm);
+	of_actions_put_output(&fm.actions, OF_PORT(1), 0);
+	for (unsigned i = 0; i < n; i++) {
+		fm.priority = (uint16_t)(i % 1000);
+		of_match_init(&fm.match);
+		of_match_set_u64(&fm.match, FIELD_METADATA, i);
+		assert_true(ofproto_flow_mod(w->ofproto, &fm, w->lab.now_ms, NULL));
+	}
+	of_flow_mod_uninit(&fm);
+}
+
+/* A long list comes in several messages, all but the last with the flag that more follow; a client that reads
+ * slowly gets all of it, and a second client is served meanwhile. */
+static void
+test_service_lists_in_slices(void **state)
+{
+	static uint8_t msg[65536];
+	struct world w;
+	unsigned n_flows = 0, n_messages = 0;
+	size_t len, at = 0;
+	bool more = true;
+	int slow, other;
+
+	(void)state;
+	world_open(&w);
+	add_flows(&w, 20000);
+	slow = world_client(&w);
+	other = world_client(&w);
+	send_hex(slow, "04120038112233440001000000000000ff000000ffffffffffffffff00000000000000000000000000000000"
+		       "0000000000010004 00000000");
+	world_run(&w);
+	send_hex(other, BARRIER);
+	world_run(&w);
+	expect_hex(other, BARRIER_REPLY);
+	while (more) {
+		ssize_t n;
+
+		for (int i = 0; i < 1000 && (at < 8 || at < get_be16(msg + 2)); i++) {
+			size_t want = at < 8 ? 8 - at : get_be16(msg + 2) - at;
+
+			n = recv(slow, msg + at, want, MSG_DONTWAIT);
+			if (n > 0) {
+				at += (size_t)n;
+			} else {
+				event_base_loop(w.lab.base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
+			}
+		}
+		len = get_be16(msg + 2);
+		assert_int_equal(at, len);
+		assert_int_equal(get_be32(msg + 4), 0x11223344);
+		more = get_be16(msg + 10) & 1;
+		for (size_t entry = 16; entry < len; entry += get_be16(msg + entry)) {
+			assert_true(get_be16(msg + entry) >= 56);
+			n_flows++;
+		}
+		assert_true(!more || len > 60000);
+		n_messages++;
+		at = 0;
+	}
+	assert_int_equal(n_flows, 20000);
+	assert_true(n_messages > 10);
+	expect_nothing(slow);
+	close(slow);
+	close(other);
+	world_close(&w);
+}
+
+/* A client that goes in the middle of a list, and one that never reads. */
+static void
+test_service_forgets_lists(void **state)
+{
+	struct world w;
+	int fd;
+
+	(void)state;
+	world_open(&w);
+	add_flows(&w, 20000);
+	fd = world_client(&w);
+	send_hex(fd, "04120038112233440001000000000000ff000000ffffffffffffffff00000000000000000000000000000000"
+		     "0000000000010004 00000000");
+	event_base_loop(w.lab.base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
+	close(fd);
+	world_run(&w);
+	fd = world_client(&w);
+	send_hex(fd, "04120038112233440001000000000000ff000000ffffffffffffffff00000000000000000000000000000000"
+		     "0000000000010004 00000000");
+	world_run(&w);
+	world_advance(&w, 100000);
+	close(fd);
+	world_run(&w);
+	world_close(&w);
+}
+
+/* --- order -------------------------------------------------------------------------------------- */
+
+/* Nothing behind a barrier is executed or answered before the datapath has acknowledged; another connection
+ * goes on. */
+static void
+test_service_waits_at_barriers(void **state)
+{
+	struct world w;
+	int a, b;
+
+	(void)state;
+	world_open(&w);
+	w.hold = true;
+	a = world_client(&w);
+	b = world_client(&w);
+	send_hex(a, BARRIER "040e003811223344 0000000000000000 0000000000000000 0000 0000 0000 0001 ffffffff ffffffff"
+			    "ffffffff 0000 0000 0001 0004 00000000 0405000800000001");
+	world_run(&w);
+	assert_int_equal(w.n_barriers, 1);
+	assert_int_equal(ofproto_n_rules(w.ofproto), 0);
+	expect_nothing(a);
+	send_hex(b, "0407000800000002");
+	world_run(&w);
+	expect_hex(b, "0408000c00000002 0000 0000");
+	world_release(&w);
+	assert_int_equal(ofproto_n_rules(w.ofproto), 1);
+	expect_hex(a, BARRIER_REPLY "0406002000000001 123456789abcdef0 00000000 ff 00 0000 00000007 00000000");
+	/* One that goes while its barrier waits. */
+	send_hex(a, BARRIER);
+	world_run(&w);
+	close(a);
+	world_run(&w);
+	world_release(&w);
+	/* One whose answer never comes: with the service it goes. */
+	send_hex(b, BARRIER);
+	world_run(&w);
+	close(b);
+	world_run(&w);
+	world_close(&w);
+}
+
+static void
+test_service_waits_for_transactions(void **state)
+{
+	struct world w;
+	struct of_txn *txn;
+	int fd;
+
+	(void)state;
+	world_open(&w);
+	fd = world_client(&w);
+	txn = of_txn_begin(w.model);
+	send_hex(fd, "040e003811223344 0000000000000000 0000000000000000 0000 0000 0000 0001 ffffffff ffffffff"
+		     "ffffffff 0000 0000 0001 0004 00000000" BARRIER);
+	world_run(&w);
+	assert_int_equal(ofproto_n_rules(w.ofproto), 0);
+	expect_nothing(fd);
+	world_advance(&w, 1);
+	expect_nothing(fd);
+	of_txn_abort(txn);
+	world_advance(&w, 1);
+	assert_int_equal(ofproto_n_rules(w.ofproto), 1);
+	expect_hex(fd, BARRIER_REPLY);
+	close(fd);
+	world_close(&w);
+}
+
+/* --- packets and ports -------------------------------------------------------------------------- */
+
+static void
+test_service_sends_packets(void **state)
+{
+	struct world w;
+	const struct of_action_output *output;
+	int fd;
+
+	(void)state;
+	world_open(&w);
+	fd = world_client(&w);
+	send_hex(fd, "040d003811223344 ffffffff fffffffd 0010 000000000000 0000 0010 fffffffb 0000 000000000000"
+		     "ffffffffffff 020000000001 0800 4142" BARRIER);
+	world_run(&w);
+	expect_hex(fd, BARRIER_REPLY);
+	assert_int_equal(w.n_packet_outs, 1);
+	assert_int_equal(w.packet_out.in_port.v, OFPP_CONTROLLER);
+	assert_int_equal(w.packet_out.len, 16);
+	assert_memory_equal(w.packet_out_data, "\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\x01\x08\0\x41\x42", 16);
+	output = (const void *)w.packet_out_actions;
+	assert_int_equal(w.packet_out.actions_size, sizeof(*output));
+	assert_int_equal(output->hdr.type, OF_ACTION_OUTPUT);
+	assert_int_equal(output->port, OFPP_FLOOD);
+	close(fd);
+	world_close(&w);
+}
+
+#define PORT1_DESC \
+	"00000001 00000000 020000000101 0000 70310000000000000000000000000000 00000000 00000004" \
+	"00000000 00000000 00000000 00000000 00000000 00000000"
+#define PORT1_DOWN \
+	"00000001 00000000 020000000101 0000 70310000000000000000000000000000 00000001 00000004" \
+	"00000000 00000000 00000000 00000000 00000000 00000000"
+
+static void
+test_service_describes_ports(void **state)
+{
+	struct world w;
+	int fd;
+
+	(void)state;
+	world_open(&w);
+	fd = world_client(&w);
+	send_hex(fd, "0412001011223344000d000000000000");
+	world_run(&w);
+	expect_hex(fd, "041300d011223344 000d000000000000" PORT1_DESC
+		       "00000002 00000000 020000000102 0000 70320000000000000000000000000000 00000000 00000004"
+		       "00000000 00000000 00000000 00000000 00000000 00000000"
+		       "fffffffe 00000000 0200000001fe 0000 62723000000000000000000000000000 00000000 00000004"
+		       "00000000 00000000 00000000 00000000 00000000 00000000");
+	send_hex(fd, "04120018112233440004000000000000 00000002 00000000");
+	world_run(&w);
+	expect_hex(fd, "0413008011223344 0004000000000000 00000002 00000000 0000000000000014 0000000000000015"
+		       "00000000000007d0 00000000000007d1 0000000000000000 0000000000000000"
+		       "0000000000000000 0000000000000000 ffffffffffffffff ffffffffffffffff"
+		       "ffffffffffffffff ffffffffffffffff 0000000c 14904840");
+	assert_int_equal(w.n_refreshes, 1);
+	/* PORT_MOD is told to those who want news. */
+	send_hex(fd, "0409000c11223344 0000 ffff"
+		     "0410002811223344 00000001 00000000 020000000101 0000 00000001 00000001 00000000 00000000");
+	world_run(&w);
+	assert_int_equal(w.n_port_mods, 1);
+	assert_int_equal(w.port_mod_config, OF_PORT_DOWN);
+	assert_int_equal(w.port_mod_mask, OF_PORT_DOWN);
+	expect_hex(fd, "040c005000000000 02 00000000000000" PORT1_DOWN);
+	close(fd);
+	world_close(&w);
+}
+
+static void
+packet_in(struct world *w, uint8_t reason, uint16_t max_len)
+{
+	static const uint8_t data[20] = "0123456789abcdefghi";
+	struct of_context context = {
+		.kind = OF_CONTEXT_PACKET_IN,
+		.table = 3,
+		.reason = reason,
+		.max_len = max_len,
+		.cookie = 0x1122,
+		.metadata = be64_from(0x55),
+	};
+	struct flow_key key;
+	struct of_packet_in pi = {.data = data, .len = sizeof(data), .total_len = 100};
+
+	memset(&key, 0, sizeof(key));
+	key.tun_id_lo = be32_from(7);
+	of_packet_in_fill(&pi, &context, &key, OF_PORT(2));
+	of_service_packet_in(w->service, w->ofproto, &pi);
+	world_run(w);
+}
+
+static void
+test_service_sends_packet_ins(void **state)
+{
+	struct world w;
+	int fd;
+
+	(void)state;
+	world_open(&w);
+	fd = world_client(&w);
+	packet_in(&w, OF_REASON_ACTION, 8);
+	expect_nothing(fd);
+	send_hex(fd, "0409000c11223344 0000 ffff");
+	world_run(&w);
+	packet_in(&w, OF_REASON_ACTION, 8);
+	/* No buffer, whole length, reason, table, cookie; in_port, metadata, tunnel_id; 8 bytes. */
+	expect_hex(fd, "040a004a00000000 ffffffff 0064 01 03 0000000000001122"
+		       "0001 0024 80000004 00000002 80000408 0000000000000055 80004c08 0000000000000007 00000000"
+		       "0000 3031323334353637");
+	/* Reasons of 1.4 are actions to 1.3; an invalid TTL was not asked for. */
+	packet_in(&w, OF_REASON_GROUP, 0);
+	expect_hex(fd, "040a004200000000 ffffffff 0064 01 03 0000000000001122"
+		       "0001 0024 80000004 00000002 80000408 0000000000000055 80004c08 0000000000000007 00000000"
+		       "0000");
+	packet_in(&w, OF_REASON_INVALID_TTL, 8);
+	expect_nothing(fd);
+	assert_int_equal(of_service_counters(w.service)->packet_ins, 2);
+	close(fd);
+	world_close(&w);
+}
+
+/* A peer that does not read loses packet-ins and nothing else; others lose nothing. */
+static void
+test_service_limits_packet_ins(void **state)
+{
+	static uint8_t data[60000];
+	struct world w;
+	struct of_packet_in pi = {
+		.data = data,
+		.len = sizeof(data),
+		.total_len = sizeof(data),
+		.max_len = OF_MAX_LEN_NO_BUFFER,
+		.reason = OF_REASON_ACTION,
+		.cookie = UINT64_MAX,
+	};
+	static uint8_t sink[1 << 20];
+	size_t n_read = 0;
+	int slow, quick;
+
+	(void)state;
+	world_open(&w);
+	slow = world_client(&w);
+	quick = world_client(&w);
+	send_hex(slow, "0409000c11223344 0000 ffff");
+	send_hex(quick, "0409000c11223344 0000 ffff");
+	world_run(&w);
+	of_match_init(&pi.match);
+	for (unsigned i = 0; i < 1000; i++) {
+		ssize_t n;
+
+		of_service_packet_in(w.service, w.ofproto, &pi);
+		world_run(&w);
+		while ((n = recv(quick, sink, sizeof(sink), MSG_DONTWAIT)) > 0) {
+			n_read += (size_t)n;
+			world_run(&w);
+		}
+	}
+	assert_int_equal(n_read, 1000u * (8 + 16 + 8 + 2 + 60000));
+	assert_true(of_service_counters(w.service)->packet_ins_dropped > 900);
+	/* It is still connected: news that are no packet-ins wait for it. */
+	assert_int_equal(of_service_counters(w.service)->disconnects, 0);
+	close(slow);
+	close(quick);
+	world_close(&w);
+}
+
+static void
+test_service_tells_flow_removed(void **state)
+{
+	struct world w;
+	int fd;
+
+	(void)state;
+	world_open(&w);
+	fd = world_client(&w);
+	send_hex(fd, "0409000c11223344 0000 ffff"
+		     "040e004011223344 0000000000000007 0000000000000000 0000 0000 0000 0001 ffffffff ffffffff"
+		     "ffffffff 0001 0000 0001 000c 80000004 00000001 00000000");
+	world_run(&w);
+	w.lab.now_ms += 2250;
+	send_hex(fd, "040e003811223344 0000000000000000 0000000000000000 ff03 0000 0000 0001 ffffffff ffffffff"
+		     "ffffffff 0000 0000 0001 0004 00000000");
+	world_run(&w);
+	while (of_model_run(w.model, w.lab.now_ms, 100)) {
+	}
+	world_run(&w);
+	expect_hex(fd, "040b004000000000 0000000000000007 0001 02 00 00000002 0ee6b280 0000 0000"
+		       "0000000000000000 0000000000000000 0001 000c 80000004 00000001 00000000");
+	close(fd);
+	world_close(&w);
+}
+
+/* --- tables ------------------------------------------------------------------------------------- */
+
+static void
+test_service_describes_tables(void **state)
+{
+	static const uint16_t required[] = {0, 2, 4, 6, 8, 10, 12, 14};
+	static uint8_t msg[65536];
+	struct world w;
+	size_t len, at, entry_end;
+	int fd;
+
+	(void)state;
+	world_open(&w);
+	fd = world_client(&w);
+	send_hex(fd, "0412001011223344 0003000000000000");
+	world_run(&w);
+	len = recv_message(fd, msg, sizeof(msg));
+	assert_int_equal(len, 16 + 255 * 24);
+	assert_int_equal(msg[16 + 254 * 24], 254);
+	send_hex(fd, "0412001011223344 000c000000000000");
+	world_run(&w);
+	len = recv_message(fd, msg, sizeof(msg));
+	entry_end = 16u + get_be16(msg + 16);
+	assert_int_equal(entry_end, len);
+	at = 16 + 64;
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(required); i++) {
+		assert_true(at + 4 <= entry_end);
+		assert_int_equal(get_be16(msg + at), required[i]);
+		at += WEFT_ROUND_UP(get_be16(msg + at + 2), 8);
+	}
+	assert_int_equal(at, entry_end);
+	close(fd);
+	world_close(&w);
+}
+
+/* Requests in several messages are put together; one that is too long is refused. */
+static void
+test_service_assembles_requests(void **state)
+{
+	static uint8_t part[65528] = {4, 18, 0xff, 0xf8, 0, 0, 0, 9, 0, 12, 0, 1};
+	struct world w;
+	uint8_t reply[128];
+	int fd;
+
+	(void)state;
+	world_open(&w);
+	fd = world_client(&w);
+	/* Half a FLOW request, then another request that takes its place, then both halves. */
+	send_hex(fd, "0412001811223344 0001000100000000 ff000000ffffffff");
+	send_hex(fd, "0412001811223345 0001000100000000 ff000000ffffffff");
+	send_hex(fd, "0412003011223345 0001000000000000 ffffffff00000000 0000000000000000 0000000000000000"
+		     "0001000400000000");
+	world_run(&w);
+	expect_hex(fd, "0413001011223345 0001000000000000");
+	for (unsigned i = 0; i < 17; i++) {
+		for (size_t at = 0; at < sizeof(part); at += 8191) {
+			raw_send(fd, part + at, 8191);
+			world_run(&w);
+		}
+	}
+	recv_message(fd, reply, sizeof(reply));
+	assert_int_equal(get_be16(reply + 8), OFPET_BAD_REQUEST);
+	assert_int_equal(get_be16(reply + 10), OFPBRC_MULTIPART_BUFFER_OVERFLOW);
+	close(fd);
+	world_close(&w);
+}
+
+/* --- controllers -------------------------------------------------------------------------------- */
+
+#define ROLE(ROLE_NUMBER, GENERATION) "0418001811223344 000000" ROLE_NUMBER "00000000 00000000000000" GENERATION
+#define ROLE_REPLY(ROLE_NUMBER, GENERATION) "0419001811223344 000000" ROLE_NUMBER "00000000 00000000000000" GENERATION
+#define EMPTY_FLOW_MOD \
+	"040e003811223344 0000000000000000 0000000000000000 0000 0000 0000 0001 ffffffff ffffffff" \
+	"ffffffff 0000 0000 0001 0004 00000000"
+
+static void
+test_service_gives_roles(void **state)
+{
+	struct world w;
+	uint8_t reply[128];
+	int a, b;
+
+	(void)state;
+	world_open(&w);
+	a = world_client(&w);
+	b = world_client(&w);
+	send_hex(a, ROLE("02", "05"));
+	world_run(&w);
+	expect_hex(a, ROLE_REPLY("02", "05"));
+	/* A newer master makes the old one a slave. */
+	send_hex(b, ROLE("02", "06"));
+	world_run(&w);
+	expect_hex(b, ROLE_REPLY("02", "06"));
+	send_hex(a, ROLE("00", "00") EMPTY_FLOW_MOD);
+	world_run(&w);
+	recv_message(a, reply, sizeof(reply));
+	assert_int_equal(get_be32(reply + 8), 3);
+	recv_message(a, reply, sizeof(reply));
+	assert_int_equal(get_be16(reply + 8), OFPET_BAD_REQUEST);
+	assert_int_equal(get_be16(reply + 10), OFPBRC_IS_SLAVE);
+	assert_int_equal(ofproto_n_rules(w.ofproto), 0);
+	/* Older generations are stale. */
+	send_hex(a, ROLE("02", "05"));
+	world_run(&w);
+	recv_message(a, reply, sizeof(reply));
+	assert_int_equal(get_be16(reply + 8), OFPET_ROLE_REQUEST_FAILED);
+	assert_int_equal(get_be16(reply + 10), OFPRRFC_STALE);
+	/* A slave hears of ports alone. */
+	send_hex(a, "0409000c11223344 0000 ffff");
+	send_hex(b, "0409000c11223344 0000 ffff");
+	world_run(&w);
+	packet_in(&w, OF_REASON_ACTION, 0);
+	expect_nothing(a);
+	recv_message(b, reply, sizeof(reply));
+	assert_int_equal(reply[1], 10);
+	of_service_port_status(
+		w.service, w.ofproto, OF_PORT_DELETED, ofproto_port_find(w.ofproto, OF_PORT(1)));
+	world_run(&w);
+	expect_hex(a, "040c005000000000 01 00000000000000" PORT1_DESC);
+	expect_hex(b, "040c005000000000 01 00000000000000" PORT1_DESC);
+	/* Filters: packet-ins no more as master, as slave yes; ports not for slaves. */
+	send_hex(a, "041c002011223344 00000000 00000002 00000007 00000000 00000000 00000000");
+	send_hex(b, "041c002011223344 00000000 00000002 00000007 00000000 00000000 00000000");
+	world_run(&w);
+	packet_in(&w, OF_REASON_ACTION, 0);
+	recv_message(a, reply, sizeof(reply));
+	assert_int_equal(reply[1], 10);
+	expect_nothing(b);
+	of_service_port_status(
+		w.service, w.ofproto, OF_PORT_DELETED, ofproto_port_find(w.ofproto, OF_PORT(1)));
+	world_run(&w);
+	expect_nothing(a);
+	recv_message(b, reply, sizeof(reply));
+	assert_int_equal(reply[1], 12);
+	close(a);
+	close(b);
+	world_close(&w);
+}
+
+static struct of_controller_status last_status;
+static char last_error[256];
+static unsigned n_statuses;
+
+static void
+see_status(const struct of_controller_status *status, void *user)
+{
+	(void)user;
+	last_status = *status;
+	snprintf(last_error, sizeof(last_error), "%s", status->last_error);
+	n_statuses++;
+}
+
+static void
+look(struct world *w)
+{
+	n_statuses = 0;
+	of_switch_list_controllers(w->sw, see_status, NULL);
+}
+
+static void
+test_service_keeps_controllers(void **state)
+{
+	struct world w;
+	struct weft_error err = WEFT_ERROR_INIT;
+	struct of_switch_status status;
+	char target[128];
+	int listener, fd;
+
+	(void)state;
+	world_open(&w);
+	of_switch_set_ready(w.sw);
+	listener = world_listen(&w, target, sizeof(target));
+	assert_true(of_switch_add_controller(
+		w.sw, &(struct of_controller_setup){.target = target}, NULL));
+	assert_false(of_switch_add_controller(
+		w.sw, &(struct of_controller_setup){.target = target}, &err));
+	assert_int_equal(err.code, EEXIST);
+	weft_error_init(&err);
+	assert_false(of_switch_add_controller(
+		w.sw, &(struct of_controller_setup){.target = "tls:127.0.0.1"}, &err));
+	assert_int_equal(err.code, ENOTSUP);
+	fd = world_accept(&w, listener);
+	look(&w);
+	assert_int_equal(n_statuses, 1);
+	assert_string_equal(last_status.state, "hello");
+	world_hello(&w, fd);
+	look(&w);
+	assert_string_equal(last_status.state, "connected");
+	assert_string_equal(last_status.version, "1.3");
+	assert_true(last_status.is_connected);
+	/* News come without asking. */
+	packet_in(&w, OF_REASON_NO_MATCH, 0);
+	{
+		uint8_t reply[128];
+
+		recv_message(fd, reply, sizeof(reply));
+		assert_int_equal(reply[1], 10);
+	}
+	/* It falls silent: a probe, then the end, a new attempt a second later. */
+	world_advance(&w, 5000);
+	expect_hex(fd, "04 02 0008 00000002");
+	world_advance(&w, 5000);
+	expect_end(fd);
+	close(fd);
+	look(&w);
+	assert_string_equal(last_status.state, "backing off");
+	assert_string_equal(last_error, "no answer to an echo request within 5000 ms");
+	assert_int_equal(w.standalone, -1);
+	world_advance(&w, 1000);
+	fd = world_accept(&w, listener);
+	/* Three intervals after the last word standalone begins; a hello ends it. */
+	world_advance(&w, 3999);
+	assert_int_equal(w.standalone, -1);
+	world_advance(&w, 1);
+	assert_int_equal(w.standalone, 1);
+	of_switch_status(w.sw, &status);
+	assert_true(status.standalone_now);
+	assert_int_equal(status.n_controllers, 1);
+	assert_int_equal(status.n_connected, 0);
+	world_hello(&w, fd);
+	assert_int_equal(w.standalone, 0);
+	of_switch_status(w.sw, &status);
+	assert_int_equal(status.n_connected, 1);
+	/* What a takeover asks for. */
+	assert_int_equal(status.last_barrier_ms, 0);
+	send_hex(fd, EMPTY_FLOW_MOD BARRIER);
+	world_run(&w);
+	of_switch_status(w.sw, &status);
+	assert_int_equal(status.last_flow_mod_ms, w.lab.now_ms);
+	assert_int_equal(status.last_barrier_ms, w.lab.now_ms);
+	assert_true(of_switch_del_controller(w.sw, target));
+	assert_false(of_switch_del_controller(w.sw, target));
+	look(&w);
+	assert_int_equal(n_statuses, 0);
+	close(fd);
+	close(listener);
+	unlink(target + 5);
+	world_close(&w);
+}
+
+/* Secure mode never begins standalone; taking the controllers away ends it. */
+static void
+test_service_judges_silence(void **state)
+{
+	struct world w;
+	struct of_settings settings;
+
+	(void)state;
+	world_open(&w);
+	of_switch_set_ready(w.sw);
+	assert_true(of_switch_add_controller(
+		w.sw, &(struct of_controller_setup){.target = "unix:/nonexistent/x"}, NULL));
+	world_advance(&w, 14999);
+	assert_int_equal(w.standalone, -1);
+	world_advance(&w, 1);
+	assert_int_equal(w.standalone, 1);
+	ofproto_get_settings(w.ofproto, &settings);
+	settings.fail_mode = OF_FAIL_SECURE;
+	ofproto_set_settings(w.ofproto, &settings);
+	of_switch_settings_changed(w.sw);
+	assert_int_equal(w.standalone, 0);
+	world_advance(&w, 100000);
+	assert_int_equal(w.standalone, 0);
+	settings.fail_mode = OF_FAIL_STANDALONE;
+	settings.standalone_now = false;
+	ofproto_set_settings(w.ofproto, &settings);
+	of_switch_settings_changed(w.sw);
+	assert_int_equal(w.standalone, 1);
+	assert_true(of_switch_del_controller(w.sw, "unix:/nonexistent/x"));
+	assert_int_equal(w.standalone, 0);
+	world_close(&w);
+}
+
+static void
+test_service_limits_clients(void **state)
+{
+	int fds[OF_MAX_CLIENTS + 1];
+	struct world w;
+
+	(void)state;
+	world_open(&w);
+	for (unsigned i = 0; i <= OF_MAX_CLIENTS; i++) {
+		fds[i] = world_connect(&w);
+		world_run(&w);
+	}
+	expect_end(fds[OF_MAX_CLIENTS]);
+	assert_int_equal(of_service_counters(w.service)->refused, 1);
+	world_hello(&w, fds[0]);
+	close(fds[0]);
+	world_run(&w);
+	close(fds[OF_MAX_CLIENTS]);
+	fds[0] = world_client(&w);
+	fds[OF_MAX_CLIENTS] = -1;
+	for (unsigned i = 0; i < OF_MAX_CLIENTS; i++) {
+		close(fds[i]);
+	}
+	world_close(&w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_service_answers_exactly),
+		cmocka_unit_test(test_service_refuses_exactly),
+		cmocka_unit_test(test_service_keeps_flows),
+		cmocka_unit_test(test_service_lists_in_slices),
+		cmocka_unit_test(test_service_forgets_lists),
+		cmocka_unit_test(test_service_waits_at_barriers),
+		cmocka_unit_test(test_service_waits_for_transactions),
+		cmocka_unit_test(test_service_sends_packets),
+		cmocka_unit_test(test_service_describes_ports),
+		cmocka_unit_test(test_service_sends_packet_ins),
+		cmocka_unit_test(test_service_limits_packet_ins),
+		cmocka_unit_test(test_service_tells_flow_removed),
+		cmocka_unit_test(test_service_describes_tables),
+		cmocka_unit_test(test_service_assembles_requests),
+		cmocka_unit_test(test_service_gives_roles),
+		cmocka_unit_test(test_service_keeps_controllers),
+		cmocka_unit_test(test_service_judges_silence),
+		cmocka_unit_test(test_service_limits_clients),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
