@@ -82,7 +82,7 @@ choose_numbers(struct agent_port *p, struct weft_error *err)
 	p->of_port = is_local ? OF_PORT(OFPP_LOCAL) : OF_PORT(entry.of_port);
 	snprintf(entry.name, sizeof(entry.name), "%s", p->config->name);
 	snprintf(entry.sw, sizeof(entry.sw), "%s", p->sw->config->name);
-	if (!known || memcmp(known, &entry, sizeof(entry)) != 0) {
+	if (!known || known->of_port != entry.of_port || known->dp_port.v != entry.dp_port.v) {
 		state_set_port(a->state, &entry);
 	}
 	return true;
