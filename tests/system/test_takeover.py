@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fast path outlives the agent.
+
+    guest a --- vhost-user a --- switch br0 --- vhost-user b --- guest b
+"""
+
+import threading
+import time
+
+from lab import VhostGuest, Weft, wait_for
+
+A, B = "020000000001", "020000000002"
+AWAY_S = 5
+
+
+def frame(source, destination, number):
+    return bytes.fromhex(destination + source + "9000") + number.to_bytes(4, "big") + bytes(46)
+
+
+def stage(lab, **options):
+    weft = Weft(lab, **options).start()
+    weft.cli("switch", "add", "br0", "fail-mode=secure")
+    weft.cli("port", "add", "br0", "a", "type=vhost-user", "of-port=1")
+    weft.cli("port", "add", "br0", "b", "type=vhost-user", "of-port=2")
+    weft.cli("flow", "add", "br0", "in_port=1,actions=output:2")
+    weft.cli("flow", "add", "br0", "in_port=2,actions=output:1")
+    return weft, VhostGuest(lab, weft.vhost_path("a")).open(), VhostGuest(lab, weft.vhost_path("b")).open()
+
+
+def fast_flows(weft):
+    return {flow["match"]: (flow["handle"], flow["actions"]) for flow in weft.cli("dp", "flows", json=True)}
+
+
+def test_killed_agent_costs_no_packet_and_a_new_one_takes_over(lab):
+    weft, a, b = stage(lab)
+    a.send(frame(A, B, 0))
+    assert b.receive() == frame(A, B, 0)
+    before = fast_flows(weft)
+    ports = {port["name"]: port["of_port"] for port in weft.cli("port", "list", json=True)}
+    assert before
+
+    sent = 1
+    weft.kill_agent()
+    end = time.monotonic() + AWAY_S
+    while time.monotonic() < end:
+        a.send(frame(A, B, sent))
+        sent += 1
+        time.sleep(0.005)
+    assert fast_flows(weft) == before
+    stop = threading.Event()
+
+    def talk():
+        nonlocal sent
+        while not stop.is_set():
+            a.send(frame(A, B, sent))
+            sent += 1
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    try:
+        weft.start_agent()
+        assert {port["name"]: port["of_port"] for port in weft.cli("port", "list", json=True)} == ports
+        assert fast_flows(weft) == before
+        # The rules have come back from the state directory, so new flows are served too.
+        b.send(frame(B, A, 7))
+        assert a.receive(5) == frame(B, A, 7)
+        time.sleep(1)
+    finally:
+        stop.set()
+        thread.join()
+    got = []
+    wait_for(lambda: f"all {sent - 1} frames; {len(got)} came",
+             lambda: got.extend(b.receive_all(quiet=0.1)) or len(got) >= sent - 1, 5)
+    assert [int.from_bytes(each[14:18], "big") for each in got] == list(range(1, sent))
+    weft.stop()
+
+
+def test_killed_datapath_comes_back_with_ports_and_flows(lab):
+    weft, a, b = stage(lab)
+    a.send(frame(A, B, 0))
+    b.receive()
+    weft.kill_datapath()
+    a.close()
+    b.close()
+    weft.start_datapath()
+    wait_for("the ports", lambda: weft.vhost_path("a").exists() and weft.vhost_path("b").exists(), 10)
+    a.open()
+    b.open()
+    wait_for("traffic again", lambda: a.send(frame(A, B, 1)) or b.poll(0.2) == frame(A, B, 1), 10)
+    weft.stop()
+
+
+def test_second_agent_is_refused_while_the_first_lives(lab):
+    weft, a, b = stage(lab)
+    second = lab.start("second", [weft.bin / "weft-agent", "--rundir", weft.rundir, "--config", weft.config],
+                       expect=None)
+    assert second.wait(10) == 1
+    assert "weft-agent" in second.log() or "agent.sock" in second.log()
+    a.send(frame(A, B, 3))
+    assert b.receive() == frame(A, B, 3)
+    weft.stop()
