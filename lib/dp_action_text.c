@@ -321,7 +321,7 @@ parse_output(const struct parser *p, struct span arguments)
 	uint64_t port, max_len = 0;
 
 	if (!next_part(&rest, &part) || !span_number(part, &port) || port > DP_PORT_MAX) {
-		return refuse(p, arguments, "write a datapath port, 0 to 65535");
+		return refuse(p, arguments, "not the number of a datapath port");
 	}
 	if (!take_option(p, &rest, "max_len", UINT32_MAX, &max_len) || !take_end(p, rest)) {
 		return false;

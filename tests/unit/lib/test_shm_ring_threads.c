@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Shared-memory ring between two threads, with sleep and wake. Runs under the thread sanitizer too.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/shm_ring.h"
+
+#define SIZE (1u << 13)
+#define N_RECORDS 200000u
+#define BURST 7u
+/* The producer lets the consumer fall asleep so often. */
+#define N_PAUSES 50u
+#define WAKE_TIMEOUT_MS 10000
+
+struct test {
+	struct shm_ring in, out;
+	void *memory;
+	int event_fd;
+	unsigned n_sleeps;
+	bool lost_wake;
+};
+
+/* Length and contents follow from the number. */
+static uint32_t
+len_of(uint32_t n)
+{
+	return 4 + n * 2654435761u % 200;
+}
+
+static void *
+produce(void *arg)
+{
+	struct test *t = arg;
+
+	for (uint32_t n = 0; n < N_RECORDS;) {
+		uint8_t *at = shm_ring_reserve(&t->in, n & 0xffff, len_of(n));
+
+		if (!at) {
+			shm_ring_publish(&t->in);
+			sched_yield();
+			continue;
+		}
+		memset(at, (int)(n & 0xff), len_of(n));
+		memcpy(at, &n, sizeof n);
+		n++;
+		if (n % BURST == 0) {
+			shm_ring_publish(&t->in);
+		}
+		if (n % (N_RECORDS / N_PAUSES) == 0 && n < N_RECORDS) {
+			while (!atomic_load_explicit(&t->in.shared->asleep, memory_order_relaxed)) {
+				shm_ring_publish(&t->in);
+				sched_yield();
+			}
+		}
+	}
+	shm_ring_publish(&t->in);
+	return NULL;
+}
+
+static void
+wait_for_records(struct test *t)
+{
+	struct pollfd fd = {.fd = t->event_fd, .events = POLLIN};
+
+	if (!shm_ring_sleep(&t->out)) {
+		return;
+	}
+	t->n_sleeps++;
+	if (poll(&fd, 1, WAKE_TIMEOUT_MS) != 1) {
+		t->lost_wake = true;
+	}
+	shm_ring_woken(&t->out);
+}
+
+static void
+test_shm_ring_between_threads(void **state)
+{
+	struct test t = {.event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+	uint8_t buf[256], want[256];
+	pthread_t producer;
+
+	(void)state;
+	t.memory = aligned_alloc(64, SHM_RING_HEADER_SIZE + SIZE);
+	shm_ring_init_private(&t.in, t.memory, SIZE, t.event_fd);
+	shm_ring_init_private(&t.out, t.memory, SIZE, t.event_fd);
+	assert_int_equal(pthread_create(&producer, NULL, produce, &t), 0);
+	for (uint32_t n = 0; n < N_RECORDS && !t.lost_wake;) {
+		uint32_t kind;
+		int len = shm_ring_read(&t.out, buf, sizeof buf, &kind);
+
+		if (len == -EAGAIN) {
+			wait_for_records(&t);
+			continue;
+		}
+		assert_int_equal(len, len_of(n));
+		assert_int_equal(kind, n & 0xffff);
+		memset(want, (int)(n & 0xff), sizeof want);
+		memcpy(want, &n, sizeof n);
+		assert_memory_equal(buf, want, (size_t)len);
+		n++;
+		if (n % 3 == 0) {
+			shm_ring_release(&t.out);
+		}
+	}
+	assert_false(t.lost_wake);
+	pthread_join(producer, NULL);
+	assert_true(t.n_sleeps >= N_PAUSES - 1);
+	free(t.memory);
+	close(t.event_fd);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_shm_ring_between_threads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
