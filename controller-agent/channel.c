@@ -49,9 +49,9 @@ struct channel {
 	enum state state;
 	uint8_t version;
 	bool destroyed;
-	bool is_probed;     /* and nothing was heard since */
-	bool is_full;       /* drained() is due */
-	bool is_stalled;    /* too much waits to be sent; ends in the next turn */
+	bool is_probed;  /* and nothing was heard since */
+	bool is_full;    /* drained() is due */
+	bool is_stalled; /* too much waits to be sent; ends in the next turn */
 };
 
 static void leave(struct channel *ch);
@@ -196,8 +196,8 @@ channel_send_error(struct channel *ch, uint8_t version, uint16_t type, uint16_t 
 	put_be16(body, type);
 	put_be16(body + 2, code);
 	memcpy(body + 4, request, quoted);
-	send_header(ch, version, OFPT_ERROR, len >= OFP_HEADER_SIZE ? get_be32(request + 4) : 0, body,
-		4 + quoted);
+	send_header(ch, version, OFPT_ERROR, len >= OFP_HEADER_SIZE ? get_be32(request + 4) : 0,
+		body, 4 + quoted);
 }
 
 static void
@@ -225,7 +225,8 @@ send_hello(struct channel *ch)
 	put_be16(element, HELLO_ELEM_BITMAP);
 	put_be16(element + 2, sizeof(element));
 	put_be32(element + 4, ch->versions);
-	send_header(ch, highest(ch->versions), OFPT_HELLO, ch->next_xid++, element, sizeof(element));
+	send_header(
+		ch, highest(ch->versions), OFPT_HELLO, ch->next_xid++, element, sizeof(element));
 }
 
 static uint8_t
@@ -271,10 +272,12 @@ run(struct channel *ch)
 		if (len < OFP_HEADER_SIZE) {
 			channel_send_error(ch, ch->version ? ch->version : highest(ch->versions),
 				OFPET_BAD_REQUEST, OFPBRC_BAD_LEN, header, sizeof(header));
-			channel_end(ch, CHANNEL_END_GARBAGE, "a message claims a length of %zu bytes", len);
+			channel_end(ch, CHANNEL_END_GARBAGE,
+				"a message claims a length of %zu bytes", len);
 			break;
 		}
-		if (ch->state == STATE_HELLO && header[1] != OFPT_HELLO && header[1] != OFPT_ERROR) {
+		if (ch->state == STATE_HELLO && header[1] != OFPT_HELLO &&
+			header[1] != OFPT_ERROR) {
 			channel_end(ch, CHANNEL_END_GARBAGE,
 				"the first message is of type %u, not a hello", header[1]);
 			break;
@@ -310,10 +313,11 @@ take_message(struct channel *ch, const uint8_t *msg, size_t len)
 		channel_send_error(
 			ch, ch->version, OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION, msg, len);
 		channel_end(ch, CHANNEL_END_GARBAGE,
-			"a message of version 0x%02x where 0x%02x was agreed on", msg[0], ch->version);
+			"a message of version 0x%02x where 0x%02x was agreed on", msg[0],
+			ch->version);
 	} else if (msg[1] == OFPT_ECHO_REQUEST) {
-		send_header(ch, ch->version, OFPT_ECHO_REPLY, get_be32(msg + 4), msg + OFP_HEADER_SIZE,
-			len - OFP_HEADER_SIZE);
+		send_header(ch, ch->version, OFPT_ECHO_REPLY, get_be32(msg + 4),
+			msg + OFP_HEADER_SIZE, len - OFP_HEADER_SIZE);
 	} else if (msg[1] != OFPT_ECHO_REPLY) {
 		ch->ops.message(ch->user, msg, len);
 	}
@@ -538,8 +542,8 @@ on_more(evutil_socket_t fd, short what, void *user)
 	(void)fd;
 	(void)what;
 	if (ch->is_stalled) {
-		channel_end(ch, CHANNEL_END_STALLED, "the peer does not read: %zu bytes wait to be sent",
-			channel_backlog(ch));
+		channel_end(ch, CHANNEL_END_STALLED,
+			"the peer does not read: %zu bytes wait to be sent", channel_backlog(ch));
 	} else {
 		run(ch);
 	}

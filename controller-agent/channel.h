@@ -36,8 +36,8 @@ struct timers;
 #define CHANNEL_REPLY_HIGH (256u << 10)
 #define CHANNEL_PACKET_IN_MAX (1u << 20) /* room for packet-ins: more are not queued */
 #define CHANNEL_OUT_MAX (16u << 20)
-#define CHANNEL_IN_MAX (128u << 10)      /* two messages */
-#define CHANNEL_ERROR_DATA 64u           /* bytes of a request that an error quotes */
+#define CHANNEL_IN_MAX (128u << 10) /* two messages */
+#define CHANNEL_ERROR_DATA 64u      /* bytes of a request that an error quotes */
 
 #define OFP_HEADER_SIZE 8u
 
@@ -50,12 +50,12 @@ enum ofp_common_type {
 };
 
 enum channel_end {
-	CHANNEL_END_PEER,      /* the peer closed, or the network did */
-	CHANNEL_END_VERSION,   /* no version in common */
-	CHANNEL_END_GARBAGE,   /* what came was not OpenFlow */
-	CHANNEL_END_SILENT,    /* no answer to a probe, or no hello */
-	CHANNEL_END_STALLED,   /* the peer does not read */
-	CHANNEL_END_US,        /* channel_end() */
+	CHANNEL_END_PEER,    /* the peer closed, or the network did */
+	CHANNEL_END_VERSION, /* no version in common */
+	CHANNEL_END_GARBAGE, /* what came was not OpenFlow */
+	CHANNEL_END_SILENT,  /* no answer to a probe, or no hello */
+	CHANNEL_END_STALLED, /* the peer does not read */
+	CHANNEL_END_US,      /* channel_end() */
 };
 
 struct channel_ops {
@@ -102,7 +102,8 @@ void channel_pause(struct channel *ch);
 void channel_resume(struct channel *ch);
 
 /* Sends what it can without waiting and ends the connection: closed() is called, if it was not. */
-void channel_end(struct channel *ch, enum channel_end end, const char *format, ...) WEFT_PRINTF(3, 4);
+void channel_end(struct channel *ch, enum channel_end end, const char *format, ...)
+	WEFT_PRINTF(3, 4);
 
 uint64_t channel_rx_messages(const struct channel *ch);
 uint64_t channel_tx_messages(const struct channel *ch);

@@ -23,10 +23,10 @@
 #include "lib/error.h"
 
 enum state {
-	STATE_WAITING,    /* for the timer, until the next attempt */
+	STATE_WAITING, /* for the timer, until the next attempt */
 	STATE_RESOLVING,
 	STATE_CONNECTING,
-	STATE_CONNECTED,  /* handed over */
+	STATE_CONNECTED, /* handed over */
 };
 
 struct connector {
@@ -203,11 +203,12 @@ on_resolved(int error, struct evutil_addrinfo *info, void *user)
 	c->state = STATE_CONNECTING;
 	text[0] = '\0';
 	if (info->ai_family == AF_INET) {
-		evutil_inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)info->ai_addr)->sin_addr, text,
-			sizeof(text));
-	} else if (info->ai_family == AF_INET6) {
-		evutil_inet_ntop(AF_INET6, &((struct sockaddr_in6 *)(void *)info->ai_addr)->sin6_addr,
+		evutil_inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)info->ai_addr)->sin_addr,
 			text, sizeof(text));
+	} else if (info->ai_family == AF_INET6) {
+		evutil_inet_ntop(AF_INET6,
+			&((struct sockaddr_in6 *)(void *)info->ai_addr)->sin6_addr, text,
+			sizeof(text));
 	}
 	snprintf(c->peer, sizeof(c->peer), strchr(text, ':') ? "[%s]:%u" : "%s:%u", text,
 		c->target.port);

@@ -32,20 +32,20 @@ struct listener {
 	int fd;
 };
 
-static struct listener *create(struct event_base *base, int fd, listener_accepted_fn *accepted,
-	void *user);
+static struct listener *create(
+	struct event_base *base, int fd, listener_accepted_fn *accepted, void *user);
 static int listen_on(const struct sockaddr *addr, socklen_t len);
 static int listen_any(uint16_t port);
 static void on_readable(evutil_socket_t fd, short what, void *user);
 static void describe_peer(const struct sockaddr_storage *addr, char *text, size_t size);
 
 struct listener *
-listener_create(struct event_base *base, const struct target *target, listener_accepted_fn *accepted,
-	void *user, struct weft_error *err)
+listener_create(struct event_base *base, const struct target *target,
+	listener_accepted_fn *accepted, void *user, struct weft_error *err)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(target->port)};
 	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(target->port)};
-	struct sockaddr_storage bound;
+	struct sockaddr_storage bound = {.ss_family = AF_UNSPEC};
 	socklen_t len = sizeof(bound);
 	struct listener *l;
 	int fd;
@@ -63,7 +63,8 @@ listener_create(struct event_base *base, const struct target *target, listener_a
 	}
 	if (fd < 0) {
 		weft_error_set(err, WEFT_ERR_SYSTEM, -fd, "cannot listen on port %u of %s: %s",
-			target->port, target->host[0] ? target->host : "any address", strerror(-fd));
+			target->port, target->host[0] ? target->host : "any address",
+			strerror(-fd));
 		return NULL;
 	}
 	l = create(base, fd, accepted, user);
@@ -163,19 +164,20 @@ static void
 on_readable(evutil_socket_t fd, short what, void *user)
 {
 	struct listener *l = user;
-	struct sockaddr_storage addr;
+	struct sockaddr_storage addr = {.ss_family = AF_UNSPEC};
 	char peer[CONNECTOR_PEER_MAX];
 	int one = 1;
 
 	(void)what;
 	for (unsigned i = 0; i < ACCEPTS_A_TURN; i++) {
 		socklen_t len = sizeof(addr);
-		int conn = accept4(
-			fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int conn =
+			accept4(fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (conn < 0) {
 			if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-				LOG_WARN_RL("cannot accept an OpenFlow connection: %s", strerror(errno));
+				LOG_WARN_RL("cannot accept an OpenFlow connection: %s",
+					strerror(errno));
 			}
 			return;
 		}

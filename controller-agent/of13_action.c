@@ -64,17 +64,17 @@ static const struct simple {
 	{OFPAT13_POP_PBB, ARGUMENT_NONE, OF_ACTION_POP_PBB},
 };
 
-static bool get_action(const uint8_t *a, size_t len, struct of_actions *actions,
-	struct weft_error *err);
+static bool get_action(
+	const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err);
 static bool get_simple(const struct simple *row, const uint8_t *a, size_t len,
 	struct of_actions *actions, struct weft_error *err);
-static bool get_output(const uint8_t *a, size_t len, struct of_actions *actions,
-	struct weft_error *err);
-static bool get_set_field(const uint8_t *a, size_t len, struct of_actions *actions,
-	struct weft_error *err);
+static bool get_output(
+	const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err);
+static bool get_set_field(
+	const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err);
 static bool set_field_error(const struct weft_error *cause, struct weft_error *err);
-static bool get_instruction_actions(const uint8_t *data, size_t len, struct of_actions *list,
-	struct weft_error *err);
+static bool get_instruction_actions(
+	const uint8_t *data, size_t len, struct of_actions *list, struct weft_error *err);
 static bool check_instruction(uint16_t type, size_t len, struct weft_error *err);
 static void put_action(struct strbuf *out, const struct of_action_hdr *a);
 static bool put_simple(struct strbuf *out, const struct of_action_hdr *a);
@@ -86,7 +86,8 @@ static void end_instruction(struct strbuf *out, size_t start);
 /* --- reading ------------------------------------------------------------------------------------ */
 
 bool
-of13_get_actions(const uint8_t *data, size_t len, struct of_actions *actions, struct weft_error *err)
+of13_get_actions(
+	const uint8_t *data, size_t len, struct of_actions *actions, struct weft_error *err)
 {
 	for (size_t at = 0; at < len;) {
 		size_t size = len - at >= 8 ? get_be16(data + at + 2) : 0;
@@ -211,8 +212,8 @@ set_field_error(const struct weft_error *cause, struct weft_error *err)
 
 /* Instructions may come in any order; they are kept in the one in which they are executed (s.5.9). */
 bool
-of13_get_instructions(const uint8_t *data, size_t len, struct of_actions *list,
-	struct weft_error *err)
+of13_get_instructions(
+	const uint8_t *data, size_t len, struct of_actions *list, struct weft_error *err)
 {
 	const uint8_t *found[OFPIT13_N] = {NULL};
 
@@ -266,8 +267,8 @@ of13_get_instructions(const uint8_t *data, size_t len, struct of_actions *list,
 }
 
 static bool
-get_instruction_actions(const uint8_t *data, size_t len, struct of_actions *list,
-	struct weft_error *err)
+get_instruction_actions(
+	const uint8_t *data, size_t len, struct of_actions *list, struct weft_error *err)
 {
 	return of13_get_actions(data + 8, len - 8, list, err);
 }
@@ -411,7 +412,8 @@ put_action(struct strbuf *out, const struct of_action_hdr *a)
 		}
 		wire_put_u16(out, OFPAT13_SET_FIELD);
 		wire_put_u16(out, 16);
-		oxm_put_entry(out, a->type == OF_ACTION_SET_VLAN_VID ? FIELD_VLAN_VID : FIELD_VLAN_PCP,
+		oxm_put_entry(out,
+			a->type == OF_ACTION_SET_VLAN_VID ? FIELD_VLAN_VID : FIELD_VLAN_PCP,
 			OFP13_VERSION, &value, NULL);
 		wire_put_zeros(out, a->type == OF_ACTION_SET_VLAN_VID ? 6 : 7);
 		break;
@@ -419,7 +421,8 @@ put_action(struct strbuf *out, const struct of_action_hdr *a)
 		wire_put_u16(out, OFPAT13_SET_QUEUE);
 		wire_put_u16(out, 8);
 		wire_put_u32(out, ((const struct of_action_enqueue *)(const void *)a)->queue);
-		put_output(out, OF_PORT(((const struct of_action_enqueue *)(const void *)a)->port), 0);
+		put_output(
+			out, OF_PORT(((const struct of_action_enqueue *)(const void *)a)->port), 0);
 		break;
 	default:
 		of_nx_put_action(out, OFP13_VERSION, a, of13_put_actions);

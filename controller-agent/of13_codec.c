@@ -12,10 +12,13 @@
 
 /* s.A.3.1, enum ofp_capabilities: flow, table and port statistics. */
 #define CAPABILITIES 0x7u
-#define PORT_CONFIG_ALL \
+#define PORT_CONFIG_ALL                                                                            \
 	((uint32_t)(OF_PORT_DOWN | OF_PORT_NO_RECV | OF_PORT_NO_FWD | OF_PORT_NO_PACKET_IN))
 
-#define NOT_A_REQUEST {OF_MSG_N, true, 0}
+#define NOT_A_REQUEST                                                                              \
+	{                                                                                          \
+		OF_MSG_N, true, 0                                                                  \
+	}
 
 static const struct of_wire_type types[OFPT13_N] = {
 	[OFPT13_HELLO] = NOT_A_REQUEST,
@@ -54,8 +57,8 @@ static const struct of_wire_type types[OFPT13_N] = {
 
 /* s.A.3.2. */
 static bool
-get_set_config(const uint8_t *body, size_t len, struct of_switch_config *config,
-	struct weft_error *err)
+get_set_config(
+	const uint8_t *body, size_t len, struct of_switch_config *config, struct weft_error *err)
 {
 	(void)len;
 	(void)err;

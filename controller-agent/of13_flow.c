@@ -12,9 +12,9 @@
 #include "ofproto/of_context.h"
 #include "ofproto/oxm.h"
 
-#define FLOW_MOD_FLAGS \
-	((uint32_t)(OF_FLAG_SEND_FLOW_REM | OF_FLAG_CHECK_OVERLAP | OF_FLAG_RESET_COUNTS | \
-		OF_FLAG_NO_PKT_COUNTS | OF_FLAG_NO_BYT_COUNTS))
+#define FLOW_MOD_FLAGS                                                                             \
+	((uint32_t)(OF_FLAG_SEND_FLOW_REM | OF_FLAG_CHECK_OVERLAP | OF_FLAG_RESET_COUNTS |         \
+		    OF_FLAG_NO_PKT_COUNTS | OF_FLAG_NO_BYT_COUNTS))
 
 static bool is_packet_out_port(uint32_t port);
 static void put_duration(struct strbuf *out, uint64_t ms);
@@ -58,8 +58,8 @@ of13_get_flow_mod(const uint8_t *body, size_t len, struct of_flow_mod *fm, uint3
 }
 
 bool
-of13_get_flow_query(const uint8_t *body, size_t len, struct of_flow_query *query,
-	struct weft_error *err)
+of13_get_flow_query(
+	const uint8_t *body, size_t len, struct of_flow_query *query, struct weft_error *err)
 {
 	size_t used;
 
@@ -80,8 +80,8 @@ of13_get_flow_query(const uint8_t *body, size_t len, struct of_flow_query *query
 }
 
 bool
-of13_get_packet_out(const uint8_t *body, size_t len, struct of_packet_out_msg *msg,
-	struct weft_error *err)
+of13_get_packet_out(
+	const uint8_t *body, size_t len, struct of_packet_out_msg *msg, struct weft_error *err)
 {
 	size_t actions_len = get_be16(body + 8);
 
@@ -144,8 +144,8 @@ of13_put_packet_in(struct strbuf *out, const struct of_packet_in *pi)
 }
 
 void
-of13_put_flow_removed(struct strbuf *out, const struct of_flow_view *flow,
-	enum of_removed_reason reason)
+of13_put_flow_removed(
+	struct strbuf *out, const struct of_flow_view *flow, enum of_removed_reason reason)
 {
 	size_t start = wire_begin(out, OFP13_VERSION, OFPT13_FLOW_REMOVED, 0);
 
@@ -168,7 +168,7 @@ static bool
 is_packet_out_port(uint32_t port)
 {
 	return (port && port < OFPP_MAX) || port == OFPP_LOCAL || port == OFPP_CONTROLLER ||
-		port == OFPP_ANY;
+	       port == OFPP_ANY;
 }
 
 static void

@@ -77,30 +77,30 @@ enum ofp13_instruction_type {
 };
 
 /* of13_action.c, s.A.2.4 and s.A.2.5. */
-bool of13_get_actions(const uint8_t *data, size_t len, struct of_actions *actions,
-	struct weft_error *err);
-bool of13_get_instructions(const uint8_t *data, size_t len, struct of_actions *list,
-	struct weft_error *err);
+bool of13_get_actions(
+	const uint8_t *data, size_t len, struct of_actions *actions, struct weft_error *err);
+bool of13_get_instructions(
+	const uint8_t *data, size_t len, struct of_actions *list, struct weft_error *err);
 void of13_put_actions(struct strbuf *out, const void *actions, size_t size);
 void of13_put_instructions(struct strbuf *out, const void *list, size_t size);
 /* Wire numbers of the actions that tables support, one after the other: begin with 0 for @n. */
 bool of13_action_number(unsigned n, uint16_t *number);
 
 /* of13_flow.c. */
-bool of13_get_packet_out(const uint8_t *body, size_t len, struct of_packet_out_msg *msg,
-	struct weft_error *err);
+bool of13_get_packet_out(
+	const uint8_t *body, size_t len, struct of_packet_out_msg *msg, struct weft_error *err);
 bool of13_get_flow_mod(const uint8_t *body, size_t len, struct of_flow_mod *fm, uint32_t *buffer_id,
 	struct weft_error *err);
-bool of13_get_flow_query(const uint8_t *body, size_t len, struct of_flow_query *query,
-	struct weft_error *err);
+bool of13_get_flow_query(
+	const uint8_t *body, size_t len, struct of_flow_query *query, struct weft_error *err);
 void of13_put_flow(struct strbuf *out, const struct of_flow_view *flow);
 void of13_put_packet_in(struct strbuf *out, const struct of_packet_in *pi);
-void of13_put_flow_removed(struct strbuf *out, const struct of_flow_view *flow,
-	enum of_removed_reason reason);
+void of13_put_flow_removed(
+	struct strbuf *out, const struct of_flow_view *flow, enum of_removed_reason reason);
 
 /* of13_multipart.c. */
-bool of13_get_multipart(const uint8_t *body, size_t len, struct of_multipart *part,
-	struct weft_error *err);
+bool of13_get_multipart(
+	const uint8_t *body, size_t len, struct of_multipart *part, struct weft_error *err);
 uint32_t of13_get_number(const uint8_t *body);
 void of13_get_queue(const uint8_t *body, struct of_port *port, uint32_t *queue);
 size_t of13_begin_part(struct strbuf *out, uint32_t xid, enum of_part_type part);
@@ -108,7 +108,8 @@ void of13_end_part(struct strbuf *out, size_t start, bool has_more);
 void of13_put_desc(struct strbuf *out, const struct of_desc *desc);
 void of13_put_aggregate(struct strbuf *out, const struct of_aggregate *sum);
 void of13_put_table(struct strbuf *out, uint8_t table, const struct of_table_stats *stats);
-void of13_put_port_stats(struct strbuf *out, struct of_port port, const struct of_port_stats *stats);
+void of13_put_port_stats(
+	struct strbuf *out, struct of_port port, const struct of_port_stats *stats);
 void of13_put_port(struct strbuf *out, const struct of_port_info *info);
 void of13_put_group_features(struct strbuf *out);
 void of13_put_meter_features(struct strbuf *out);

@@ -59,7 +59,8 @@ static void put_field_list(struct strbuf *out, uint16_t type, bool set);
 /* --- requests ----------------------------------------------------------------------------------- */
 
 bool
-of13_get_multipart(const uint8_t *body, size_t len, struct of_multipart *part, struct weft_error *err)
+of13_get_multipart(
+	const uint8_t *body, size_t len, struct of_multipart *part, struct weft_error *err)
 {
 	uint16_t number = get_be16(body);
 
@@ -97,9 +98,9 @@ of13_begin_part(struct strbuf *out, uint32_t xid, enum of_part_type part)
 {
 	size_t start = wire_begin(out, OFP13_VERSION, OFPT13_MULTIPART_REPLY, xid);
 
-	for (uint16_t number = 0; number < OFPMP13_N; number++) {
+	for (unsigned number = 0; number < OFPMP13_N; number++) {
 		if (of13_parts[number].type == part) {
-			wire_put_u16(out, number);
+			wire_put_u16(out, (uint16_t)number);
 		}
 	}
 	wire_put_u16(out, 0);
@@ -177,8 +178,8 @@ of13_put_port(struct strbuf *out, const struct of_port_info *info)
 	strbuf_put_bytes(out, info->mac, 6);
 	wire_put_zeros(out, 2);
 	wire_put_text(out, info->name, MAX_PORT_NAME_LEN);
-	wire_put_u32(out, info->config &
-		(OF_PORT_DOWN | OF_PORT_NO_RECV | OF_PORT_NO_FWD | OF_PORT_NO_PACKET_IN));
+	wire_put_u32(out, info->config & (OF_PORT_DOWN | OF_PORT_NO_RECV | OF_PORT_NO_FWD |
+						 OF_PORT_NO_PACKET_IN));
 	wire_put_u32(out, info->state);
 	wire_put_u32(out, info->curr);
 	wire_put_u32(out, info->advertised);
@@ -213,8 +214,8 @@ of13_put_table_features(struct strbuf *out, uint8_t table)
 	wire_put_u8(out, table);
 	wire_put_zeros(out, 5);
 	wire_put_zeros(out, MAX_TABLE_NAME_LEN); /* no name: clients then print numbers */
-	wire_put_u64(out, UINT64_MAX); /* bits of metadata that can be matched */
-	wire_put_u64(out, UINT64_MAX); /* and written */
+	wire_put_u64(out, UINT64_MAX);           /* bits of metadata that can be matched */
+	wire_put_u64(out, UINT64_MAX);           /* and written */
 	wire_put_u32(out, 0);
 	wire_put_u32(out, TABLE_MAX_ENTRIES);
 	put_instructions(out, table);
@@ -251,9 +252,9 @@ put_instructions(struct strbuf *out, uint8_t table)
 {
 	size_t start = begin_property(out, OFPTFPT13_INSTRUCTIONS);
 
-	for (uint16_t type = OFPIT13_GOTO_TABLE; type < OFPIT13_METER; type++) {
+	for (unsigned type = OFPIT13_GOTO_TABLE; type < OFPIT13_METER; type++) {
 		if (type != OFPIT13_GOTO_TABLE || table < OF_N_TABLES - 1) {
-			wire_put_u16(out, type);
+			wire_put_u16(out, (uint16_t)type);
 			wire_put_u16(out, 4);
 		}
 	}
@@ -291,7 +292,8 @@ put_field_list(struct strbuf *out, uint16_t type, bool set)
 
 	for (enum field_id f = oxm_next_field(FIELD_N, OFP13_VERSION, set); f != FIELD_N;
 		f = oxm_next_field(f, OFP13_VERSION, set)) {
-		oxm_put_header(out, f, OFP13_VERSION, !set && type == OFPTFPT13_MATCH && oxm_is_maskable(f));
+		oxm_put_header(out, f, OFP13_VERSION,
+			!set && type == OFPTFPT13_MATCH && oxm_is_maskable(f));
 	}
 	end_property(out, start);
 }

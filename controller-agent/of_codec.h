@@ -162,9 +162,9 @@ struct of_desc {
 };
 
 struct of_codec {
-	uint8_t version;      /* on the wire */
-	uint32_t protocol;    /* OF_PROTOCOL_* */
-	const char *name;     /* "1.3" */
+	uint8_t version;                  /* on the wire */
+	uint32_t protocol;                /* OF_PROTOCOL_* */
+	const char *name;                 /* "1.3" */
 	const struct of_wire_type *types; /* by the wire's number */
 	size_t n_types;
 	const struct of_wire_type *parts;
@@ -179,24 +179,24 @@ struct of_codec {
 	/* @buffer_id: the packet that the flow is to be applied to. */
 	bool (*get_flow_mod)(const uint8_t *body, size_t len, struct of_flow_mod *fm,
 		uint32_t *buffer_id, struct weft_error *err);
-	bool (*get_group_mod)(const uint8_t *body, size_t len, struct of_group_mod *gm,
-		struct weft_error *err);
-	bool (*get_port_mod)(const uint8_t *body, size_t len, struct of_port_mod *pm,
-		struct weft_error *err);
-	bool (*get_table_mod)(const uint8_t *body, size_t len, struct of_table_mod *tm,
-		struct weft_error *err);
-	bool (*get_meter_mod)(const uint8_t *body, size_t len, struct of_meter_mod *mm,
-		struct weft_error *err);
-	bool (*get_queue_config)(const uint8_t *body, size_t len, struct of_port *port,
-		struct weft_error *err);
-	bool (*get_role)(const uint8_t *body, size_t len, struct of_role_msg *role,
-		struct weft_error *err);
-	bool (*get_set_async)(const uint8_t *body, size_t len, struct of_async *async,
-		struct weft_error *err);
+	bool (*get_group_mod)(
+		const uint8_t *body, size_t len, struct of_group_mod *gm, struct weft_error *err);
+	bool (*get_port_mod)(
+		const uint8_t *body, size_t len, struct of_port_mod *pm, struct weft_error *err);
+	bool (*get_table_mod)(
+		const uint8_t *body, size_t len, struct of_table_mod *tm, struct weft_error *err);
+	bool (*get_meter_mod)(
+		const uint8_t *body, size_t len, struct of_meter_mod *mm, struct weft_error *err);
+	bool (*get_queue_config)(
+		const uint8_t *body, size_t len, struct of_port *port, struct weft_error *err);
+	bool (*get_role)(
+		const uint8_t *body, size_t len, struct of_role_msg *role, struct weft_error *err);
+	bool (*get_set_async)(
+		const uint8_t *body, size_t len, struct of_async *async, struct weft_error *err);
 
 	/* Multipart requests: the header, then what stands in the body. */
-	bool (*get_multipart)(const uint8_t *body, size_t len, struct of_multipart *part,
-		struct weft_error *err);
+	bool (*get_multipart)(
+		const uint8_t *body, size_t len, struct of_multipart *part, struct weft_error *err);
 	/* FLOW and AGGREGATE. */
 	bool (*get_flow_query)(const uint8_t *body, size_t len, struct of_flow_query *query,
 		struct weft_error *err);
@@ -222,8 +222,8 @@ struct of_codec {
 	void (*put_flow)(struct strbuf *out, const struct of_flow_view *flow);
 	void (*put_aggregate)(struct strbuf *out, const struct of_aggregate *sum);
 	void (*put_table)(struct strbuf *out, uint8_t table, const struct of_table_stats *stats);
-	void (*put_port_stats)(struct strbuf *out, struct of_port port,
-		const struct of_port_stats *stats);
+	void (*put_port_stats)(
+		struct strbuf *out, struct of_port port, const struct of_port_stats *stats);
 	void (*put_port)(struct strbuf *out, const struct of_port_info *info);
 	void (*put_group_features)(struct strbuf *out);
 	void (*put_meter_features)(struct strbuf *out);
@@ -231,10 +231,10 @@ struct of_codec {
 
 	/* News. */
 	void (*put_packet_in)(struct strbuf *out, const struct of_packet_in *pi);
-	void (*put_flow_removed)(struct strbuf *out, const struct of_flow_view *flow,
-		enum of_removed_reason reason);
-	void (*put_port_status)(struct strbuf *out, enum of_port_reason reason,
-		const struct of_port_info *info);
+	void (*put_flow_removed)(
+		struct strbuf *out, const struct of_flow_view *flow, enum of_removed_reason reason);
+	void (*put_port_status)(
+		struct strbuf *out, enum of_port_reason reason, const struct of_port_info *info);
 };
 
 extern const struct of_codec of13_codec;

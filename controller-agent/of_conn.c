@@ -32,11 +32,13 @@ static const struct channel_ops channel_ops = {on_opened, on_message, on_drained
 
 /* OpenFlow 1.3.5 s.6.3.4 and s.A.3.10: what a connection gets that has said nothing. */
 static const struct of_async default_async = {
-	.mask = {
-		[OF_ASYNC_PACKET_IN] = {1u << OF_REASON_NO_MATCH | 1u << OF_REASON_ACTION, 0},
-		[OF_ASYNC_PORT_STATUS] = {0x7, 0x7},
-		[OF_ASYNC_FLOW_REMOVED] = {0xf, 0},
-	},
+	.mask =
+		{
+			[OF_ASYNC_PACKET_IN] = {1u << OF_REASON_NO_MATCH | 1u << OF_REASON_ACTION,
+				0},
+			[OF_ASYNC_PORT_STATUS] = {0x7, 0x7},
+			[OF_ASYNC_FLOW_REMOVED] = {0xf, 0},
+		},
 };
 
 struct of_conn *
@@ -98,9 +100,9 @@ on_opened(void *user)
 	c->codec = of_codec_find(channel_version(c->channel));
 	c->since_ms = timers_now(of_conn_service(c)->timers);
 	of_conn_service(c)->counters.connects++;
-	LOG_AT(c->controller ? LOG_LEVEL_INFO : LOG_LEVEL_DBG, "switch %s: %s %s connected by OpenFlow %s",
-		ofproto_name(c->sw->ofproto), c->controller ? "controller" : "client", c->peer,
-		c->codec->name);
+	LOG_AT(c->controller ? LOG_LEVEL_INFO : LOG_LEVEL_DBG,
+		"switch %s: %s %s connected by OpenFlow %s", ofproto_name(c->sw->ofproto),
+		c->controller ? "controller" : "client", c->peer, c->codec->name);
 	if (c->controller) {
 		of_controller_opened(c->controller);
 	}

@@ -31,7 +31,7 @@ struct weft_error;
 struct of_request {
 	enum of_msg_type type;
 	uint32_t xid;
-	const uint8_t *msg;  /* whole */
+	const uint8_t *msg; /* whole */
 	size_t len;
 	const uint8_t *body; /* behind the header */
 	size_t body_len;
@@ -48,7 +48,7 @@ struct of_job {
 	struct list link;     /* in the service's orphans, when the connection has ended */
 	struct of_conn *conn; /* NULL: ended */
 	uint32_t xid;
-	bool is_waiting;      /* of_job_done() is to come */
+	bool is_waiting; /* of_job_done() is to come */
 	/* The next slice. After OF_JOB_WAIT: what to do when the callback has come. */
 	enum of_job_next (*step)(struct of_job *job);
 	/* Frees what the job holds, not itself. NULL: nothing. */
@@ -64,14 +64,14 @@ struct of_assembly {
 };
 
 struct of_conn {
-	struct list link;                 /* in the switch's */
+	struct list link; /* in the switch's */
 	struct of_switch *sw;
 	struct of_controller *controller; /* NULL: a client of SWITCH.mgmt */
 	struct channel *channel;
-	const struct of_codec *codec;     /* NULL: no version yet */
-	struct of_job *job;               /* NULL: none */
+	const struct of_codec *codec; /* NULL: no version yet */
+	struct of_job *job;           /* NULL: none */
 	struct timer job_timer;
-	struct strbuf out;                /* for one reply at a time */
+	struct strbuf out; /* for one reply at a time */
 	enum of_role role;
 	struct of_switch_config config;
 	struct of_async async;
@@ -91,7 +91,8 @@ of_conn_service(const struct of_conn *c)
 /* Sends what stands in @c->out and empties it. */
 void of_conn_send(struct of_conn *c);
 /* Answers a request by an error. One of another domain than OpenFlow's is a refusal (OFPBRC_EPERM). */
-void of_conn_send_error(struct of_conn *c, const struct of_request *rq, const struct weft_error *err);
+void of_conn_send_error(
+	struct of_conn *c, const struct of_request *rq, const struct weft_error *err);
 /* The same with numbers. */
 void of_conn_refuse(struct of_conn *c, const struct of_request *rq, uint16_t type, uint16_t code);
 
@@ -111,8 +112,8 @@ struct of_multi {
 	size_t start;
 };
 
-void of_multi_begin(struct of_multi *m, const struct of_conn *c, uint32_t xid,
-	enum of_part_type part);
+void of_multi_begin(
+	struct of_multi *m, const struct of_conn *c, uint32_t xid, enum of_part_type part);
 /* An entry has been appended to @m->out, which was @before bytes long. */
 void of_multi_added(struct of_multi *m, struct of_conn *c, size_t before);
 /* Sends the last message. */

@@ -42,14 +42,15 @@ of_target_check(const struct of_controller_setup *setup, struct weft_error *err)
 	}
 	if (target_is_tls(&target)) {
 		return weft_error_set(err, WEFT_ERR_INVALID, ENOTSUP,
-			"target \"%s\": this build has no TLS; use tcp:, ptcp: or unix:", setup->target);
+			"target \"%s\": this build has no TLS; use tcp:, ptcp: or unix:",
+			setup->target);
 	}
 	return true;
 }
 
 bool
-of_switch_add_controller(struct of_switch *sw, const struct of_controller_setup *setup,
-	struct weft_error *err)
+of_switch_add_controller(
+	struct of_switch *sw, const struct of_controller_setup *setup, struct weft_error *err)
 {
 	struct of_service *s = sw->service;
 	struct of_controller *controller;
@@ -60,7 +61,8 @@ of_switch_add_controller(struct of_switch *sw, const struct of_controller_setup 
 	}
 	if (find(sw, setup->target)) {
 		return weft_error_set(err, WEFT_ERR_CONFLICT, EEXIST,
-			"switch %s has controller \"%s\" already", ofproto_name(sw->ofproto), setup->target);
+			"switch %s has controller \"%s\" already", ofproto_name(sw->ofproto),
+			setup->target);
 	}
 	if (count(sw) >= OF_MAX_CONTROLLERS) {
 		return weft_error_set(err, WEFT_ERR_CONFLICT, ENOSPC,
@@ -73,14 +75,15 @@ of_switch_add_controller(struct of_switch *sw, const struct of_controller_setup 
 	controller->probe_ms = setup->probe_ms ? setup->probe_ms : OF_PROBE_MS;
 	controller->since_ms = timers_now(s->timers);
 	if (target_is_passive(&target)) {
-		controller->listener = listener_create(s->base, &target, on_accepted, controller, err);
+		controller->listener =
+			listener_create(s->base, &target, on_accepted, controller, err);
 		if (!controller->listener) {
 			free(controller);
 			return false;
 		}
 	} else {
-		controller->connector = connector_create(
-			s->base, s->timers, &target, &connector_ops, controller);
+		controller->connector =
+			connector_create(s->base, s->timers, &target, &connector_ops, controller);
 	}
 	controller->text = xstrdup(setup->target);
 	if (list_is_empty(&sw->controllers)) {
@@ -111,7 +114,8 @@ of_controller_destroy(struct of_controller *controller)
 {
 	struct of_conn *c, *next;
 
-	LIST_FOREACH_SAFE (c, next, link, &controller->sw->conns) {
+	LIST_FOREACH_SAFE(c, next, link, &controller->sw->conns)
+	{
 		if (c->controller == controller) {
 			controller->sw->service->counters.disconnects += c->codec != NULL;
 			of_conn_destroy(c);
@@ -129,7 +133,8 @@ find(const struct of_switch *sw, const char *target)
 {
 	struct of_controller *controller;
 
-	LIST_FOREACH (controller, link, &sw->controllers) {
+	LIST_FOREACH(controller, link, &sw->controllers)
+	{
 		if (strcmp(controller->text, target) == 0) {
 			return controller;
 		}
@@ -176,7 +181,8 @@ on_accepted(void *user, int fd, const char *peer)
 	if (controller->n_conns >= OF_MAX_CLIENTS) {
 		controller->sw->service->counters.refused++;
 		LOG_WARN_RL("switch %s: %s refused: %s has %u connections already",
-			ofproto_name(controller->sw->ofproto), peer, controller->text, OF_MAX_CLIENTS);
+			ofproto_name(controller->sw->ofproto), peer, controller->text,
+			OF_MAX_CLIENTS);
 		close(fd);
 		return;
 	}
@@ -192,7 +198,8 @@ of_controller_opened(struct of_controller *controller)
 }
 
 void
-of_controller_closed(struct of_controller *controller, bool was_open, uint64_t heard, const char *why)
+of_controller_closed(
+	struct of_controller *controller, bool was_open, uint64_t heard, const char *why)
 {
 	struct of_switch *sw = controller->sw;
 
@@ -240,7 +247,8 @@ of_switch_judge_silence(struct of_switch *sw)
 	timer_set(sw->service->timers, &sw->silence, due);
 	if (settings.standalone_now) {
 		/* It takes a connection that speaks to end it. */
-		LIST_FOREACH (c, link, &sw->conns) {
+		LIST_FOREACH(c, link, &sw->conns)
+		{
 			if (c->controller && channel_is_open(c->channel)) {
 				set_standalone(sw, false);
 				return;
@@ -262,7 +270,8 @@ heard_ms(const struct of_switch *sw)
 	uint64_t heard = sw->heard_ms;
 	const struct of_conn *c;
 
-	LIST_FOREACH (c, link, &sw->conns) {
+	LIST_FOREACH(c, link, &sw->conns)
+	{
 		if (c->controller && channel_is_open(c->channel)) {
 			heard = WEFT_MAX(heard, channel_heard_ms(c->channel));
 		}
@@ -276,7 +285,8 @@ patience_ms(const struct of_switch *sw)
 	const struct of_controller *controller;
 	uint64_t probe_ms = 0;
 
-	LIST_FOREACH (controller, link, &sw->controllers) {
+	LIST_FOREACH(controller, link, &sw->controllers)
+	{
 		probe_ms = WEFT_MAX(probe_ms, controller->probe_ms);
 	}
 	return OF_SILENT_PROBES * probe_ms;
@@ -293,12 +303,6 @@ set_standalone(struct of_switch *sw, bool now)
 	}
 	settings.standalone_now = now;
 	ofproto_set_settings(sw->ofproto, &settings);
-	if (now) {
-		LOG_WARN("switch %s: all controllers are silent, packets are treated as NORMAL",
-			ofproto_name(sw->ofproto));
-	} else {
-		LOG_INFO("switch %s: rules are in force again", ofproto_name(sw->ofproto));
-	}
 	sw->service->ops.standalone(sw->service->ops.user, sw->ofproto, now);
 }
 
@@ -310,7 +314,8 @@ of_switch_list_controllers(const struct of_switch *sw,
 {
 	const struct of_controller *controller;
 
-	LIST_FOREACH (controller, link, &sw->controllers) {
+	LIST_FOREACH(controller, link, &sw->controllers)
+	{
 		list_one(controller, visit, user);
 	}
 }
@@ -322,7 +327,8 @@ list_one(const struct of_controller *controller,
 	const struct of_controller_status empty = {
 		.target = controller->text,
 		.peer = "",
-		.state = controller->listener ? "listening" : connector_state(controller->connector),
+		.state =
+			controller->listener ? "listening" : connector_state(controller->connector),
 		.last_error = controller->last_error,
 		.version = "",
 		.role = OF_ROLE_EQUAL,
@@ -332,7 +338,8 @@ list_one(const struct of_controller *controller,
 	const struct of_conn *c;
 	unsigned n = 0;
 
-	LIST_FOREACH (c, link, &controller->sw->conns) {
+	LIST_FOREACH(c, link, &controller->sw->conns)
+	{
 		if (c->controller == controller) {
 			struct of_controller_status status = empty;
 

@@ -26,8 +26,8 @@ static of_msg_fn *const rows[OF_PART_N] = {
 	[OF_PART_EXPERIMENTER] = of_part_experimenter,
 };
 
-static bool assemble(struct of_conn *c, const struct of_request *rq, struct of_multipart *part,
-	bool *complete);
+static bool assemble(
+	struct of_conn *c, const struct of_request *rq, struct of_multipart *part, bool *complete);
 
 void
 of_msg_multipart(struct of_conn *c, const struct of_request *rq)

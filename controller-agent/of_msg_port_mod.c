@@ -10,8 +10,8 @@
 
 #include "lib/error.h"
 
-static bool check(const struct of_port_mod *pm, const struct of_port_info *info,
-	struct weft_error *err);
+static bool check(
+	const struct of_port_mod *pm, const struct of_port_info *info, struct weft_error *err);
 
 void
 of_msg_port_mod(struct of_conn *c, const struct of_request *rq)
@@ -22,8 +22,8 @@ of_msg_port_mod(struct of_conn *c, const struct of_request *rq)
 
 	if (!c->codec->get_port_mod(rq->body, rq->body_len, &pm, &err) ||
 		!check(&pm, ofproto_port_find(c->sw->ofproto, pm.port), &err) ||
-		!s->ops.port_mod(s->ops.user, c->sw->ofproto, pm.port, pm.config & pm.mask, pm.mask,
-			&err)) {
+		!s->ops.port_mod(
+			s->ops.user, c->sw->ofproto, pm.port, pm.config & pm.mask, pm.mask, &err)) {
 		of_conn_send_error(c, rq, &err);
 	}
 }

@@ -66,9 +66,11 @@ set_role(struct of_conn *c, enum of_role role)
 	struct of_conn *other;
 
 	if (role == OF_ROLE_MASTER) {
-		LIST_FOREACH (other, link, &c->sw->conns) {
+		LIST_FOREACH(other, link, &c->sw->conns)
+		{
 			if (other != c && other->role == OF_ROLE_MASTER) {
-				LOG_INFO_RL("switch %s: controller %s becomes slave: %s is master now",
+				LOG_INFO_RL(
+					"switch %s: controller %s becomes slave: %s is master now",
 					ofproto_name(c->sw->ofproto), other->peer, c->peer);
 				other->role = OF_ROLE_SLAVE;
 			}

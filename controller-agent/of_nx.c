@@ -26,16 +26,16 @@ enum nx_subtype {
 	NXAST_CLONE = 42,
 };
 
-static bool get_resubmit(const uint8_t *a, size_t len, struct of_actions *actions,
-	struct weft_error *err);
-static bool get_reg_move(const uint8_t *a, size_t len, struct of_actions *actions,
-	struct weft_error *err);
-static bool get_reg_load(const uint8_t *a, size_t len, struct of_actions *actions,
-	struct weft_error *err);
-static bool get_reg_load2(const uint8_t *a, size_t len, struct of_actions *actions,
-	struct weft_error *err);
-static bool get_controller(const uint8_t *a, size_t len, struct of_actions *actions,
-	struct weft_error *err);
+static bool get_resubmit(
+	const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err);
+static bool get_reg_move(
+	const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err);
+static bool get_reg_load(
+	const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err);
+static bool get_reg_load2(
+	const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err);
+static bool get_controller(
+	const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err);
 static bool bad_length(struct weft_error *err);
 static bool bad_field(struct weft_error *err);
 static bool get_field(const uint8_t *header, enum field_id *field, struct weft_error *err);
@@ -43,8 +43,8 @@ static struct of_port port_from_16(uint16_t port);
 static uint16_t port_to_16(uint32_t port);
 static size_t begin(struct strbuf *out, enum nx_subtype subtype);
 static void end(struct strbuf *out, size_t start);
-static bool mask_range(const struct field *f, const union field_value *mask, unsigned *ofs,
-	unsigned *n_bits);
+static bool mask_range(
+	const struct field *f, const union field_value *mask, unsigned *ofs, unsigned *n_bits);
 static void shift_down(const struct field *f, const union field_value *value, unsigned ofs,
 	unsigned n_bits, uint64_t *bits);
 
@@ -151,7 +151,8 @@ get_reg_load2(const uint8_t *a, size_t len, struct of_actions *actions, struct w
 	size_t used;
 
 	if (!oxm_pull_entry(a + 10, len - 10, &entry, &used, &cause)) {
-		return of_error_set(err, OFPET_BAD_ACTION, OFPBAC_BAD_SET_ARGUMENT, "load: %s", cause.text);
+		return of_error_set(
+			err, OFPET_BAD_ACTION, OFPBAC_BAD_SET_ARGUMENT, "load: %s", cause.text);
 	}
 	if (WEFT_ROUND_UP(10 + used, 8) != len) {
 		return bad_length(err);
@@ -175,7 +176,8 @@ get_controller(const uint8_t *a, size_t len, struct of_actions *actions, struct 
 static bool
 bad_length(struct weft_error *err)
 {
-	return of_error_set(err, OFPET_BAD_ACTION, OFPBAC_BAD_LEN, "a Nicira action of a wrong length");
+	return of_error_set(
+		err, OFPET_BAD_ACTION, OFPBAC_BAD_LEN, "a Nicira action of a wrong length");
 }
 
 static bool

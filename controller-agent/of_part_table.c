@@ -7,7 +7,6 @@
 #include "controller-agent/of_conn.h"
 #include "controller-agent/of_msg.h"
 
-
 static enum of_job_next refresh(struct of_job *job);
 static enum of_job_next answer(struct of_job *job);
 

@@ -33,12 +33,12 @@ struct of_service;
 struct of_switch;
 struct weft_error;
 
-#define OF_PROBE_MS 5000u       /* inactivity probe interval */
-#define OF_SILENT_PROBES 3u     /* intervals without a word until standalone begins */
+#define OF_PROBE_MS 5000u   /* inactivity probe interval */
+#define OF_SILENT_PROBES 3u /* intervals without a word until standalone begins */
 #define OF_BACKOFF_MIN_MS 1000u
 #define OF_BACKOFF_MAX_MS 8000u
-#define OF_MAX_CLIENTS 128u     /* of one SWITCH.mgmt, or of one passive target */
-#define OF_MAX_CONTROLLERS 64u  /* targets of a switch */
+#define OF_MAX_CLIENTS 128u    /* of one SWITCH.mgmt, or of one passive target */
+#define OF_MAX_CONTROLLERS 64u /* targets of a switch */
 
 /* Versions, as bits; the numbers are those of enum config_protocol. */
 #define OF_PROTOCOL_10 (1u << 0)
@@ -55,11 +55,11 @@ typedef void of_done_fn(void *arg);
 
 /* A packet-out, checked. */
 struct of_packet_out {
-	struct of_port in_port;  /* an ordinary number, LOCAL, CONTROLLER or ANY */
-	const void *actions;     /* struct of_action_hdr records */
+	struct of_port in_port; /* an ordinary number, LOCAL, CONTROLLER or ANY */
+	const void *actions;    /* struct of_action_hdr records */
 	size_t actions_size;
 	const uint8_t *data;
-	size_t len;              /* at least an Ethernet header */
+	size_t len; /* at least an Ethernet header */
 };
 
 /* Counters that are not known are all ones (OpenFlow 1.3.5 s.A.3.5.6). */
@@ -86,11 +86,11 @@ struct of_service_ops {
 	 * none). */
 	void (*barrier)(void *user, struct ofproto *p, of_done_fn *done, void *arg);
 	/* Brings counters of @p up to date as far as the datapath answers in time, then calls @done. */
-	void (*refresh)(void *user, struct ofproto *p, enum of_refresh what, of_done_fn *done,
-		void *arg);
+	void (*refresh)(
+		void *user, struct ofproto *p, enum of_refresh what, of_done_fn *done, void *arg);
 	/* The port's counters as last refreshed. */
-	void (*port_stats)(void *user, struct ofproto *p, struct of_port port,
-		struct of_port_stats *stats);
+	void (*port_stats)(
+		void *user, struct ofproto *p, struct of_port port, struct of_port_stats *stats);
 	/* Translates and executes. @po is borrowed. */
 	bool (*packet_out)(void *user, struct ofproto *p, const struct of_packet_out *po,
 		struct weft_error *err);
@@ -120,9 +120,9 @@ void of_service_run(struct of_service *s);
 
 struct of_switch_setup {
 	struct ofproto *ofproto;
-	const char *mgmt_path;     /* RUNDIR/SWITCH.mgmt; NULL: none */
-	const char *group;         /* of that socket; NULL: leave */
-	uint32_t protocols;        /* OF_PROTOCOL_*; 0: all that there are */
+	const char *mgmt_path; /* RUNDIR/SWITCH.mgmt; NULL: none */
+	const char *group;     /* of that socket; NULL: leave */
+	uint32_t protocols;    /* OF_PROTOCOL_*; 0: all that there are */
 	/* DESC: NULL are empty. Copied. */
 	const char *manufacturer;
 	const char *hardware;
@@ -148,11 +148,11 @@ void of_switch_set_ready(struct of_switch *sw);
 void of_switch_settings_changed(struct of_switch *sw);
 
 struct of_switch_status {
-	uint32_t n_controllers;      /* configured */
-	uint32_t n_connected;        /* connections to controllers that are open */
+	uint32_t n_controllers; /* configured */
+	uint32_t n_connected;   /* connections to controllers that are open */
 	bool standalone_now;
-	uint64_t last_flow_mod_ms;   /* from a controller; 0: none yet */
-	uint64_t last_barrier_ms;    /* of a controller, answered; 0: none yet */
+	uint64_t last_flow_mod_ms; /* from a controller; 0: none yet */
+	uint64_t last_barrier_ms;  /* of a controller, answered; 0: none yet */
 };
 void of_switch_status(const struct of_switch *sw, struct of_switch_status *status);
 
@@ -160,16 +160,16 @@ void of_switch_status(const struct of_switch *sw, struct of_switch_status *statu
 
 /* Strings are copied; key, cert and ca: NULL none. */
 struct of_controller_setup {
-	const char *target;  /* tcp:HOST:PORT ptcp:PORT[:ADDR] unix:PATH; tls: and ptls: likewise */
+	const char *target; /* tcp:HOST:PORT ptcp:PORT[:ADDR] unix:PATH; tls: and ptls: likewise */
 	const char *key;
 	const char *cert;
 	const char *ca;
-	uint32_t probe_ms;   /* 0: OF_PROBE_MS */
+	uint32_t probe_ms; /* 0: OF_PROBE_MS */
 };
 
 /* Whether the text is a target that can be connected to or listened on. */
-bool of_target_check(const struct of_controller_setup *setup, struct weft_error *err)
-	WEFT_MUST_CHECK;
+bool of_target_check(
+	const struct of_controller_setup *setup, struct weft_error *err) WEFT_MUST_CHECK;
 
 /* Adds a controller and begins to connect or listen. Fails on a bad target, on one that is there
  * already, and when a passive target cannot be listened on. */
@@ -188,15 +188,15 @@ const char *of_role_name(enum of_role role); /* "equal", "master", "slave" */
 
 /* One target and one of its connections (a passive target may have several, or none). */
 struct of_controller_status {
-	const char *target;      /* borrowed */
-	const char *peer;        /* address of the connection; "" without one */
-	const char *state;       /* "connecting", "hello", "connected", "backing off", "listening" */
-	const char *last_error;  /* in words, why it was disconnected or refused last; "" none */
-	const char *version;     /* "1.3"; "" not negotiated */
+	const char *target;     /* borrowed */
+	const char *peer;       /* address of the connection; "" without one */
+	const char *state;      /* "connecting", "hello", "connected", "backing off", "listening" */
+	const char *last_error; /* in words, why it was disconnected or refused last; "" none */
+	const char *version;    /* "1.3"; "" not negotiated */
 	enum of_role role;
 	bool is_connected;
-	uint64_t since_ms;       /* of the state, by ops.now_ms */
-	uint64_t n_connects;     /* completed hellos */
+	uint64_t since_ms;   /* of the state, by ops.now_ms */
+	uint64_t n_connects; /* completed hellos */
 	uint64_t rx_messages, tx_messages;
 	uint64_t packet_ins, packet_ins_dropped;
 };
@@ -208,14 +208,15 @@ void of_switch_list_controllers(const struct of_switch *sw,
 
 struct of_packet_in {
 	const uint8_t *data;
-	size_t len;            /* bytes that are here */
-	uint32_t total_len;    /* of the packet */
-	uint16_t max_len;      /* bytes to send; OF_MAX_LEN_NO_BUFFER: all */
-	uint8_t reason;        /* enum of_packet_in_reason */
+	size_t len;         /* bytes that are here */
+	uint32_t total_len; /* of the packet */
+	uint16_t max_len;   /* bytes to send; OF_MAX_LEN_NO_BUFFER: all */
+	uint8_t reason;     /* enum of_packet_in_reason */
 	uint8_t table;
 	uint16_t controller_id;
-	uint64_t cookie;       /* of the rule; all ones: none */
-	struct of_match match; /* in_port (OpenFlow's) and other pipeline fields that are not zero */
+	uint64_t cookie; /* of the rule; all ones: none */
+	struct of_match
+		match; /* in_port (OpenFlow's) and other pipeline fields that are not zero */
 };
 
 /* Fills all but data, len and total_len, for a to-agent action with that context on a packet with that
@@ -226,8 +227,8 @@ void of_packet_in_fill(struct of_packet_in *pi, const struct of_context *context
 /* To every connection of the switch whose filters let it through. */
 void of_service_packet_in(struct of_service *s, struct ofproto *p, const struct of_packet_in *pi);
 /* As struct of_model_events brings it. */
-void of_service_flow_removed(struct of_service *s, struct ofproto *p, const struct of_flow_view *flow,
-	enum of_removed_reason reason);
+void of_service_flow_removed(struct of_service *s, struct ofproto *p,
+	const struct of_flow_view *flow, enum of_removed_reason reason);
 
 enum of_port_reason { /* OFPPR_* */
 	OF_PORT_ADDED,
@@ -240,23 +241,23 @@ void of_service_port_status(struct of_service *s, struct ofproto *p, enum of_por
 /* --- counters ----------------------------------------------------------------------------------- */
 
 /* OF_SERVICE_COUNTER(member, "name in weft stats") */
-#define OF_SERVICE_COUNTERS(X) \
-	X(connects, "openflow connections opened") \
-	X(disconnects, "openflow connections closed") \
-	X(refused, "openflow connections refused: too many") \
-	X(version_mismatch, "openflow connections closed: no common version") \
-	X(garbage, "openflow connections closed: not openflow") \
-	X(probe_timeouts, "openflow connections closed: silent") \
-	X(stalled, "openflow connections closed: peer does not read") \
-	X(rx_messages, "openflow messages received") \
-	X(tx_messages, "openflow messages sent") \
-	X(errors_sent, "openflow errors sent") \
-	X(flow_mods, "flow-mods") \
-	X(packet_outs, "packet-outs") \
-	X(packet_ins, "packet-ins sent") \
-	X(packet_ins_dropped, "packet-ins dropped: peer is slow") \
-	X(flow_removed, "flow-removed sent") \
-	X(port_status, "port-status sent") \
+#define OF_SERVICE_COUNTERS(X)                                                                     \
+	X(connects, "openflow connections opened")                                                 \
+	X(disconnects, "openflow connections closed")                                              \
+	X(refused, "openflow connections refused: too many")                                       \
+	X(version_mismatch, "openflow connections closed: no common version")                      \
+	X(garbage, "openflow connections closed: not openflow")                                    \
+	X(probe_timeouts, "openflow connections closed: silent")                                   \
+	X(stalled, "openflow connections closed: peer does not read")                              \
+	X(rx_messages, "openflow messages received")                                               \
+	X(tx_messages, "openflow messages sent")                                                   \
+	X(errors_sent, "openflow errors sent")                                                     \
+	X(flow_mods, "flow-mods")                                                                  \
+	X(packet_outs, "packet-outs")                                                              \
+	X(packet_ins, "packet-ins sent")                                                           \
+	X(packet_ins_dropped, "packet-ins dropped: peer is slow")                                  \
+	X(flow_removed, "flow-removed sent")                                                       \
+	X(port_status, "port-status sent")                                                         \
 	X(barriers, "barriers")
 
 struct of_service_counters {

@@ -25,17 +25,17 @@ struct of_switch {
 	struct list link;
 	struct of_service *service;
 	struct ofproto *ofproto;
-	struct listener *mgmt;       /* NULL: none */
-	struct list conns;           /* struct of_conn: controllers and clients */
-	struct list controllers;     /* struct of_controller */
-	struct of_desc desc;         /* strings are the heap's */
+	struct listener *mgmt;   /* NULL: none */
+	struct list conns;       /* struct of_conn: controllers and clients */
+	struct list controllers; /* struct of_controller */
+	struct of_desc desc;     /* strings are the heap's */
 	uint32_t protocols;
-	uint32_t n_clients;          /* of @mgmt */
+	uint32_t n_clients; /* of @mgmt */
 	bool has_generation;
-	uint64_t generation;         /* OpenFlow 1.3.5 s.6.3.4 */
+	uint64_t generation; /* OpenFlow 1.3.5 s.6.3.4 */
 	bool is_ready;
-	struct timer silence;        /* when standalone may begin */
-	uint64_t heard_ms;           /* a controller, by connections that have ended */
+	struct timer silence; /* when standalone may begin */
+	uint64_t heard_ms;    /* a controller, by connections that have ended */
 	uint64_t last_flow_mod_ms;
 	uint64_t last_barrier_ms;
 };
@@ -50,22 +50,22 @@ struct of_controller {
 	struct connector *connector; /* active */
 	struct listener *listener;   /* passive */
 	uint32_t n_conns;
-	uint64_t n_connects;         /* hellos that were completed */
-	uint64_t since_ms;           /* of the connector's state */
+	uint64_t n_connects; /* hellos that were completed */
+	uint64_t since_ms;   /* of the connector's state */
 	char last_error[256];
 };
 
 /* of_conn.c */
-struct of_conn *of_conn_create(struct of_switch *sw, struct of_controller *controller, int fd,
-	const char *peer);
+struct of_conn *of_conn_create(
+	struct of_switch *sw, struct of_controller *controller, int fd, const char *peer);
 void of_conn_destroy(struct of_conn *c);
 
 /* of_controller.c */
 void of_controller_destroy(struct of_controller *controller);
 /* A connection was opened (hello completed), or has ended. */
 void of_controller_opened(struct of_controller *controller);
-void of_controller_closed(struct of_controller *controller, bool was_open, uint64_t heard_ms,
-	const char *why);
+void of_controller_closed(
+	struct of_controller *controller, bool was_open, uint64_t heard_ms, const char *why);
 /* Looks whether standalone has to begin or end. */
 void of_switch_judge_silence(struct of_switch *sw);
 void of_switch_on_silence(void *arg);

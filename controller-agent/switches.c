@@ -231,6 +231,9 @@ agent_switch_update(struct agent_switch *sw, const struct config_switch *config,
 	bool ok;
 
 	apply_settings(sw, config);
+	if (sw->of) {
+		of_switch_settings_changed(sw->of);
+	}
 	if (sw->of && config->protocols != sw->config->protocols) {
 		of_switch_set_protocols(sw->of, config->protocols);
 	}

@@ -15,8 +15,8 @@
 static bool parse_active(const char *text, struct target *t, struct weft_error *err);
 static bool parse_passive(const char *text, struct target *t, struct weft_error *err);
 static bool parse_unix(const char *text, struct target *t, struct weft_error *err);
-static bool parse_port(const char *text, size_t len, unsigned min, uint16_t *port,
-	struct weft_error *err);
+static bool parse_port(
+	const char *text, size_t len, unsigned min, uint16_t *port, struct weft_error *err);
 static bool set_host(struct target *t, const char *text, size_t len, struct weft_error *err);
 
 static const struct {
@@ -47,8 +47,8 @@ target_parse(const char *text, struct target *t, struct weft_error *err)
 			return true;
 		}
 	}
-	return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
-		"target \"%s\" is none of " TARGET_FORMS, text);
+	return weft_error_set(
+		err, WEFT_ERR_INVALID, EINVAL, "target \"%s\" is none of " TARGET_FORMS, text);
 }
 
 bool

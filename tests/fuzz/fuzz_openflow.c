@@ -126,7 +126,8 @@ client(const uint8_t *data, size_t len)
 	}
 	of_conn_create(sw, NULL, fds[1], "fuzz");
 	run();
-	if (recv(fds[0], sink, 16, 0) != 16 || send(fds[0], hello, sizeof(hello), MSG_NOSIGNAL) < 0) {
+	if (recv(fds[0], sink, 16, 0) != 16 ||
+		send(fds[0], hello, sizeof(hello), MSG_NOSIGNAL) < 0) {
 		abort();
 	}
 	run();

@@ -90,8 +90,8 @@ world_port_stats(void *user, struct ofproto *p, struct of_port port, struct of_p
 }
 
 static inline bool
-world_packet_out(void *user, struct ofproto *p, const struct of_packet_out *po,
-	struct weft_error *err)
+world_packet_out(
+	void *user, struct ofproto *p, const struct of_packet_out *po, struct weft_error *err)
 {
 	struct world *w = user;
 
@@ -168,8 +168,8 @@ static inline void
 world_open(struct world *w)
 {
 	const struct of_model_events events = {world_flow_removed, world_context_gone, w};
-	const struct of_service_ops ops = {world_now, world_barrier, world_refresh, world_port_stats,
-		world_packet_out, world_port_mod, world_standalone, w};
+	const struct of_service_ops ops = {world_now, world_barrier, world_refresh,
+		world_port_stats, world_packet_out, world_port_mod, world_standalone, w};
 	struct of_switch_setup setup = {
 		.manufacturer = "Weft",
 		.hardware = "none",

@@ -220,8 +220,8 @@ test_channel_wants_hello_first(void **state)
 static void
 test_channel_cuts_messages(void **state)
 {
-	static const uint8_t three[] = {4, 5, 0, 8, 0, 0, 0, 1, 4, 99, 0, 10, 0, 0, 0, 2, 7, 7, 4, 20, 0, 8,
-		0, 0, 0, 3};
+	static const uint8_t three[] = {
+		4, 5, 0, 8, 0, 0, 0, 1, 4, 99, 0, 10, 0, 0, 0, 2, 7, 7, 4, 20, 0, 8, 0, 0, 0, 3};
 	struct fixture f;
 
 	(void)state;

@@ -135,8 +135,8 @@ expect(struct world *w, const char *command, const char *arguments, const char *
 	}
 	*to = '\0';
 	if (status != 0 || strcmp(got, wanted) != 0) {
-		fprintf(stderr, "ovs-ofctl %s %s: status %d\n--- wanted\n%s--- got\n%s---\n", command,
-			arguments, status, wanted, got);
+		fprintf(stderr, "ovs-ofctl %s %s: status %d\n--- wanted\n%s--- got\n%s---\n",
+			command, arguments, status, wanted, got);
 		fail();
 	}
 }
@@ -148,7 +148,8 @@ expect_match(struct world *w, const char *command, const char *arguments, const 
 	int status = ofctl(w, command, arguments);
 
 	if (status != 0 || !strstr(output, wanted)) {
-		fprintf(stderr, "ovs-ofctl %s %s: status %d\n%s", command, arguments, status, output);
+		fprintf(stderr, "ovs-ofctl %s %s: status %d\n%s", command, arguments, status,
+			output);
 		fail();
 	}
 }
@@ -160,7 +161,8 @@ expect_error(struct world *w, const char *command, const char *arguments, const 
 	int status = ofctl(w, command, arguments);
 
 	if (status == 0 || !strstr(output, wanted)) {
-		fprintf(stderr, "ovs-ofctl %s %s: status %d\n%s", command, arguments, status, output);
+		fprintf(stderr, "ovs-ofctl %s %s: status %d\n%s", command, arguments, status,
+			output);
 		fail();
 	}
 }
@@ -212,8 +214,7 @@ test_ofctl_shows_the_switch(void **state)
 		"Software: 1\n"
 		"Serial Num: \n"
 		"DP Description: br0\n");
-	expect(&w, "get-frags", "",
-		"normal\n");
+	expect(&w, "get-frags", "", "normal\n");
 	expect(&w, "dump-ports-desc", "",
 		"OFPST_PORT_DESC reply (OF1.3) (xid=X):\n"
 		" 1(p1): addr:02:00:00:00:01:01\n"
@@ -252,7 +253,8 @@ test_ofctl_shows_the_switch(void **state)
 		"\n"
 		"  tables 1...254: ditto\n");
 	expect_match(&w, "ping", "64", "64 bytes from unix:");
-	expect_match(&w, "dump-table-features", "", "instructions: apply_actions clear_actions write_actions write_metadata goto_table");
+	expect_match(&w, "dump-table-features", "",
+		"instructions: apply_actions clear_actions write_actions write_metadata goto_table");
 	world_close(&w);
 }
 
@@ -266,23 +268,28 @@ test_ofctl_changes_flows(void **state)
 		return;
 	}
 	world_open(&w);
-	expect(&w, "add-flow", 
+	expect(&w, "add-flow",
 		"'cookie=0x7,table=0,priority=10,in_port=p1,dl_dst=02:00:00:00:00:02,"
-		"idle_timeout=5,actions=output:p2'", "");
-	expect(&w, "add-flow", 
+		"idle_timeout=5,actions=output:p2'",
+		"");
+	expect(&w, "add-flow",
 		"'priority=11,tcp,nw_src=10.0.0.0/8,tp_dst=80,vlan_tci=0x1064/0x1fff,"
-		"actions=pop_vlan,set_field:02:00:00:00:00:09->eth_dst,goto_table:3'", "");
+		"actions=pop_vlan,set_field:02:00:00:00:00:09->eth_dst,goto_table:3'",
+		"");
 	expect(&w, "add-flow", "'table=3,priority=0,actions=CONTROLLER:65535'", "");
-	expect(&w, "add-flow", 
+	expect(&w, "add-flow",
 		"'table=4,ip,actions=dec_ttl,clear_actions,write_actions(push_vlan:0x8100,"
-		"output:1),write_metadata:0x5/0xf'", "");
-	expect(&w, "add-flow", 
+		"output:1),write_metadata:0x5/0xf'",
+		"");
+	expect(&w, "add-flow",
 		"'table=5,priority=1,ipv6,ipv6_src=2001:db8::/32,actions=NORMAL,FLOOD,ALL,"
-		"IN_PORT,LOCAL'", "");
-	expect(&w, "add-flow", 
+		"IN_PORT,LOCAL'",
+		"");
+	expect(&w, "add-flow",
 		"'table=6,reg1=0x5,tun_id=0x7,actions=load:0x5->NXM_NX_REG0[0..7],"
 		"move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],resubmit(,7),resubmit:2,"
-		"controller(reason=action,max_len=12,id=2)'", "");
+		"controller(reason=action,max_len=12,id=2)'",
+		"");
 	expect(&w, "dump-flows", "",
 		"OFPST_FLOW reply (OF1.3) (xid=X):\n"
 		" cookie=0x7, duration=0s, table=0, n_packets=0, n_bytes=0, idle_timeout=5, "
@@ -318,9 +325,10 @@ test_ofctl_changes_flows(void **state)
 		"OFPST_AGGREGATE reply (OF1.3) (xid=X): packet_count=0 byte_count=0 "
 		"flow_count=1\n");
 	expect(&w, "mod-flows", "'table=3,actions=drop'", "");
-	expect(&w, "--strict mod-flows", 
+	expect(&w, "--strict mod-flows",
 		"'table=0,priority=10,in_port=p1,dl_dst=02:00:00:00:00:02,"
-		"actions=output:LOCAL'", "");
+		"actions=output:LOCAL'",
+		"");
 	expect(&w, "--no-stats dump-flows", "",
 		" cookie=0x7, idle_timeout=5, priority=10,in_port=1,dl_dst=02:00:00:00:00:02 "
 		"actions=LOCAL\n"
@@ -345,8 +353,7 @@ test_ofctl_changes_flows(void **state)
 		"actions=load:0x5->NXM_NX_REG0[0..7],move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],"
 		"resubmit(,7),resubmit:2,controller(max_len=12,id=2)\n");
 	expect(&w, "del-flows", "", "");
-	expect(&w, "dump-flows", "",
-		"OFPST_FLOW reply (OF1.3) (xid=X):\n");
+	expect(&w, "dump-flows", "", "OFPST_FLOW reply (OF1.3) (xid=X):\n");
 	world_close(&w);
 }
 
@@ -367,8 +374,9 @@ test_ofctl_takes_files(void **state)
 	file = fopen(path, "w");
 	assert_non_null(file);
 	for (unsigned i = 0; i < 2000; i++) {
-		fprintf(file, "table=%u,priority=%u,dl_dst=02:00:00:00:%02x:%02x,actions=output:%u\n", i % 3,
-			i, i >> 8, i & 255, i % 2 + 1);
+		fprintf(file,
+			"table=%u,priority=%u,dl_dst=02:00:00:00:%02x:%02x,actions=output:%u\n",
+			i % 3, i, i >> 8, i & 255, i % 2 + 1);
 	}
 	fclose(file);
 	expect(&w, "add-flows", arguments, "");
@@ -379,8 +387,7 @@ test_ofctl_takes_files(void **state)
 	fprintf(file, "priority=1,actions=output:1\n");
 	fclose(file);
 	expect(&w, "replace-flows", arguments, "");
-	expect(&w, "--no-stats dump-flows", "",
-		" priority=1 actions=output:1\n");
+	expect(&w, "--no-stats dump-flows", "", " priority=1 actions=output:1\n");
 	unlink(path);
 	world_close(&w);
 }
@@ -396,12 +403,14 @@ test_ofctl_sees_errors(void **state)
 	}
 	world_open(&w);
 	expect_error(&w, "add-flow", "'actions=group:1'", "OFPBAC_BAD_OUT_GROUP");
-	expect_error(&w, "add-group", "'group_id=1,type=all,bucket=output:1'", "OFPGMFC_OUT_OF_GROUPS");
-	expect_error(&w, "add-meter", "'meter=1,kbps,band=type=drop,rate=100'", "OFPMMFC_OUT_OF_METERS");
+	expect_error(
+		&w, "add-group", "'group_id=1,type=all,bucket=output:1'", "OFPGMFC_OUT_OF_GROUPS");
+	expect_error(
+		&w, "add-meter", "'meter=1,kbps,band=type=drop,rate=100'", "OFPMMFC_OUT_OF_METERS");
 	expect_error(&w, "--bundle add-flow", "priority=1,actions=1", "OFPBRC_BAD_VENDOR");
 	expect(&w, "add-flow", "'priority=5,actions=drop'", "");
-	expect_error(
-		&w, "add-flow", "'check_overlap,priority=5,in_port=1,actions=drop'", "OFPFMFC_OVERLAP");
+	expect_error(&w, "add-flow", "'check_overlap,priority=5,in_port=1,actions=drop'",
+		"OFPFMFC_OVERLAP");
 	world_close(&w);
 }
 
@@ -415,7 +424,7 @@ test_ofctl_sends_and_sees_packets(void **state)
 		return;
 	}
 	world_open(&w);
-	expect(&w, "packet-out", 
+	expect(&w, "packet-out",
 		"'in_port=controller,packet=ffffffffffff0200000000010800,actions=FLOOD'", "");
 	assert_int_equal(w.n_packet_outs, 1);
 	assert_int_equal(w.packet_out.len, 14);
@@ -424,9 +433,11 @@ test_ofctl_sends_and_sees_packets(void **state)
 	assert_int_equal(w.port_mod_config, OF_PORT_DOWN);
 	/* What monitor prints, when a packet and a port change come. */
 	monitor(&w);
-	assert_non_null(strstr(output, "OFPT_PACKET_IN (OF1.3) (xid=0x0): cookie=0x1122 total_len=60 in_port=2 "
+	assert_non_null(strstr(output,
+		"OFPT_PACKET_IN (OF1.3) (xid=0x0): cookie=0x1122 total_len=60 in_port=2 "
 		"(via action) data_len=60 (unbuffered)"));
-	assert_non_null(strstr(output, "OFPT_PORT_STATUS (OF1.3) (xid=0x0): DEL: 2(p2): addr:02:00:00:00:01:02"));
+	assert_non_null(strstr(
+		output, "OFPT_PORT_STATUS (OF1.3) (xid=0x0): DEL: 2(p2): addr:02:00:00:00:01:02"));
 	world_close(&w);
 }
 
@@ -440,28 +451,22 @@ test_ofctl_sees_no_groups(void **state)
 		return;
 	}
 	world_open(&w);
-	expect(&w, "dump-groups", "",
-		"OFPST_GROUP_DESC reply (OF1.3) (xid=X):\n");
-	expect(&w, "dump-group-stats", "",
-		"OFPST_GROUP reply (OF1.3) (xid=X):\n");
+	expect(&w, "dump-groups", "", "OFPST_GROUP_DESC reply (OF1.3) (xid=X):\n");
+	expect(&w, "dump-group-stats", "", "OFPST_GROUP reply (OF1.3) (xid=X):\n");
 	expect(&w, "dump-group-features", "",
 		"OFPST_GROUP_FEATURES reply (OF1.3) (xid=X):\n"
 		" Group table:\n"
 		"    Types:  0x0\n"
 		"    Capabilities:  0x0\n");
-	expect(&w, "dump-meters", "",
-		"OFPST_METER_CONFIG reply (OF1.3) (xid=X):\n");
-	expect(&w, "meter-stats", "",
-		"OFPST_METER reply (OF1.3) (xid=X):\n");
+	expect(&w, "dump-meters", "", "OFPST_METER_CONFIG reply (OF1.3) (xid=X):\n");
+	expect(&w, "meter-stats", "", "OFPST_METER reply (OF1.3) (xid=X):\n");
 	expect(&w, "meter-features", "",
 		"OFPST_METER_FEATURES reply (OF1.3) (xid=X):\n"
 		"max_meter:0 max_bands:0 max_color:0\n"
 		"band_types: 0\n"
 		"capabilities: 0\n");
-	expect(&w, "queue-stats", "",
-		"OFPST_QUEUE reply (OF1.3) (xid=X): 0 queues\n");
-	expect(&w, "queue-get-config", "",
-		"OFPT_QUEUE_GET_CONFIG_REPLY (OF1.3) (xid=X):\n");
+	expect(&w, "queue-stats", "", "OFPST_QUEUE reply (OF1.3) (xid=X): 0 queues\n");
+	expect(&w, "queue-get-config", "", "OFPT_QUEUE_GET_CONFIG_REPLY (OF1.3) (xid=X):\n");
 	expect(&w, "del-groups", "", "");
 	expect(&w, "del-meters", "", "");
 	world_close(&w);
