@@ -354,9 +354,18 @@ put_answered(struct flow_registry *r, struct flow *f, const struct dp_message *m
 
 			r->denied[hash % N_DENIED] = hash;
 		}
-		/* -EEXIST: another handler's flow serves these packets. -ENOENT: a change came too
-		 * late. In any case it is not ours. */
-		forget(r, f);
+		if (is_first || reply->reply.status == -ENOENT) {
+			/* -EEXIST: another handler's flow serves these packets. -ENOENT: it is gone, with
+			 * its port. In any case there is none of ours. */
+			forget(r, f);
+			return;
+		}
+		/* It stands there with its old actions: better none. */
+		settle(r, f);
+		f->version = 0;
+		f->actions_size = 0;
+		list_push_front(&r->ready, &f->by_version);
+		(void)delete_flow(r, f);
 		return;
 	}
 	if (is_first) {
