@@ -45,7 +45,7 @@ listener_create(struct event_base *base, const struct target *target,
 {
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(target->port)};
 	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(target->port)};
-	struct sockaddr_storage bound = {.ss_family = AF_UNSPEC};
+	struct sockaddr_in6 bound = {.sin6_family = AF_UNSPEC};
 	socklen_t len = sizeof(bound);
 	struct listener *l;
 	int fd;
@@ -69,8 +69,8 @@ listener_create(struct event_base *base, const struct target *target,
 	}
 	l = create(base, fd, accepted, user);
 	if (getsockname(fd, (struct sockaddr *)&bound, &len) == 0) {
-		/* The port stands at the same place in both. */
-		l->port = ntohs(((const struct sockaddr_in *)(const void *)&bound)->sin_port);
+		/* The port stands at the same place in an IPv4 address. */
+		l->port = ntohs(bound.sin6_port);
 	}
 	return l;
 }
