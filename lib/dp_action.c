@@ -308,12 +308,23 @@ refuse(const struct check *c, const void *at, const char *why)
 		(size_t)((const uint8_t *)at - c->start), "datapath actions: %s", why);
 }
 
+/* Whether the bytes from @from to the end of the action are zero. */
+static bool
+is_padded(const struct dp_action_hdr *hdr, const uint8_t *from)
+{
+	while (from < (const uint8_t *)hdr + hdr->len) {
+		if (*from++) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool
 check_set_field(const struct check *c, const struct dp_action_set_field *a)
 {
 	const struct field *f;
 	union field_value value = {0}, mask = {0};
-	const uint8_t *padding;
 
 	if (a->field >= FIELD_N) {
 		return refuse(c, a, "unknown field");
@@ -336,11 +347,8 @@ check_set_field(const struct check *c, const struct dp_action_set_field *a)
 			return refuse(c, a, "value bits outside the mask");
 		}
 	}
-	for (padding = a->data + 2u * f->n_bytes; padding < (const uint8_t *)a + a->hdr.len;
-		padding++) {
-		if (*padding) {
-			return refuse(c, a, "padding is not zero");
-		}
+	if (!is_padded(&a->hdr, a->data + 2u * f->n_bytes)) {
+		return refuse(c, a, "padding is not zero");
 	}
 	return true;
 }
@@ -357,6 +365,9 @@ check_hash(const struct check *c, const struct dp_action_hash *a)
 			field_get((enum field_id)a->fields[i])->flags & FIELD_PIPELINE) {
 			return refuse(c, a, "the field cannot be hashed");
 		}
+	}
+	if (!is_padded(&a->hdr, (const uint8_t *)(a->fields + a->n_fields))) {
+		return refuse(c, a, "padding is not zero");
 	}
 	return true;
 }

@@ -230,12 +230,13 @@ refuse(const struct parser *p, struct span at, const char *why)
 }
 
 /* Cuts what stands before the next comma outside parentheses off @text. False: parentheses do not
- * match. */
+ * match, or nothing follows a comma; @part is then all of it. */
 static bool
 next_part(struct span *text, struct span *part)
 {
 	size_t n = 0, depth = 0;
 
+	*part = *text;
 	while (n < text->len && (depth || text->text[n] != ',')) {
 		if (text->text[n] == ')' && !depth) {
 			return false;
@@ -244,14 +245,13 @@ next_part(struct span *text, struct span *part)
 		depth -= text->text[n] == ')';
 		n++;
 	}
-	*part = (struct span){text->text, n};
-	if (n < text->len) {
-		/* A comma must have something behind it. */
-		*text = (struct span){text->text + n + 1, text->len - n - 1};
-		return !depth && text->len;
+	if (depth || n + 1 == text->len) {
+		return false;
 	}
-	*text = (struct span){NULL, 0};
-	return !depth;
+	part->len = n;
+	*text = n < text->len ? (struct span){text->text + n + 1, text->len - n - 1}
+			      : (struct span){NULL, 0};
+	return true;
 }
 
 /* The next argument as KEY=NUMBER. */

@@ -223,6 +223,7 @@ static const struct {
 	{"check_len(max_len=5,(output(1)),(output(2)))", 3, 8, "wrong length"},
 	{"hash(basis=1,nw_ttl)", 3, 5, "wrong number of hash fields"},
 	{"hash(basis=1,nw_ttl)", 3, 0xffffffff, "wrong number of hash fields"},
+	{"hash(basis=1,nw_ttl)", 4, 1u << 16 | FIELD_IP_TTL, "padding is not zero"},
 	{"hash(basis=1,nw_ttl)", 4, FIELD_N, "the field cannot be hashed"},
 	{"hash(basis=1,nw_ttl)", 4, FIELD_METADATA, "the field cannot be hashed"},
 	{"recirc(0x5)", 0, DP_ACTION_OUTPUT, NULL}, /* fine */
