@@ -329,8 +329,7 @@ rules_are_complete(const struct agent *a)
 		agent_now_ms() >= a->takeover_ms + a->options.restore_wait_ms) {
 		return true;
 	}
-	LIST_FOREACH(sw, link, &a->switches)
-	{
+	LIST_FOREACH (sw, link, &a->switches) {
 		if (!is_quiet(a, sw)) {
 			return false;
 		}
@@ -347,10 +346,8 @@ ports_are_settled(const struct agent *a)
 	if (!a->ports_are_synced) {
 		return false;
 	}
-	LIST_FOREACH(sw, link, &a->switches)
-	{
-		LIST_FOREACH(p, link, &sw->ports)
-		{
+	LIST_FOREACH (sw, link, &a->switches) {
+		LIST_FOREACH (p, link, &sw->ports) {
 			if (p->state == PORT_ADDING || p->state == PORT_ABSENT) {
 				return false;
 			}
@@ -396,8 +393,7 @@ release(struct agent *a)
 	a->is_released = true;
 	handlers_release(a->handlers);
 	handlers_barrier(a->handlers, flows_have_owners, a);
-	LIST_FOREACH(sw, link, &a->switches)
-	{
+	LIST_FOREACH (sw, link, &a->switches) {
 		if (sw->of && !sw->is_ready) {
 			sw->is_ready = true;
 			of_switch_set_ready(sw->of);
@@ -641,8 +637,7 @@ agent_switch_find(const struct agent *a, const char *name)
 {
 	struct agent_switch *sw;
 
-	LIST_FOREACH(sw, link, &a->switches)
-	{
+	LIST_FOREACH (sw, link, &a->switches) {
 		if (strcmp(sw->config->name, name) == 0) {
 			return sw;
 		}
@@ -655,8 +650,7 @@ agent_switch_of(const struct agent *a, const struct ofproto *p)
 {
 	struct agent_switch *sw;
 
-	LIST_FOREACH(sw, link, &a->switches)
-	{
+	LIST_FOREACH (sw, link, &a->switches) {
 		if (sw->ofproto == p) {
 			return sw;
 		}
@@ -670,10 +664,8 @@ agent_port_find(const struct agent *a, const char *name)
 	struct agent_switch *sw;
 	struct agent_port *p;
 
-	LIST_FOREACH(sw, link, &a->switches)
-	{
-		LIST_FOREACH(p, link, &sw->ports)
-		{
+	LIST_FOREACH (sw, link, &a->switches) {
+		LIST_FOREACH (p, link, &sw->ports) {
 			if (strcmp(p->config->name, name) == 0) {
 				return p;
 			}
@@ -688,10 +680,8 @@ agent_port_by_dp(const struct agent *a, struct dp_port port)
 	struct agent_switch *sw;
 	struct agent_port *p;
 
-	LIST_FOREACH(sw, link, &a->switches)
-	{
-		LIST_FOREACH(p, link, &sw->ports)
-		{
+	LIST_FOREACH (sw, link, &a->switches) {
+		LIST_FOREACH (p, link, &sw->ports) {
 			if (p->dp_port.v == port.v) {
 				return p;
 			}

@@ -191,6 +191,8 @@ bool persist_restore_switch(struct persist *p, struct ofproto *ofproto);
 bool persist_credited(const struct persist *p, struct dp_handle flow, struct flow_stats *sum);
 /* Nothing is being adopted any more. */
 void persist_forget_flows(struct persist *p);
+/* A port is there: the addresses that were learned on it are too. */
+void persist_restore_port(struct persist *p, struct ofproto *ofproto, struct of_port port);
 /* All switches are restored: rewrites the state, and follows changes from now on. */
 void persist_begin(struct persist *p);
 void persist_learned(struct persist *p, struct ofproto *ofproto, uint16_t vlan,

@@ -104,10 +104,8 @@ remove_port(struct agent *a, struct change *c)
 	struct agent_switch *sw;
 	struct agent_port *p;
 
-	LIST_FOREACH(sw, link, &a->switches)
-	{
-		LIST_FOREACH(p, link, &sw->ports)
-		{
+	LIST_FOREACH (sw, link, &a->switches) {
+		LIST_FOREACH (p, link, &sw->ports) {
 			const struct config_port *wanted = wanted_port(c, p);
 
 			if (wanted && strcmp(wanted->type, p->config->type) == 0) {
@@ -132,8 +130,7 @@ remove_switch(struct agent *a, struct change *c)
 {
 	struct agent_switch *sw;
 
-	LIST_FOREACH(sw, link, &a->switches)
-	{
+	LIST_FOREACH (sw, link, &a->switches) {
 		if (!config_switch_find(c->wanted, sw->config->name)) {
 			agent_switch_destroy(sw, true);
 			return WENT_ON;

@@ -93,8 +93,7 @@ value_text(const json_t *value)
 	} else if (json_is_real(value)) {
 		fprintf(out, "%g", json_real_value(value));
 	}
-	json_array_foreach(value, i, item)
-	{
+	json_array_foreach (value, i, item) {
 		char *part = json_is_array(item) ? NULL : value_text(item);
 
 		fprintf(out, "%s%s", i ? "," : "", part ? part : "?");
@@ -152,14 +151,12 @@ read_port(struct config_switch *sw, struct config_port *p, json_t *object, struc
 		(options && !want_object(options, "options", err))) {
 		return false;
 	}
-	json_object_foreach(object, key, value)
-	{
+	json_object_foreach (object, key, value) {
 		if (strcmp(key, "options") != 0 && !set_value(p, set_port, key, value, err)) {
 			return false;
 		}
 	}
-	json_object_foreach(options, key, value)
-	{
+	json_object_foreach (options, key, value) {
 		if (!set_value(p, set_port, key, value, err)) {
 			return false;
 		}
@@ -176,15 +173,13 @@ read_controllers(struct config_switch *sw, json_t *object, struct weft_error *er
 	if (!want_object(object, "controllers", err)) {
 		return false;
 	}
-	json_object_foreach(object, target, properties)
-	{
+	json_object_foreach (object, target, properties) {
 		struct config_controller *ctl = config_controller_add(sw, target, err);
 
 		if (!ctl || !want_object(properties, target, err)) {
 			return false;
 		}
-		json_object_foreach(properties, key, value)
-		{
+		json_object_foreach (properties, key, value) {
 			if (!set_value(ctl, set_controller, key, value, err)) {
 				return false;
 			}
@@ -202,8 +197,7 @@ read_switch(struct config *c, struct config_switch *sw, json_t *object, struct w
 	if (!want_object(object, sw->name, err)) {
 		return false;
 	}
-	json_object_foreach(object, key, value)
-	{
+	json_object_foreach (object, key, value) {
 		if (strcmp(key, "controllers") == 0) {
 			if (!read_controllers(sw, value, err)) {
 				return false;
@@ -217,8 +211,7 @@ read_switch(struct config *c, struct config_switch *sw, json_t *object, struct w
 	if (value && !want_object(value, "ports", err)) {
 		return false;
 	}
-	json_object_foreach(value, name, port)
-	{
+	json_object_foreach (value, name, port) {
 		struct weft_error why;
 		struct config_port *p = config_port_add(c, sw, name, err);
 
@@ -250,8 +243,7 @@ config_from_json(json_t *root, struct weft_error *err)
 	if (switches && !want_object(switches, "switches", err)) {
 		goto destroy;
 	}
-	json_object_foreach(switches, name, object)
-	{
+	json_object_foreach (switches, name, object) {
 		struct config_switch *sw = config_switch_add(c, name, err);
 
 		if (!sw) {

@@ -410,8 +410,7 @@ answered(json_t *result, const struct weft_error *err, const int *fds, size_t n_
 	} else if (!result) {
 		call->done(call->user, NULL, err);
 	} else if (json_is_array(result)) {
-		json_array_foreach(result, i, entry)
-		{
+		json_array_foreach (result, i, entry) {
 			if (port_info(entry, &info)) {
 				call->each(call->user, &info);
 			}

@@ -84,7 +84,8 @@ struct old_rule {
 };
 
 struct old_mac {
-	struct list link;
+	struct hmap_node node;
+	struct list link; /* in the order in which they were learned */
 	struct mac_record record;
 };
 
@@ -103,10 +104,12 @@ struct persist {
 	bool follows; /* changes are recorded */
 	struct hmap old_rules;
 	struct list old_rules_order;
-	struct list old_macs;
-	struct hmap old_flows; /* by slot; handlers read while they adopt */
-	bool knows_flows;      /* an earlier agent wrote them */
-	uint64_t *written;     /* packets of each slot, as last written */
+	struct hmap old_macs;
+	struct list old_macs_order;
+	struct list waiting_macs; /* under their new switch's number, until their port comes */
+	struct hmap old_flows;    /* by slot; handlers read while they adopt */
+	bool knows_flows;         /* an earlier agent wrote them */
+	uint64_t *written;        /* packets of each slot, as last written */
 	uint32_t n_written;
 	struct new_id *ids;
 	size_t n_ids;
@@ -130,6 +133,7 @@ static bool snapshot(void *user, struct state *state, bool first);
 static void rule_changed(
 	void *user, struct ofproto *p, uint64_t id, const struct of_flow_view *flow);
 static void free_old(struct persist *p);
+static void drop_waiting(struct persist *p, uint32_t switch_id);
 
 const struct state_ops persist_state_ops = {replay, switch_gone, snapshot};
 
@@ -141,7 +145,9 @@ persist_create(struct agent *a)
 	p->agent = a;
 	hmap_init(&p->old_rules);
 	list_init(&p->old_rules_order);
-	list_init(&p->old_macs);
+	hmap_init(&p->old_macs);
+	list_init(&p->old_macs_order);
+	list_init(&p->waiting_macs);
 	hmap_init(&p->old_flows);
 	return p;
 }
@@ -163,6 +169,8 @@ persist_destroy(struct persist *p)
 	}
 	free_old(p);
 	persist_forget_flows(p);
+	drop_waiting(p, 0);
+	hmap_uninit(&p->old_macs);
 	hmap_uninit(&p->old_flows);
 	hmap_uninit(&p->old_rules);
 	free(p->written);
@@ -177,8 +185,7 @@ find_old(const struct persist *p, uint64_t id)
 {
 	struct old_rule *r;
 
-	HMAP_FOREACH_WITH_HASH(r, node, hash_u64(id, 0), &p->old_rules)
-	{
+	HMAP_FOREACH_WITH_HASH (r, node, hash_u64(id, 0), &p->old_rules) {
 		if (((const struct rule_record *)r->data)->id == id) {
 			return r;
 		}
@@ -197,14 +204,44 @@ free_old_rule(struct persist *p, struct old_rule *r)
 	}
 }
 
+static uint32_t
+hash_mac(const struct mac_record *m)
+{
+	return hash_bytes(m->mac, 6, m->switch_id * 4096u + m->vlan);
+}
+
+static struct old_mac *
+find_old_mac(const struct persist *p, const struct mac_record *m)
+{
+	struct old_mac *old;
+
+	HMAP_FOREACH_WITH_HASH (old, node, hash_mac(m), &p->old_macs) {
+		if (old->record.switch_id == m->switch_id && old->record.vlan == m->vlan &&
+			memcmp(old->record.mac, m->mac, 6) == 0) {
+			return old;
+		}
+	}
+	return NULL;
+}
+
+static void
+free_old_mac(struct persist *p, struct old_mac *m)
+{
+	if (m) {
+		hmap_remove(&p->old_macs, &m->node);
+		list_remove(&m->link);
+		free(m);
+	}
+}
+
 static void
 free_old(struct persist *p)
 {
 	while (!list_is_empty(&p->old_rules_order)) {
 		free_old_rule(p, LIST_ENTRY(p->old_rules_order.next, struct old_rule, link));
 	}
-	while (!list_is_empty(&p->old_macs)) {
-		free(LIST_ENTRY(list_pop_front(&p->old_macs), struct old_mac, link));
+	while (!list_is_empty(&p->old_macs_order)) {
+		free_old_mac(p, LIST_ENTRY(p->old_macs_order.next, struct old_mac, link));
 	}
 }
 
@@ -263,17 +300,24 @@ replay_credit(struct persist *p, const void *data, size_t len, struct weft_error
 	return true;
 }
 
+/* The last word about an address counts. */
 static bool
 replay_mac(struct persist *p, const void *data, size_t len, struct weft_error *err)
 {
+	struct mac_record record;
 	struct old_mac *m;
 
-	if (len != sizeof(m->record)) {
+	if (len != sizeof(record)) {
 		return bad(err);
 	}
-	m = xcalloc(1, sizeof(*m));
-	memcpy(&m->record, data, len);
-	list_push_back(&p->old_macs, &m->link);
+	memcpy(&record, data, len);
+	free_old_mac(p, find_old_mac(p, &record));
+	if (record.port != OFPP_ANY) {
+		m = xcalloc(1, sizeof(*m));
+		m->record = record;
+		hmap_insert(&p->old_macs, &m->node, hash_mac(&record));
+		list_push_back(&p->old_macs_order, &m->link);
+	}
 	return true;
 }
 
@@ -287,8 +331,7 @@ replay_flow(struct persist *p, const void *data, size_t len, struct weft_error *
 		return bad(err);
 	}
 	memcpy(&record, data, sizeof(record));
-	HMAP_FOREACH_WITH_HASH(f, node, hash_u64(record.slot, 0), &p->old_flows)
-	{
+	HMAP_FOREACH_WITH_HASH (f, node, hash_u64(record.slot, 0), &p->old_flows) {
 		if (f->record.slot == record.slot) {
 			f->record = record;
 			return true;
@@ -334,17 +377,14 @@ switch_gone(void *user, uint32_t id)
 	struct old_rule *r, *next;
 	struct old_mac *m, *next_mac;
 
-	LIST_FOREACH_SAFE(r, next, link, &p->old_rules_order)
-	{
+	LIST_FOREACH_SAFE (r, next, link, &p->old_rules_order) {
 		if (((const struct rule_record *)r->data)->switch_id == id) {
 			free_old_rule(p, r);
 		}
 	}
-	LIST_FOREACH_SAFE(m, next_mac, link, &p->old_macs)
-	{
+	LIST_FOREACH_SAFE (m, next_mac, link, &p->old_macs_order) {
 		if (m->record.switch_id == id) {
-			list_remove(&m->link);
-			free(m);
+			free_old_mac(p, m);
 		}
 	}
 }
@@ -388,15 +428,14 @@ persist_restore_switch(struct persist *p, struct ofproto *ofproto)
 	uint64_t now_ms = agent_now_ms();
 	unsigned n_rules = 0;
 	struct old_rule *r;
-	struct old_mac *m;
+	struct old_mac *m, *next;
 
 	if (!known || p->follows) {
 		return known != NULL && !p->follows;
 	}
 	p->ids = xrealloc(p->ids, (p->n_ids + 1) * sizeof(*p->ids));
 	p->ids[p->n_ids++] = (struct new_id){known->id, ofproto_id(ofproto)};
-	LIST_FOREACH(r, link, &p->old_rules_order)
-	{
+	LIST_FOREACH (r, link, &p->old_rules_order) {
 		struct weft_error err = WEFT_ERROR_INIT;
 
 		if (((const struct rule_record *)r->data)->switch_id != known->id) {
@@ -409,21 +448,45 @@ persist_restore_switch(struct persist *p, struct ofproto *ofproto)
 				"switch %s: a stored rule is left out: %s", known->name, err.text);
 		}
 	}
-	LIST_FOREACH(m, link, &p->old_macs)
-	{
-		const struct mac_record *mac = &m->record;
-
-		if (mac->switch_id != known->id) {
-			continue;
-		}
-		if (mac->port == OFPP_ANY) {
-			ofproto_fdb_del(ofproto, mac->vlan, mac->mac);
-		} else {
-			ofproto_fdb_learn(ofproto, mac->vlan, mac->mac, OF_PORT(mac->port), now_ms);
+	LIST_FOREACH_SAFE (m, next, link, &p->old_macs_order) {
+		if (m->record.switch_id == known->id) {
+			hmap_remove(&p->old_macs, &m->node);
+			list_remove(&m->link);
+			m->record.switch_id = ofproto_id(ofproto);
+			list_push_back(&p->waiting_macs, &m->link);
 		}
 	}
 	LOG_INFO("switch %s: %u rules restored", known->name, n_rules);
 	return true;
+}
+
+void
+persist_restore_port(struct persist *p, struct ofproto *ofproto, struct of_port port)
+{
+	struct old_mac *m, *next;
+
+	LIST_FOREACH_SAFE (m, next, link, &p->waiting_macs) {
+		if (m->record.switch_id == ofproto_id(ofproto) && m->record.port == port.v) {
+			ofproto_fdb_learn(
+				ofproto, m->record.vlan, m->record.mac, port, agent_now_ms());
+			list_remove(&m->link);
+			free(m);
+		}
+	}
+}
+
+/* Of that switch; 0: of all. */
+static void
+drop_waiting(struct persist *p, uint32_t switch_id)
+{
+	struct old_mac *m, *next;
+
+	LIST_FOREACH_SAFE (m, next, link, &p->waiting_macs) {
+		if (switch_id == 0 || m->record.switch_id == switch_id) {
+			list_remove(&m->link);
+			free(m);
+		}
+	}
 }
 
 bool
@@ -432,8 +495,7 @@ persist_credited(const struct persist *p, struct dp_handle flow, struct flow_sta
 	struct old_flow *f;
 
 	memset(sum, 0, sizeof(*sum));
-	HMAP_FOREACH_WITH_HASH(f, node, hash_u64(flow.slot, 0), &p->old_flows)
-	{
+	HMAP_FOREACH_WITH_HASH (f, node, hash_u64(flow.slot, 0), &p->old_flows) {
 		if (f->record.slot == flow.slot && f->record.gen == flow.gen) {
 			sum->packets = f->record.packets;
 			sum->bytes = f->record.bytes;
@@ -447,8 +509,7 @@ persist_forget_flows(struct persist *p)
 {
 	struct old_flow *f, *next;
 
-	HMAP_FOREACH_SAFE(f, next, node, &p->old_flows)
-	{
+	HMAP_FOREACH_SAFE (f, next, node, &p->old_flows) {
 		hmap_remove(&p->old_flows, &f->node);
 		free(f);
 	}
@@ -589,11 +650,14 @@ snapshot_flows(struct persist *p, struct state *state)
 	struct flow_record record;
 	struct flow_stats sum;
 	struct dp_handle flow;
+	struct old_mac *m;
 	struct old_flow *f;
 
 	if (p->snapshot_slot == 0) {
-		HMAP_FOREACH(f, node, &p->old_flows)
-		{
+		LIST_FOREACH (m, link, &p->waiting_macs) {
+			state_snapshot_put(state, STATE_MAC, &m->record, sizeof(m->record));
+		}
+		HMAP_FOREACH (f, node, &p->old_flows) {
 			state_snapshot_put(state, STATE_FLOW, &f->record, sizeof(f->record));
 		}
 	}
@@ -655,6 +719,7 @@ snapshot(void *user, struct state *state, bool first)
 void
 persist_forget_switch(struct persist *p, struct ofproto *ofproto)
 {
+	drop_waiting(p, ofproto_id(ofproto));
 	if (p->credit_cursor && p->credit_switch == ofproto_id(ofproto)) {
 		ofproto_query_end(p->credit_cursor);
 		p->credit_cursor = NULL;

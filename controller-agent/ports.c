@@ -94,8 +94,7 @@ check_number(struct agent_switch *sw, const struct config_port *config, struct w
 {
 	struct agent_port *p;
 
-	LIST_FOREACH(p, link, &sw->ports)
-	{
+	LIST_FOREACH (p, link, &sw->ports) {
 		if (config->of_port && p->of_port.v == config->of_port) {
 			return weft_error_set(err, WEFT_ERR_CONFLICT, EEXIST,
 				"of-port=%u is port %s's: choose another number", config->of_port,
@@ -378,8 +377,7 @@ has_same_options(const struct agent_port *p, const struct dp_port_info *info)
 
 	had = info->options ? json_deep_copy(info->options) : json_object();
 	json_object_del(had, "admin");
-	json_object_foreach_safe(had, next, key, value)
-	{ /* taken back */
+	json_object_foreach_safe (had, next, key, value) { /* taken back */
 		if (json_is_string(value) && json_string_length(value) == 0) {
 			json_object_del(had, key);
 		}
@@ -456,10 +454,8 @@ settle_number(struct agent_port *p)
 	struct agent_switch *sw;
 	struct agent_port *other;
 
-	LIST_FOREACH(sw, link, &p->agent->switches)
-	{
-		LIST_FOREACH(other, link, &sw->ports)
-		{
+	LIST_FOREACH (sw, link, &p->agent->switches) {
+		LIST_FOREACH (other, link, &sw->ports) {
 			if (other != p && other->dp_port.v == p->dp_port.v) {
 				p->dp_port = state_choose_dp_port(p->agent->state, agent_boot_ms());
 				store_number(p);
@@ -484,10 +480,8 @@ list_done(void *user, const struct dp_port_info *info, const struct weft_error *
 		LOG_ERR("the datapath does not list its ports: %s", err->text);
 	}
 	/* Asked in order, so that what is removed is gone before its name is made anew. */
-	LIST_FOREACH(sw, link, &a->switches)
-	{
-		LIST_FOREACH(p, link, &sw->ports)
-		{
+	LIST_FOREACH (sw, link, &a->switches) {
+		LIST_FOREACH (p, link, &sw->ports) {
 			if (p->state == PORT_ABSENT || p->state == PORT_FAILED) {
 				settle_number(p);
 				agent_port_start_add(p);
@@ -514,10 +508,8 @@ agent_ports_session_down(struct agent *a)
 	struct agent_port *p;
 
 	a->ports_are_synced = false;
-	LIST_FOREACH(sw, link, &a->switches)
-	{
-		LIST_FOREACH(p, link, &sw->ports)
-		{
+	LIST_FOREACH (sw, link, &a->switches) {
+		LIST_FOREACH (p, link, &sw->ports) {
 			bool was_there = p->state == PORT_PRESENT || p->state == PORT_SETTING;
 
 			free_port(p->setting);
@@ -541,10 +533,8 @@ agent_ports_tick(struct agent *a)
 	if (!dp_client_session(a->client) || !a->ports_are_synced || !list_is_empty(&a->changes)) {
 		return;
 	}
-	LIST_FOREACH(sw, link, &a->switches)
-	{
-		LIST_FOREACH(p, link, &sw->ports)
-		{
+	LIST_FOREACH (sw, link, &a->switches) {
+		LIST_FOREACH (p, link, &sw->ports) {
 			if (p->state == PORT_FAILED && agent_now_ms() >= p->retry_ms) {
 				agent_port_start_add(p);
 			}
@@ -579,8 +569,7 @@ refreshed(void *user, json_t *result, const struct weft_error *err)
 	size_t i;
 
 	(void)err;
-	json_array_foreach(result, i, entry)
-	{
+	json_array_foreach (result, i, entry) {
 		struct agent_port *p = NULL;
 
 		port = json_object_get(entry, "port");

@@ -91,8 +91,7 @@ each_setting(json_t *params, void *object,
 	const char *key;
 	json_t *value;
 
-	json_object_foreach(json_object_get(params, "settings"), key, value)
-	{
+	json_object_foreach (json_object_get(params, "settings"), key, value) {
 		if (!json_is_string(value)) {
 			return weft_error_set(err, WEFT_ERR_RPC, RPC_INVALID_PARAMS,
 				"setting %s is not a text", key);
@@ -358,8 +357,7 @@ switch_list(struct rpc_call *call, json_t *params, void *user)
 	struct agent_switch *sw;
 
 	(void)params;
-	LIST_FOREACH(sw, link, &a->switches)
-	{
+	LIST_FOREACH (sw, link, &a->switches) {
 		json_array_append_new(list, switch_json(sw));
 	}
 	rpc_call_reply(call, list);
@@ -403,8 +401,7 @@ controller_list(struct rpc_call *call, json_t *params, void *user)
 	struct agent_switch *sw;
 
 	(void)params;
-	LIST_FOREACH(sw, link, &a->switches)
-	{
+	LIST_FOREACH (sw, link, &a->switches) {
 		controllers_json(sw, list);
 	}
 	rpc_call_reply(call, list);
@@ -494,10 +491,8 @@ ports_listed(void *user)
 	struct agent_switch *sw;
 	struct agent_port *p;
 
-	LIST_FOREACH(sw, link, &l->agent->switches)
-	{
-		LIST_FOREACH(p, link, &sw->ports)
-		{
+	LIST_FOREACH (sw, link, &l->agent->switches) {
+		LIST_FOREACH (p, link, &sw->ports) {
 			if (l->one && strcmp(p->config->name, name) == 0) {
 				one = port_json(p, true);
 			} else if (!l->one && (!name || strcmp(sw->config->name, name) == 0)) {
@@ -560,8 +555,7 @@ switch_show(struct rpc_call *call, json_t *params, void *user)
 	}
 	object = switch_json(sw);
 	ports = json_array();
-	LIST_FOREACH(p, link, &sw->ports)
-	{
+	LIST_FOREACH (p, link, &sw->ports) {
 		json_array_append_new(ports, port_json(p, false));
 	}
 	json_object_set_new(object, "ports", ports);

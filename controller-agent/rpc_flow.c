@@ -396,8 +396,7 @@ each_switch(struct rpc_call *call, json_t *params, struct agent *a,
 		list(sw, result);
 	} else {
 		result = json_array();
-		LIST_FOREACH(sw, link, &a->switches)
-		{
+		LIST_FOREACH (sw, link, &a->switches) {
 			list(sw, result);
 		}
 	}

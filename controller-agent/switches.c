@@ -418,6 +418,9 @@ agent_switch_show_port(struct agent_port *p, struct weft_error *err)
 	if (!ofproto_port_set(ofproto, &info, err)) {
 		return false;
 	}
+	if (is_new) {
+		persist_restore_port(p->agent->persist, ofproto, p->of_port);
+	}
 	if (is_new || !looks_same(&old, &info)) {
 		of_service_port_status(p->agent->service, ofproto,
 			is_new ? OF_PORT_ADDED : OF_PORT_MODIFIED, &info);
@@ -448,8 +451,7 @@ find_port(struct agent *a, struct ofproto *ofproto, struct of_port number)
 	struct agent_port *p;
 
 	if (sw) {
-		LIST_FOREACH(p, link, &sw->ports)
-		{
+		LIST_FOREACH (p, link, &sw->ports) {
 			if (p->of_port.v == number.v) {
 				return p;
 			}

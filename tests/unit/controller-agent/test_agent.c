@@ -166,8 +166,7 @@ answer(const char *method, const char *params, const char *name, const char *mem
 
 	assert_non_null(result);
 	if (name) {
-		json_array_foreach(result, i, element)
-		{
+		json_array_foreach (result, i, element) {
 			if (strcmp(json_string_value(json_object_get(element, "name")), name) ==
 				0) {
 				break;
@@ -532,6 +531,81 @@ test_agent_comes_back_with_everything(void **state)
 	wait_flow_text("drop");
 }
 
+/* The member of the only rule of br0. */
+static long
+rule_counter(const char *member)
+{
+	json_t *result = ask("flow.list", "{\"switch\": \"br0\"}", NULL);
+	long n;
+
+	assert_int_equal(json_array_size(result), 1);
+	n = (long)json_integer_value(json_object_get(json_array_get(result, 0), member));
+	json_decref(result);
+	return n;
+}
+
+static void
+test_agent_credits_what_was_counted_without_it(void **state)
+{
+	uint32_t p1;
+
+	(void)state;
+	make_switch();
+	p1 = (uint32_t)fake_datapath_port(dp, "p1");
+	must("flow.add", "{\"switch\": \"br0\", \"flows\": [\"in_port=p1 actions=output:p2\"]}");
+	receive(p1, 0); /* the miss itself */
+	assert_true(fake_datapath_wait(dp, fake_has_flows, 1, WAIT_MS));
+	for (unsigned i = 0; i < 4; i++) {
+		receive(p1, i);
+	}
+	assert_int_equal(rule_counter("packets"), 5);
+	for (unsigned round = 0; round < 2; round++) {
+		stop_agent();
+		for (unsigned i = 0; i < 7; i++) {
+			receive(p1, i);
+		}
+		assert_true(start_agent());
+		wait_session();
+		for (unsigned i = 0; i < WAIT_MS / 20 && !rules_complete(); i++) {
+			usleep(20000);
+		}
+		for (unsigned i = 0; i < 100 && rule_counter("packets") < 12 + 7 * round; i++) {
+			usleep(20000);
+		}
+		assert_int_equal(rule_counter("packets"), 12 + 7 * round);
+		assert_int_equal(rule_counter("bytes"), 60 * (12 + 7 * round));
+	}
+}
+
+static void
+test_agent_remembers_addresses(void **state)
+{
+	json_t *list = NULL;
+	uint32_t p1;
+
+	(void)state;
+	make_switch();
+	p1 = (uint32_t)fake_datapath_port(dp, "p1");
+	must("flow.add", "{\"switch\": \"br0\", \"flows\": [\"actions=NORMAL\"]}");
+	receive(p1, 0);
+	for (unsigned i = 0; i < WAIT_MS / 20 && json_array_size(list) == 0; i++) {
+		json_decref(list);
+		usleep(20000);
+		list = ask("fdb.list", "{\"switch\": \"br0\"}", NULL);
+	}
+	assert_int_equal(json_array_size(list), 1);
+	json_decref(list);
+	stop_agent();
+	assert_true(start_agent());
+	wait_session();
+	wait_answer("port.list", "{}", "p1", "link", "up"); /* with its addresses */
+	list = ask("fdb.list", "{}", NULL);
+	assert_int_equal(json_array_size(list), 1);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "mac")),
+		"02:00:00:01:00:00");
+	json_decref(list);
+}
+
 static void
 test_agent_without_state_leaves_flows_alone_at_first(void **state)
 {
@@ -616,6 +690,8 @@ main(void)
 		TEST(test_agent_without_datapath),
 		TEST(test_agent_forwards_by_rules),
 		TEST(test_agent_comes_back_with_everything),
+		TEST(test_agent_credits_what_was_counted_without_it),
+		TEST(test_agent_remembers_addresses),
 		TEST(test_agent_without_state_leaves_flows_alone_at_first),
 		TEST(test_agent_makes_everything_anew_in_another_datapath),
 		TEST(test_agent_refuses_what_it_cannot_use),
