@@ -4,9 +4,9 @@
  *
  * Why it is safe: a retired item carries the epoch that stood before grace_retire() moved it on. A
  * reader that announced a later epoch read the epoch counter after that move, which the writer did
- * after unlinking, so that it cannot have found the item. The announcement is an exchange (a full
- * barrier) and the writer fences before it looks at the announcements: either it sees that a
- * reader is inside, or that reader sees the unlinked state.
+ * after unlinking, so that it cannot have found the item. Both sides fence, the reader between its
+ * announcement and its first look, the writer between unlinking and looking at the announcements: either
+ * the writer sees that a reader is inside, or that reader sees the unlinked state.
  */
 #include "ofproto/grace.h"
 
@@ -32,7 +32,7 @@ void
 grace_uninit(struct grace *g)
 {
 	while (grace_run(g, SIZE_MAX)) {
-		assert(oldest_inside(g) == UINT64_MAX);
+		assert(oldest_inside(g) == atomic_load_explicit(&g->epoch, memory_order_relaxed));
 	}
 }
 
@@ -91,11 +91,12 @@ grace_run(struct grace *g, size_t max)
 	return g->head != NULL;
 }
 
-/* The smallest epoch that a reader inside announced. */
+/* The smallest epoch that a reader inside announced, and at most the current one: what is retired from
+ * now on (by release functions, too) must be judged by a later look at the readers. */
 static uint64_t
 oldest_inside(struct grace *g)
 {
-	uint64_t oldest = UINT64_MAX;
+	uint64_t oldest = atomic_load_explicit(&g->epoch, memory_order_relaxed);
 
 	atomic_thread_fence(memory_order_seq_cst);
 	for (unsigned i = 0; i < GRACE_MAX_READERS; i++) {

@@ -52,10 +52,10 @@ static inline void
 grace_enter(struct grace *g, struct grace_reader *r)
 {
 	if (r->depth++ == 0) {
-		/* The exchange orders the announcement before the reads that follow: a writer that
-		 * does not see it has unlinked before we look. */
-		atomic_exchange_explicit(&r->inside,
-			atomic_load_explicit(&g->epoch, memory_order_acquire), memory_order_seq_cst);
+		atomic_store_explicit(&r->inside,
+			atomic_load_explicit(&g->epoch, memory_order_acquire), memory_order_release);
+		/* Against the writer's: one of us sees what the other one stored. */
+		atomic_thread_fence(memory_order_seq_cst);
 	}
 }
 

@@ -317,7 +317,7 @@ upcall(struct setup *s, const char *packet)
 static void
 run(struct setup *s, uint64_t ms)
 {
-	s->w.now_ms += ms;
+	world_run(&s->w, ms);
 	for (unsigned i = 0; i < 5; i++) {
 		while (flow_registry_run(s->f.r, s->w.now_ms, 100)) {
 			answer(&s->f, s->w.now_ms);
