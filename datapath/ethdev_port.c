@@ -1,279 +1,466 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Port type ethdev: any device of DPDK, named by its devargs.
+ * Port type ethdev: whatever DPDK has a driver for, by its device arguments.
  *
- * What: virtual devices (net_pcap0,rx_pcap=.. net_tap0 net_memif0 net_null0 ..) and physical ones by
- *       PCI address. Polled: few drivers notify, so that a worker with such a port stays awake.
+ * Threads: DPDK's interrupt thread runs the link callback, which only posts an event; liveness asks
+ *          drivers that do not interrupt.
  */
 #include <errno.h>
 #include <rte_dev.h>
+#include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "datapath/liveness.h"
 #include "datapath/offload.h"
 #include "datapath/port_provider.h"
 #include "datapath/providers.h"
 #include "lib/alloc.h"
 #include "lib/drop_reason.h"
 #include "lib/error.h"
+#include "lib/log.h"
 #include "vhost/packet_mbuf.h"
 
-#define DESCRIPTORS 512u
-#define MAX_BURST 64u
+WEFT_LOG_MODULE(ethdev_port);
+
+#define RING_SIZE 1024u
+#define MAX_BURST 256u
+#define MAX_QUEUES 16u
+#define NO_ETHDEV RTE_MAX_ETHPORTS
+#define LINK_HEADER_LEN 22u /* Ethernet and two tags */
 
 struct port_dev {
 	struct port *port;
 	struct rte_mempool *pool;
-	uint16_t id;     /* of DPDK */
-	uint16_t number;
+	char *devargs;
+	uint16_t id; /* DPDK's; NO_ETHDEV: none */
+	uint16_t in_port;
 	uint16_t n_queues;
-	bool started;
-	char devargs[100];
+	uint32_t max_len; /* that tx takes */
+	bool is_started, has_callbacks;
+	bool takes_chains; /* tx of several segments */
+	bool has_interrupts;
+	int rx_fds[MAX_QUEUES];
+	_Atomic bool is_up; /* link */
+	_Atomic bool is_gone;
+	struct liveness_watch *watch;
+	struct rte_eth_dev_owner owner;
 };
 
-static const struct port_option_spec options[] = {
-	{"devargs", PORT_OPT_TEXT, 0, 0, NULL, true, false,
-		"DPDK's name and arguments of the device, as net_pcap0,rx_pcap=F or 0000:01:00.0"},
-	{"queues", PORT_OPT_UINT, 1, PORT_MAX_QUEUES, NULL, false, false, "queue pairs (1)"},
-	{"mtu", PORT_OPT_UINT, 68, 9000, NULL, false, true, "of the device"},
-	{NULL, PORT_OPT_TEXT, 0, 0, NULL, false, false, NULL},
-};
+/* --- link --------------------------------------------------------------------------------------------------- */
 
 static int
-link_changed(uint16_t id, enum rte_eth_event_type type, void *user, void *ret)
+on_ethdev_event(uint16_t id, enum rte_eth_event_type type, void *user, void *ignored)
 {
-	(void)id;
-	(void)type;
-	(void)ret;
-	port_core_event(((struct port_dev *)user)->port, PORT_EVENT_STATUS);
+	struct port_dev *dev = user;
+	struct rte_eth_link link = {0};
+
+	(void)ignored;
+	if (type == RTE_ETH_EVENT_INTR_RMV) {
+		atomic_store(&dev->is_up, false);
+		atomic_store(&dev->is_gone, true);
+		port_core_event(dev->port, PORT_EVENT_GONE);
+		return 0;
+	}
+	rte_eth_link_get_nowait(id, &link);
+	atomic_store(&dev->is_up, link.link_status);
+	port_core_event(dev->port, PORT_EVENT_STATUS);
 	return 0;
 }
 
-static void
-ethdev_close(struct port_dev *dev)
+static bool
+ask_link(void *user)
 {
-	struct rte_eth_dev_info info;
+	struct port_dev *dev = user;
+	struct rte_eth_link link = {0};
 
-	if (dev->id != RTE_MAX_ETHPORTS) {
-		rte_eth_dev_callback_unregister(dev->id, RTE_ETH_EVENT_INTR_LSC, link_changed, dev);
-		if (dev->started) {
-			rte_eth_dev_stop(dev->id);
-		}
-		if (!rte_eth_dev_info_get(dev->id, &info) && info.device) {
-			struct rte_device *device = info.device;
-
-			rte_eth_dev_close(dev->id);
-			rte_dev_remove(device);
-		}
-	}
-	free(dev);
+	return !rte_eth_link_get_nowait(dev->id, &link) && link.link_status;
 }
 
-static bool
-configure(struct port_dev *dev, uint16_t n_queues, uint16_t mtu, struct weft_error *err)
+static void
+link_news(enum liveness_news news, void *user)
 {
-	struct rte_eth_dev_info info;
-	struct rte_eth_conf conf = {0};
-	const char *what = "ask";
-	int rc = rte_eth_dev_info_get(dev->id, &info);
+	struct port_dev *dev = user;
 
-	if (!rc && (info.max_rx_queues < n_queues || info.max_tx_queues < n_queues)) {
-		return weft_error_set(err, WEFT_ERR_INVALID, ERANGE, "device %s has %u rx and %u tx queues",
-			dev->devargs, info.max_rx_queues, info.max_tx_queues);
+	atomic_store(&dev->is_up, news == LIVENESS_UP);
+	port_core_event(dev->port, PORT_EVENT_STATUS);
+}
+
+/* --- open --------------------------------------------------------------------------------------------------- */
+
+static bool
+refuse(const struct port_dev *dev, int rc, const char *what, struct weft_error *err)
+{
+	return weft_error_set(err, WEFT_ERR_SYSTEM, -rc, "cannot %s device \"%s\": %s", what,
+		dev->devargs, rte_strerror(-rc));
+}
+
+static uint16_t
+find_ethdev(const char *devargs)
+{
+	struct rte_dev_iterator iterator;
+	uint16_t id, found = NO_ETHDEV;
+
+	RTE_ETH_FOREACH_MATCHING_DEV(id, devargs, &iterator)
+	{
+		found = id;
+		rte_eth_iterator_cleanup(&iterator);
+		break;
 	}
-	if (!rc) {
-		what = "configure";
-		conf.rxmode.mtu = mtu;
-		if (n_queues > 1) {
-			conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-			conf.rx_adv_conf.rss_conf.rss_hf =
-				(RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP) & info.flow_type_rss_offloads;
+	return found;
+}
+
+/* Finds the device, or makes DPDK find it, and claims it. */
+static bool
+claim(struct port_dev *dev, const char *name, struct weft_error *err)
+{
+	struct rte_eth_dev_owner owner;
+	uint16_t id = find_ethdev(dev->devargs);
+	int rc;
+
+	if (id != NO_ETHDEV && !rte_eth_dev_owner_get(id, &owner) &&
+		owner.id != RTE_ETH_DEV_NO_OWNER) {
+		return weft_error_set(err, WEFT_ERR_CONFLICT, EBUSY,
+			"device \"%s\" belongs to another port already (%s)", dev->devargs,
+			owner.name);
+	}
+	if (id == NO_ETHDEV) {
+		rc = rte_dev_probe(dev->devargs);
+		if (rc) {
+			return weft_error_set(err, WEFT_ERR_INVALID, -rc,
+				"DPDK cannot open devargs=\"%s\": %s; it takes NAME,KEY=VALUE.. as of "
+				"DPDK's drivers (net_tap0,iface=t0) or a PCI address",
+				dev->devargs, rte_strerror(-rc));
 		}
-		conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-		rc = rte_eth_dev_configure(dev->id, n_queues, n_queues, &conf);
+		id = find_ethdev(dev->devargs);
 	}
-	for (uint16_t q = 0; !rc && q < n_queues; q++) {
-		uint16_t n_rx = DESCRIPTORS, n_tx = DESCRIPTORS;
+	if (id == NO_ETHDEV) {
+		dev->devargs[strcspn(dev->devargs, ",")] = '\0';
+		(void)rte_eal_hotplug_remove("vdev", dev->devargs);
+		return weft_error_set(
+			err, WEFT_ERR_INVALID, ENODEV, "\"%s\" is no network device", dev->devargs);
+	}
+	dev->id = id;
+	rc = rte_eth_dev_owner_new(&dev->owner.id);
+	snprintf(dev->owner.name, sizeof dev->owner.name, "%.60s", name);
+	rc = rc ? rc : rte_eth_dev_owner_set(id, &dev->owner);
+	return !rc || refuse(dev, rc, "claim", err);
+}
 
-		what = "set up the queues of";
-		rte_eth_dev_adjust_nb_rx_tx_desc(dev->id, &n_rx, &n_tx);
-		rc = rte_eth_rx_queue_setup(dev->id, q, n_rx, SOCKET_ID_ANY, NULL, dev->pool);
-		rc = rc ? rc : rte_eth_tx_queue_setup(dev->id, q, n_tx, SOCKET_ID_ANY, NULL);
+static int
+set_up_queues(struct port_dev *dev, const struct rte_eth_dev_info *info)
+{
+	uint16_t n_rx = RING_SIZE, n_tx = RING_SIZE;
+	int socket = rte_eth_dev_socket_id(dev->id), rc;
+
+	rc = rte_eth_dev_adjust_nb_rx_tx_desc(dev->id, &n_rx, &n_tx);
+	for (uint16_t q = 0; !rc && q < dev->n_queues; q++) {
+		struct rte_eth_txconf tx = info->default_txconf;
+
+		tx.offloads = dev->takes_chains ? RTE_ETH_TX_OFFLOAD_MULTI_SEGS : 0;
+		rc = rte_eth_rx_queue_setup(dev->id, q, n_rx, (unsigned)socket, NULL, dev->pool);
+		rc = rc ? rc : rte_eth_tx_queue_setup(dev->id, q, n_tx, (unsigned)socket, &tx);
 	}
-	if (!rc) {
-		what = "start";
-		rc = rte_eth_dev_start(dev->id);
+	return rc;
+}
+
+static int
+start(struct port_dev *dev, const struct rte_eth_dev_info *info, bool interrupts)
+{
+	struct rte_eth_conf conf = {0};
+	int rc;
+
+	conf.intr_conf.lsc = !!(*info->dev_flags & RTE_ETH_DEV_INTR_LSC);
+	conf.intr_conf.rmv = !!(*info->dev_flags & RTE_ETH_DEV_INTR_RMV);
+	conf.intr_conf.rxq = interrupts;
+	conf.txmode.offloads = dev->takes_chains ? RTE_ETH_TX_OFFLOAD_MULTI_SEGS : 0;
+	rc = rte_eth_dev_configure(dev->id, dev->n_queues, dev->n_queues, &conf);
+	rc = rc ? rc : set_up_queues(dev, info);
+	rc = rc ? rc : rte_eth_dev_start(dev->id);
+	dev->is_started = !rc;
+	return rc;
+}
+
+/* Whether every queue has a descriptor that can be waited on. */
+static bool
+find_descriptors(struct port_dev *dev)
+{
+	for (uint16_t q = 0; q < dev->n_queues; q++) {
+		dev->rx_fds[q] = rte_eth_dev_rx_intr_ctl_q_get_fd(dev->id, q);
+		if (dev->rx_fds[q] < 0) {
+			return false;
+		}
 	}
-	if (rc) {
-		return weft_error_set(err, WEFT_ERR_SYSTEM, -rc, "cannot %s device %s: %s", what, dev->devargs,
-			strerror(-rc));
-	}
-	dev->started = true;
-	dev->n_queues = n_queues;
-	rte_eth_promiscuous_enable(dev->id);
 	return true;
 }
 
-static struct port_dev *
-ethdev_open(const struct port_config *config, struct weft_error *err)
+static bool
+start_device(struct port_dev *dev, struct weft_error *err)
 {
-	const char *devargs = port_option_find(config->options, config->n_options, "devargs");
-	const char *queues = port_option_find(config->options, config->n_options, "queues");
-	const char *mtu = port_option_find(config->options, config->n_options, "mtu");
-	struct port_dev *dev = xcalloc(1, sizeof *dev);
-	struct rte_dev_iterator iterator;
-	uint16_t id = RTE_MAX_ETHPORTS, found;
+	struct rte_eth_dev_info info;
+	uint16_t mtu = 0;
+	int rc = rte_eth_dev_info_get(dev->id, &info);
+
+	if (rc) {
+		return refuse(dev, rc, "ask", err);
+	}
+	if (dev->n_queues > info.max_rx_queues || dev->n_queues > info.max_tx_queues) {
+		return weft_error_set(err, WEFT_ERR_INVALID, ERANGE,
+			"device \"%s\" has %u queues, not %u", dev->devargs,
+			RTE_MIN(info.max_rx_queues, info.max_tx_queues), dev->n_queues);
+	}
+	dev->takes_chains = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	/* Wanted, but by far not every driver has them, and some notice only when they start. */
+	rc = start(dev, &info, true);
+	dev->has_interrupts = !rc && find_descriptors(dev);
+	if (rc) {
+		rc = start(dev, &info, false);
+	}
+	if (rc) {
+		return refuse(dev, rc, "start", err);
+	}
+	rc = rte_eth_promiscuous_enable(dev->id);
+	if (rc && rc != -ENOTSUP) {
+		LOG_WARN("\"%s\": not promiscuous: %s", dev->devargs, rte_strerror(-rc));
+	}
+	if (!rte_eth_dev_get_mtu(dev->id, &mtu) && mtu) {
+		dev->max_len = mtu + LINK_HEADER_LEN;
+	}
+	atomic_store(&dev->is_up, ask_link(dev));
+	return true;
+}
+
+static bool
+watch_device(struct port_dev *dev, struct weft_error *err) WEFT_REQUIRES(weft_ports)
+{
+	struct rte_eth_dev_info info;
+	int rc = rte_eth_dev_info_get(dev->id, &info);
+
+	rc = rc ? rc
+		: rte_eth_dev_callback_register(
+			  dev->id, RTE_ETH_EVENT_INTR_LSC, on_ethdev_event, dev);
+	rc = rc ? rc
+		: rte_eth_dev_callback_register(
+			  dev->id, RTE_ETH_EVENT_INTR_RMV, on_ethdev_event, dev);
+	if (rc) {
+		return refuse(dev, rc, "watch", err);
+	}
+	dev->has_callbacks = true;
+	if (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) {
+		return true;
+	}
+	dev->watch = liveness_watch_poll(ask_link, link_news, dev, err);
+	return dev->watch;
+}
+
+/* Stops the ethdev and takes its device out of DPDK, unless that has other ports. */
+static void
+release(struct port_dev *dev)
+{
+	struct rte_eth_dev_info info;
+	struct rte_device *device;
+	uint16_t other;
 	int rc;
+
+	device = rte_eth_dev_info_get(dev->id, &info) ? NULL : info.device;
+	if (dev->has_callbacks) {
+		/* -EAGAIN: it is running just now. */
+		while (rte_eth_dev_callback_unregister(
+			       dev->id, RTE_ETH_EVENT_INTR_LSC, on_ethdev_event, dev) == -EAGAIN) {
+		}
+		while (rte_eth_dev_callback_unregister(
+			       dev->id, RTE_ETH_EVENT_INTR_RMV, on_ethdev_event, dev) == -EAGAIN) {
+		}
+	}
+	if (dev->is_started) {
+		(void)rte_eth_dev_stop(dev->id);
+	}
+	if (dev->owner.id) {
+		(void)rte_eth_dev_owner_unset(dev->id, dev->owner.id);
+	}
+	(void)rte_eth_dev_close(dev->id);
+	RTE_ETH_FOREACH_DEV_OF(other, device)
+	{
+		return;
+	}
+	rc = device ? rte_dev_remove(device) : 0;
+	if (rc) {
+		LOG_WARN("\"%s\": cannot remove the device: %s", dev->devargs, rte_strerror(-rc));
+	}
+}
+
+static void
+ethdev_close(struct port_dev *dev) WEFT_REQUIRES(weft_ports)
+{
+	liveness_unwatch(dev->watch);
+	if (dev->id != NO_ETHDEV) {
+		release(dev);
+	}
+	free(dev->devargs);
+	free(dev);
+}
+
+static struct port_dev *
+ethdev_open(const struct port_config *config, struct weft_error *err) WEFT_REQUIRES(weft_ports)
+{
+	const char *queues = port_option_find(config->options, config->n_options, "queues");
+	struct port_dev *dev = xcalloc(1, sizeof *dev);
 
 	dev->port = config->port;
 	dev->pool = config->pool;
-	dev->number = config->number;
-	dev->id = RTE_MAX_ETHPORTS;
-	snprintf(dev->devargs, sizeof dev->devargs, "%s", devargs);
-	RTE_ETH_FOREACH_MATCHING_DEV(found, devargs, &iterator) {
-		rte_eth_iterator_cleanup(&iterator);
-		weft_error_set(err, WEFT_ERR_CONFLICT, EBUSY, "device %s is used by another port", devargs);
-		goto fail;
+	dev->devargs = xstrdup(port_option_find(config->options, config->n_options, "devargs"));
+	dev->id = NO_ETHDEV;
+	dev->in_port = config->number;
+	dev->n_queues = queues ? (uint16_t)strtoul(queues, NULL, 10) : 1;
+	if (claim(dev, config->name, err) && start_device(dev, err) && watch_device(dev, err)) {
+		return dev;
 	}
-	rc = rte_dev_probe(devargs);
-	if (rc) {
-		weft_error_set(err, WEFT_ERR_INVALID, -rc,
-			"DPDK cannot open devargs=%s: %s; name a driver's device as net_pcap0,rx_pcap=FILE, or a PCI "
-			"address that is bound to vfio-pci", devargs, strerror(-rc));
-		goto fail;
-	}
-	RTE_ETH_FOREACH_MATCHING_DEV(found, devargs, &iterator) {
-		id = found;
-	}
-	if (id == RTE_MAX_ETHPORTS) {
-		weft_error_set(err, WEFT_ERR_INVALID, ENODEV, "devargs=%s is no network device of DPDK",
-			devargs);
-		goto fail;
-	}
-	dev->id = id;
-	if (!configure(dev, queues ? (uint16_t)strtoul(queues, NULL, 10) : 1,
-		    mtu ? (uint16_t)strtoul(mtu, NULL, 10) : 1500, err)) {
-		goto fail;
-	}
-	rte_eth_dev_callback_register(dev->id, RTE_ETH_EVENT_INTR_LSC, link_changed, dev);
-	return dev;
-
-fail:
 	ethdev_close(dev);
 	return NULL;
 }
 
-static bool
-ethdev_set(struct port_dev *dev, const struct port_option *changes, size_t n, struct weft_error *err)
-{
-	for (size_t i = 0; i < n; i++) {
-		int rc = rte_eth_dev_set_mtu(dev->id, (uint16_t)strtoul(changes[i].value, NULL, 10));
+/* --- changes and listings ------------------------------------------------------------------------------- */
 
-		if (rc) {
-			return weft_error_set(err, WEFT_ERR_SYSTEM, -rc, "device %s cannot have mtu=%s: %s",
-				dev->devargs, changes[i].value, strerror(-rc));
-		}
-	}
-	return true;
+static bool
+ethdev_set(
+	struct port_dev *dev, const struct port_option *changes, size_t n, struct weft_error *err)
+{
+	(void)dev;
+	return !n || weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+			     "%s cannot change while the port is there", changes[0].key);
 }
 
 static void
 ethdev_set_admin(struct port_dev *dev, bool up)
 {
-	/* Not every driver can; the core stops traffic in any case. */
-	(void)(up ? rte_eth_dev_set_link_up(dev->id) : rte_eth_dev_set_link_down(dev->id));
+	int rc = up ? rte_eth_dev_set_link_up(dev->id) : rte_eth_dev_set_link_down(dev->id);
+
+	if (rc && rc != -ENOTSUP) {
+		LOG_WARN("\"%s\": cannot take the link %s: %s", dev->devargs, up ? "up" : "down",
+			rte_strerror(-rc));
+	}
 }
 
 static void
 ethdev_status(struct port_dev *dev, struct port_status *status)
 {
+	struct rte_ether_addr mac;
 	struct rte_eth_link link = {0};
-	struct rte_ether_addr mac = {0};
 	uint16_t mtu = 0;
 
-	rte_eth_link_get_nowait(dev->id, &link);
-	rte_eth_macaddr_get(dev->id, &mac);
-	rte_eth_dev_get_mtu(dev->id, &mtu);
-	*status = (struct port_status){
-		.link_up = link.link_status,
-		.mtu = mtu,
-		.speed_mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed,
+	*status = (struct port_status){.link_up = atomic_load(&dev->is_up),
 		.n_rxq = dev->n_queues,
 		.n_txq = dev->n_queues,
-	};
-	memcpy(status->mac, mac.addr_bytes, sizeof status->mac);
-	snprintf(status->peer, sizeof status->peer, "%s", dev->devargs);
+		.max_len = dev->max_len};
+	snprintf(status->peer, sizeof status->peer, "%.100s%s", dev->devargs,
+		atomic_load(&dev->is_gone) ? ": the device was removed" : "");
+	if (!rte_eth_macaddr_get(dev->id, &mac)) {
+		memcpy(status->mac, mac.addr_bytes, sizeof status->mac);
+	}
+	if (!rte_eth_dev_get_mtu(dev->id, &mtu)) {
+		status->mtu = mtu;
+	}
+	if (!rte_eth_link_get_nowait(dev->id, &link) &&
+		link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN) {
+		status->speed_mbps = link.link_speed;
+	}
 }
 
 static void
 ethdev_stats(struct port_dev *dev, struct port_dev_stats *stats)
 {
-	struct rte_eth_stats eth;
+	struct rte_eth_stats s;
 
-	if (!rte_eth_stats_get(dev->id, &eth)) {
-		stats->rx_errors = eth.ierrors;
-		stats->rx_missed = eth.imissed + eth.rx_nombuf;
-		stats->tx_errors = eth.oerrors;
+	*stats = (struct port_dev_stats){0};
+	if (!rte_eth_stats_get(dev->id, &s)) {
+		stats->rx_errors = s.ierrors;
+		stats->rx_missed = s.imissed + s.rx_nombuf;
+		stats->tx_errors = s.oerrors;
 	}
 }
+
+/* --- packets ---------------------------------------------------------------------------------------------- */
 
 static uint16_t
 ethdev_rx(struct port_dev *dev, uint16_t queue, struct packet **pkts, uint16_t n)
 {
 	struct rte_mbuf *mbufs[MAX_BURST];
-	uint16_t got = rte_eth_rx_burst(dev->id, queue, mbufs, WEFT_MIN(n, (uint16_t)MAX_BURST)), kept = 0;
+	uint16_t got = rte_eth_rx_burst(dev->id, queue, mbufs, WEFT_MIN(n, (uint16_t)MAX_BURST));
+	uint16_t kept = 0;
 
 	for (uint16_t i = 0; i < got; i++) {
-		struct packet *p = packet_of_mbuf(mbufs[i]);
+		struct rte_mbuf *m = mbufs[i];
+		struct packet *p;
 
-		/* Headers in one piece: a first segment shorter than them is rare. */
-		if (mbufs[i]->data_len < WEFT_MIN(mbufs[i]->pkt_len, (uint32_t)PACKET_HEAD_MIN) &&
-			rte_pktmbuf_linearize(mbufs[i])) {
-			rte_pktmbuf_free(mbufs[i]);
+		if (WEFT_UNLIKELY(m->pkt_len > PACKET_MAX_LEN)) {
+			rte_pktmbuf_free(m);
 			port_core_rx_drop(dev->port, DROP_RX_TOO_LONG, 1);
 			continue;
 		}
-		mbufs[i]->ol_flags = 0;
-		packet_init_from_mbuf(p, mbufs[i], dev->number, (uint8_t)queue);
+		if (WEFT_UNLIKELY(m->data_len < RTE_MIN(m->pkt_len, PACKET_HEAD_MIN)) &&
+			rte_pktmbuf_linearize(m)) {
+			rte_pktmbuf_free(m);
+			port_core_rx_drop(dev->port, DROP_RX_NO_BUFFER, 1);
+			continue;
+		}
+		m->ol_flags = 0;
+		p = packet_of_mbuf(m);
+		packet_init_from_mbuf(p, m, dev->in_port, (uint8_t)queue);
 		pkts[kept++] = p;
 	}
 	return kept;
 }
 
-/* Completes or cuts what the driver is not asked to. Consumes the packet unless it returns false. */
-static bool
-tx_offloaded(struct port_dev *dev, uint16_t queue, struct packet *p)
+/* Makes a packet fit for the device; a reason: it cannot be. */
+static unsigned
+make_fit(struct port_dev *dev, struct packet *p)
 {
-	struct rte_mbuf *mbufs[OFFLOAD_MAX_SEGMENTS];
-	struct packet *segments[OFFLOAD_MAX_SEGMENTS];
-	uint16_t sent;
-	int n;
+	struct rte_mbuf *m = packet_mbuf(p);
 
-	if (!(p->flags & PACKET_GSO_MASK)) {
-		struct rte_mbuf *m = packet_mbuf(p);
-
-		if (!offload_complete_csum(p)) {
-			return rte_eth_tx_burst(dev->id, queue, &m, 1) == 1;
-		}
-		rte_pktmbuf_free(m);
-		port_core_tx_drop(dev->port, DROP_TX_OFFLOAD, 1);
-		return true;
+	if (dev->max_len && p->len > dev->max_len) {
+		return DROP_TX_TOO_LONG;
 	}
-	n = offload_segment(p, dev->pool, segments);
+	if (p->flags & PACKET_CSUM_PARTIAL && offload_complete_csum(p)) {
+		return DROP_TX_OFFLOAD;
+	}
+	if (m->nb_segs > 1 && !dev->takes_chains && rte_pktmbuf_linearize(m)) {
+		return DROP_TX_TOO_LONG;
+	}
+	m->ol_flags = 0;
+	return DROP_N;
+}
+
+/* Cuts a packet and sends the pieces; consumes it. */
+static void
+tx_segmented(struct port_dev *dev, uint16_t queue, struct packet *p)
+{
+	struct packet *segments[OFFLOAD_MAX_SEGMENTS];
+	struct rte_mbuf *mbufs[OFFLOAD_MAX_SEGMENTS];
+	int n = offload_segment(p, dev->pool, segments);
+	uint16_t sent = 0;
+
 	for (int i = 0; i < n; i++) {
 		mbufs[i] = packet_mbuf(segments[i]);
 	}
-	sent = n > 0 ? rte_eth_tx_burst(dev->id, queue, mbufs, (uint16_t)n) : 0;
-	if (n < 0 || sent < n) {
-		if (n > sent) {
-			rte_pktmbuf_free_bulk(mbufs + sent, (unsigned)(n - sent));
+	while (sent < n) {
+		uint16_t more =
+			rte_eth_tx_burst(dev->id, queue, mbufs + sent, (uint16_t)(n - sent));
+
+		if (!more) {
+			rte_pktmbuf_free_bulk(mbufs + sent, (unsigned)n - sent);
+			break;
 		}
+		sent = (uint16_t)(sent + more);
+	}
+	if (n < 0 || sent < n) {
+		/* Some pieces may have gone out; the packet as a whole is lost. */
 		port_core_tx_drop(dev->port, n < 0 ? DROP_TX_OFFLOAD : DROP_TX_FULL, 1);
 	}
 	rte_pktmbuf_free(packet_mbuf(p));
-	return true;
 }
 
 static uint16_t
@@ -282,33 +469,75 @@ ethdev_tx(struct port_dev *dev, uint16_t queue, struct packet **pkts, uint16_t n
 	struct rte_mbuf *mbufs[MAX_BURST];
 	uint16_t done = 0;
 
-	n = WEFT_MIN(n, (uint16_t)MAX_BURST);
-	while (done < n) {
-		uint16_t plain = 0, sent;
+	while (done < n && atomic_load_explicit(&dev->is_up, memory_order_relaxed)) {
+		unsigned reason = DROP_N;
+		uint16_t batch = 0, sent;
 
-		while (done + plain < n &&
-			!(pkts[done + plain]->flags & (PACKET_CSUM_PARTIAL | PACKET_GSO_MASK))) {
-			mbufs[plain] = packet_mbuf(pkts[done + plain]);
-			plain++;
-		}
-		if (plain) {
-			sent = rte_eth_tx_burst(dev->id, queue, mbufs, plain);
-			done = (uint16_t)(done + sent);
-			if (sent < plain) {
+		while (batch < MAX_BURST && done + batch < n &&
+			!(pkts[done + batch]->flags & PACKET_GSO_MASK)) {
+			reason = make_fit(dev, pkts[done + batch]);
+			if (reason != DROP_N) {
 				break;
 			}
-		} else if (tx_offloaded(dev, queue, pkts[done])) {
-			done++;
-		} else {
+			mbufs[batch] = packet_mbuf(pkts[done + batch]);
+			batch++;
+		}
+		sent = batch ? rte_eth_tx_burst(dev->id, queue, mbufs, batch) : 0;
+		done = (uint16_t)(done + sent);
+		if (sent < batch) {
 			break;
+		}
+		if (reason != DROP_N) {
+			port_core_tx_drop(dev->port, reason, 1);
+			rte_pktmbuf_free(packet_mbuf(pkts[done++]));
+		} else if (done < n && pkts[done]->flags & PACKET_GSO_MASK) {
+			tx_segmented(dev, queue, pkts[done++]);
 		}
 	}
 	return done;
 }
 
+static int
+ethdev_rx_sleep(struct port_dev *dev, uint16_t queue)
+{
+	int rc, waiting;
+
+	if (!dev->has_interrupts) {
+		return -ENOTSUP;
+	}
+	rc = rte_eth_dev_rx_intr_enable(dev->id, queue);
+	if (rc == -ENOTSUP) {
+		return dev->rx_fds
+			[queue]; /* the device's own descriptor, readable while there is a frame */
+	}
+	waiting = rc ? rc : rte_eth_rx_queue_count(dev->id, queue);
+	if (waiting) {
+		(void)rte_eth_dev_rx_intr_disable(dev->id, queue);
+		/* A driver that cannot say what waits could miss what came before it was asked. */
+		return waiting > 0 ? -EAGAIN : -ENOTSUP;
+	}
+	return dev->rx_fds[queue];
+}
+
+static void
+ethdev_rx_woken(struct port_dev *dev, uint16_t queue)
+{
+	if (dev->has_interrupts) {
+		(void)rte_eth_dev_rx_intr_disable(dev->id, queue);
+	}
+}
+
+static const struct port_option_spec options[] = {
+	{"devargs", PORT_OPT_TEXT, 0, 0, NULL, true, false,
+		"DPDK device, NAME,KEY=VALUE.. or PCI address"},
+	{"queues", PORT_OPT_UINT, 1, MAX_QUEUES, NULL, false, false,
+		"receive and transmit queues (1)"},
+	{NULL, PORT_OPT_TEXT, 0, 0, NULL, false, false, NULL},
+};
+
 const struct port_provider ethdev_provider = {
 	.type = "ethdev",
-	.help = "any network device of DPDK",
+	.help = "a device of DPDK",
 	.options = options,
 	.open = ethdev_open,
 	.close = ethdev_close,
@@ -318,4 +547,6 @@ const struct port_provider ethdev_provider = {
 	.stats = ethdev_stats,
 	.rx = ethdev_rx,
 	.tx = ethdev_tx,
+	.rx_sleep = ethdev_rx_sleep,
+	.rx_woken = ethdev_rx_woken,
 };

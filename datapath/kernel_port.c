@@ -1,627 +1,536 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Port types veth, internal and af-packet: kernel devices by packet sockets of our own.
+ * Port types veth, internal and af-packet: interfaces of the kernel.
  *
- * What:     one AF_PACKET socket a device with PACKET_VNET_HDR (checksum and segmentation state) and
- *           PACKET_AUXDATA (the outer VLAN tag that the kernel takes off, with its TPID). recvmmsg()
- *           and sendmmsg() carry a burst each.
- * internal: a veth pair too: the host's end has the port's name, ours a name made from run directory
- *           and port.
- * Why:      DPDK 22.11's af_packet driver loses the TPID of 802.1ad, checksum and segmentation
- *           state, link changes, and frames over 2048 bytes.
+ *     veth      [workers] NAME ===== PEER [namespace]      a pair; NAME is our end
+ *     internal  [workers] NAME-w === NAME [host]           a pair; NAME is the host's end
+ *     af-packet [workers] IFNAME                           somebody else's interface
+ *
+ * Lifetime: pairs are made with the port and deleted with it. Both ends carry the alias
+ *           weft:RUNDIR:PORT; a datapath that was killed finds its pairs again by that and adopts them,
+ *           so that addresses and routes of the other end survive.
+ * Why:      a pair instead of a tap for internal ports, because a packet socket moves a batch with
+ *           one call and a tap one frame.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <linux/virtio_net.h>
-#include <net/if.h>
-#include <rte_mbuf.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "datapath/liveness.h"
 #include "datapath/netdev.h"
+#include "datapath/packet_socket.h"
 #include "datapath/port_provider.h"
 #include "datapath/providers.h"
 #include "lib/alloc.h"
-#include "lib/byteorder.h"
 #include "lib/drop_reason.h"
 #include "lib/error.h"
-#include "lib/hash.h"
-#include "vhost/packet_mbuf.h"
+#include "lib/log.h"
 
-#define BURST 32u
-#define OVERFLOW_SIZE 65600u /* of a frame beyond its first buffer */
-#define MAX_SEGMENTS 48u
-#define SOCKET_BUFFER (4 << 20)
-#define TAG_SIZE 4u
+WEFT_LOG_MODULE(kernel_port);
 
-/* One place of a receive burst. */
-struct rx_slot {
-	struct rte_mbuf *m; /* waits for a frame */
-	struct virtio_net_hdr vnet;
-	struct iovec parts[3];
-	union {
-		struct cmsghdr align;
-		char bytes[64]; /* CMSG_SPACE of the auxiliary data */
-	} control;
-	uint8_t *overflow;
-};
+#define MIN_MTU 68u
+#define MAX_MTU 65535u
+
+enum kind { KIND_VETH, KIND_INTERNAL, KIND_AF_PACKET };
 
 struct port_dev {
+	enum kind kind;
 	struct port *port;
-	struct rte_mempool *pool;
-	int fd;
-	uint16_t number;
-	char ifname[NETDEV_NAME_MAX + 1]; /* our end */
-	char alias[256];  /* of devices that we made; empty: not ours */
-	char words[96];   /* for status */
-	uint8_t mac[6];
-	int ifindex;
-	_Atomic bool running, exists; /* by the liveness thread */
-	_Atomic uint32_t mtu;
-	struct netdev_watch *watch;
-	struct rx_slot rx[BURST];
-	struct mmsghdr rx_messages[BURST];
-	_Atomic uint64_t rx_missed;
+	struct packet_socket *socket;
+	struct netdev here, there; /* there: the namespace of a pair's other end */
+	struct liveness_watch *watch, *peer_watch;
+	uint32_t ifindex; /* of our end; 0: not there yet */
+	uint32_t peer_ifindex;
+	bool is_peer_here;       /* in our namespace */
+	_Atomic bool is_running; /* liveness writes, workers read */
+	_Atomic bool is_gone;
+	char name[NETDEV_NAME_MAX + 1], peer[NETDEV_NAME_MAX + 1];
+	char *netns;
+	char *alias; /* NULL: not ours */
 };
 
-static const struct port_option_spec veth_options[] = {
-	{"netns", PORT_OPT_TEXT, 0, 0, NULL, false, false, "namespace of the other end (ours)"},
-	{"ifname", PORT_OPT_TEXT, 0, 0, NULL, false, false, "name of the other end (NAME-p)"},
-	{"ip", PORT_OPT_TEXT, 0, 0, NULL, false, false, "its addresses, ADDRESS/LENGTH[,..]"},
-	{"mtu", PORT_OPT_UINT, 68, 65535, NULL, false, true, "of both ends"},
-	{NULL, PORT_OPT_TEXT, 0, 0, NULL, false, false, NULL},
-};
-
-static const struct port_option_spec internal_options[] = {
-	{"netns", PORT_OPT_TEXT, 0, 0, NULL, false, false, "namespace of the device (ours)"},
-	{"ip", PORT_OPT_TEXT, 0, 0, NULL, false, false, "its addresses, ADDRESS/LENGTH[,..]"},
-	{"mtu", PORT_OPT_UINT, 68, 65535, NULL, false, true, "of the device"},
-	{NULL, PORT_OPT_TEXT, 0, 0, NULL, false, false, NULL},
-};
-
-static const struct port_option_spec af_packet_options[] = {
-	{"ifname", PORT_OPT_TEXT, 0, 0, NULL, true, false, "an existing network device"},
-	{NULL, PORT_OPT_TEXT, 0, 0, NULL, false, false, NULL},
-};
-
-/* --- open, close ------------------------------------------------------------------------------------------------ */
+/* --- open --------------------------------------------------------------------------------------------------- */
 
 static bool
-set_socket_option(int fd, int level, int option, int value)
+take_name(char *to, const char *name, const char *suffix, const char *what, struct weft_error *err)
 {
-	return !setsockopt(fd, level, option, &value, sizeof value);
-}
+	int len = snprintf(to, NETDEV_NAME_MAX + 1, "%s%s", name, suffix);
 
-static bool
-open_socket(struct port_dev *dev, struct weft_error *err)
-{
-	struct sockaddr_ll address = {
-		.sll_family = AF_PACKET,
-		.sll_protocol = htons(ETH_P_ALL),
-		.sll_ifindex = dev->ifindex,
-	};
-	struct packet_mreq promiscuous = {.mr_ifindex = dev->ifindex, .mr_type = PACKET_MR_PROMISC};
-
-	/* Protocol 0 until it is bound: nothing of other devices gets in. */
-	dev->fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (dev->fd < 0) {
-		return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot open a packet socket: %s%s",
-			strerror(errno), errno == EPERM ? "; weft-datapath needs CAP_NET_RAW" : "");
-	}
-	if (!set_socket_option(dev->fd, SOL_PACKET, PACKET_VNET_HDR, 1) ||
-		!set_socket_option(dev->fd, SOL_PACKET, PACKET_AUXDATA, 1) ||
-		!set_socket_option(dev->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1) ||
-		setsockopt(dev->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous,
-			sizeof promiscuous) ||
-		bind(dev->fd, (struct sockaddr *)&address, sizeof address)) {
-		return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot attach to device %s: %s",
-			dev->ifname, strerror(errno));
-	}
-	/* Larger than the system's limit if we may. */
-	if (!set_socket_option(dev->fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER)) {
-		set_socket_option(dev->fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
-	}
-	if (!set_socket_option(dev->fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER)) {
-		set_socket_option(dev->fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER);
+	if (len < 1 || len > (int)NETDEV_NAME_MAX || strpbrk(name, "/: \t\n") ||
+		!strcmp(name, ".") || !strcmp(name, "..")) {
+		return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+			"%s \"%s%s\" cannot be an interface's name: at most %u characters, no space, "
+			"slash or colon",
+			what, name, suffix, NETDEV_NAME_MAX);
 	}
 	return true;
 }
 
+/* The hidden end of an internal port. It cannot clash with a port's own name by chance: what is
+ * there without our alias is refused. */
 static void
-kernel_close(struct port_dev *dev)
+hidden_name(char *to, const char *name)
 {
-	netdev_unwatch(dev->watch);
-	if (dev->fd >= 0) {
-		close(dev->fd);
+	uint32_t hash = 2166136261u;
+
+	if (strlen(name) + 2 <= NETDEV_NAME_MAX) {
+		snprintf(to, NETDEV_NAME_MAX + 1, "%s-w", name);
+		return;
 	}
-	if (dev->alias[0]) {
-		netdev_remove(dev->ifname, dev->alias);
+	for (const char *c = name; *c; c++) {
+		hash = (hash ^ (unsigned char)*c) * 16777619u;
 	}
-	for (unsigned i = 0; i < BURST; i++) {
-		rte_pktmbuf_free(dev->rx[i].m);
-		free(dev->rx[i].overflow);
+	snprintf(to, NETDEV_NAME_MAX + 1, "weft-%08x", hash);
+}
+
+static bool
+name_ends(struct port_dev *dev, const struct port_config *config, struct weft_error *err)
+{
+	const char *ifname = port_option_find(config->options, config->n_options, "ifname");
+
+	switch (dev->kind) {
+	case KIND_VETH:
+		return take_name(dev->name, config->name, "", "port name", err) &&
+		       take_name(dev->peer, ifname ? ifname : config->name, ifname ? "" : "-p",
+			       ifname ? "ifname" : "the peer's name", err);
+	case KIND_INTERNAL:
+		if (!take_name(dev->peer, config->name, "", "port name", err)) {
+			return false;
+		}
+		hidden_name(dev->name, config->name);
+		return true;
+	case KIND_AF_PACKET:
+		return take_name(dev->name, ifname, "", "ifname", err);
 	}
+	return false;
+}
+
+static bool
+refuse(struct weft_error *err, int rc, const char *what, const char *name)
+{
+	return weft_error_set(err, rc == -EEXIST ? WEFT_ERR_CONFLICT : WEFT_ERR_SYSTEM, -rc,
+		"cannot %s %s: %s%s", what, name, strerror(-rc),
+		rc == -EPERM        ? "; run weft-datapath as root or give it CAP_NET_ADMIN"
+		: rc == -EEXIST     ? "; remove it or choose another name"
+		: rc == -EOPNOTSUPP ? "; the kernel has no veth"
+				    : "");
+}
+
+/* Finds a pair that an earlier datapath of this run directory made for this port. 1: it is there as
+ * wanted; 0: there is none; -1: a name is taken, or it could not be found out. */
+static int
+find_pair(struct port_dev *dev, struct weft_error *err)
+{
+	struct netdev_info own, other;
+	int rc = netdev_find(&dev->here, dev->name, 0, &own);
+
+	if (rc == -ENODEV) {
+		return 0;
+	}
+	if (rc) {
+		refuse(err, rc, "look for interface", dev->name);
+		return -1;
+	}
+	if (strcmp(own.alias, dev->alias)) {
+		weft_error_set(err, WEFT_ERR_CONFLICT, EEXIST,
+			"interface %s exists already and is not this port's; remove it or choose another name",
+			dev->name);
+		return -1;
+	}
+	if (!netdev_find(&dev->there, dev->peer, 0, &other) && !strcmp(other.alias, dev->alias)) {
+		dev->ifindex = own.ifindex;
+		dev->peer_ifindex = other.ifindex;
+		return 1;
+	}
+	/* Ours, but the other end is not what this configuration wants: make it anew. */
+	rc = netdev_delete(&dev->here, own.ifindex);
+	if (rc) {
+		refuse(err, rc, "remove the old interface", dev->name);
+		return -1;
+	}
+	return 0;
+}
+
+static bool
+make_pair(struct port_dev *dev, uint32_t mtu, struct weft_error *err)
+{
+	struct netdev_info own, other;
+	int found = find_pair(dev, err), rc;
+
+	if (found < 0) {
+		return false;
+	}
+	if (found) {
+		LOG_INFO("%s: adopted the interface of an earlier run", dev->name);
+		return true;
+	}
+	rc = netdev_make_veth(&dev->here, dev->name, &dev->there, dev->peer, mtu);
+	if (rc) {
+		return refuse(err, rc, "make interface",
+			dev->kind == KIND_VETH && rc == -EEXIST ? dev->peer : dev->name);
+	}
+	rc = netdev_find(&dev->here, dev->name, 0, &own);
+	if (rc) {
+		return refuse(err, rc, "find the new interface", dev->name);
+	}
+	dev->ifindex = own.ifindex;
+	rc = netdev_find(&dev->there, dev->peer, 0, &other);
+	if (rc) {
+		return refuse(err, rc, "find the new interface", dev->peer);
+	}
+	dev->peer_ifindex = other.ifindex;
+	return true;
+}
+
+static bool
+set_up_pair(struct port_dev *dev, uint32_t mtu, const char *ip, struct weft_error *err)
+{
+	/* The host's stack is no party on our end: it neither resolves nor announces itself there. */
+	const struct netdev_change quiet = {
+		.no_arp = true, .no_ipv6 = true, .alias = dev->alias, .mtu = mtu};
+	const struct netdev_change other = {.alias = dev->alias, .mtu = mtu};
+	const struct netdev_change up = {.state = NETDEV_UP};
+	int rc = netdev_change(&dev->here, dev->ifindex, &quiet);
+
+	rc = rc ? rc : netdev_change(&dev->there, dev->peer_ifindex, &other);
+	rc = rc ? rc : netdev_change(&dev->here, dev->ifindex, &up);
+	if (rc) {
+		return refuse(err, rc, "set up interface", dev->name);
+	}
+	rc = netdev_change(&dev->there, dev->peer_ifindex, &up);
+	if (rc) {
+		return refuse(err, rc, "set up interface", dev->peer);
+	}
+	rc = ip ? netdev_add_addresses(&dev->there, dev->peer_ifindex, ip) : 0;
+	return !rc || refuse(err, rc, "give its address to interface", dev->peer);
+}
+
+static void
+link_news(enum liveness_news news, void *user)
+{
+	struct port_dev *dev = user;
+
+	atomic_store(&dev->is_running, news == LIVENESS_UP);
+	if (news == LIVENESS_GONE) {
+		atomic_store(&dev->is_gone, true);
+	}
+	port_core_event(dev->port, news == LIVENESS_GONE ? PORT_EVENT_GONE : PORT_EVENT_STATUS);
+}
+
+static void
+peer_news(enum liveness_news news, void *user)
+{
+	(void)news;
+	port_core_event(((struct port_dev *)user)->port, PORT_EVENT_STATUS);
+}
+
+/* Its link is known from the start, not only when liveness has looked. */
+static bool
+watch_links(struct port_dev *dev, struct weft_error *err) WEFT_REQUIRES(weft_ports)
+{
+	struct netdev_info info;
+	int rc = netdev_find(&dev->here, NULL, dev->ifindex, &info);
+
+	if (rc) {
+		return refuse(err, rc, "find interface", dev->name);
+	}
+	atomic_store(&dev->is_running, info.is_running);
+	dev->watch = liveness_watch_link(dev->ifindex, link_news, dev, err);
+	if (dev->watch && dev->peer_ifindex && dev->is_peer_here) {
+		dev->peer_watch = liveness_watch_link(dev->peer_ifindex, peer_news, dev, err);
+		return dev->peer_watch;
+	}
+	return dev->watch;
+}
+
+static bool
+open_pair(struct port_dev *dev, const struct port_config *config, struct weft_error *err)
+{
+	const char *ip = port_option_find(config->options, config->n_options, "ip");
+	const char *mtu_text = port_option_find(config->options, config->n_options, "mtu");
+	const char *netns = port_option_find(config->options, config->n_options, "netns");
+	uint32_t mtu = mtu_text ? (uint32_t)strtoul(mtu_text, NULL, 10) : 0;
+	char *rundir = realpath(config->rundir, NULL);
+
+	dev->alias = xasprintf("weft:%s:%s", rundir ? rundir : config->rundir, config->name);
+	free(rundir);
+	if (strlen(dev->alias) >= NETDEV_ALIAS_SIZE) {
+		return weft_error_set(err, WEFT_ERR_INVALID, ENAMETOOLONG,
+			"the run directory's name is too long for an interface's alias (%u characters)",
+			NETDEV_ALIAS_SIZE - 1);
+	}
+	dev->netns = netns ? xstrdup(netns) : NULL;
+	dev->is_peer_here = !netns;
+	return (!ip || netdev_check_addresses(ip, err)) && netdev_open(&dev->there, netns, err) &&
+	       make_pair(dev, mtu, err) && set_up_pair(dev, mtu, ip, err);
+}
+
+static bool
+open_foreign(struct port_dev *dev, struct weft_error *err)
+{
+	struct netdev_info info;
+	int rc = netdev_find(&dev->here, dev->name, 0, &info);
+
+	if (rc == -ENODEV) {
+		return weft_error_set(
+			err, WEFT_ERR_CONFLICT, ENODEV, "no interface %s; see: ip link", dev->name);
+	}
+	if (rc) {
+		return refuse(err, rc, "find interface", dev->name);
+	}
+	if (!info.is_ethernet) {
+		return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+			"interface %s is no Ethernet interface", dev->name);
+	}
+	dev->ifindex = info.ifindex;
+	return true;
+}
+
+/* Deletes the pair, if it is still ours. */
+static void
+delete_pair(struct port_dev *dev)
+{
+	struct netdev_info info;
+	int rc;
+
+	if (!dev->alias || !dev->ifindex || atomic_load(&dev->is_gone) ||
+		netdev_find(&dev->here, NULL, dev->ifindex, &info) ||
+		strcmp(info.name, dev->name)) {
+		return;
+	}
+	rc = netdev_delete(&dev->here, dev->ifindex);
+	if (rc) {
+		LOG_WARN("%s: cannot remove the interface: %s", dev->name, strerror(-rc));
+	}
+}
+
+static void
+kernel_close(struct port_dev *dev) WEFT_REQUIRES(weft_ports)
+{
+	liveness_unwatch(dev->watch);
+	liveness_unwatch(dev->peer_watch);
+	packet_socket_close(dev->socket);
+	delete_pair(dev);
+	netdev_close(&dev->here);
+	netdev_close(&dev->there);
+	free(dev->netns);
+	free(dev->alias);
 	free(dev);
 }
 
-/* On the liveness thread. */
-static void
-device_changed(void *user, bool exists, bool running, uint32_t mtu)
-{
-	struct port_dev *dev = user;
-	bool news = running != dev->running || exists != dev->exists || (mtu && mtu != dev->mtu);
-
-	dev->exists = exists;
-	dev->running = running;
-	dev->mtu = mtu ? mtu : dev->mtu;
-	if (news) {
-		port_core_event(dev->port, exists ? PORT_EVENT_STATUS : PORT_EVENT_GONE);
-	}
-}
-
 static struct port_dev *
-dev_create(const struct port_config *config, const char *ifname)
+kernel_open(enum kind kind, const struct port_config *config, struct weft_error *err)
+	WEFT_REQUIRES(weft_ports)
 {
 	struct port_dev *dev = xcalloc(1, sizeof *dev);
+	bool ok;
 
+	dev->kind = kind;
 	dev->port = config->port;
-	dev->pool = config->pool;
-	dev->number = config->number;
-	dev->fd = -1;
-	snprintf(dev->ifname, sizeof dev->ifname, "%s", ifname);
-	for (unsigned i = 0; i < BURST; i++) {
-		dev->rx[i].overflow = xmalloc(OVERFLOW_SIZE);
+	dev->here = dev->there = (struct netdev){.fd = -1, .ns_fd = -1};
+	ok = name_ends(dev, config, err) && netdev_open(&dev->here, NULL, err) &&
+	     (kind == KIND_AF_PACKET ? open_foreign(dev, err) : open_pair(dev, config, err));
+	if (ok) {
+		dev->socket = packet_socket_open(
+			dev->ifindex, config->number, config->port, config->pool, err);
 	}
-	return dev;
-}
-
-/* The device exists: attaches to it. Consumes @dev when it fails. */
-static struct port_dev *
-attach(struct port_dev *dev, struct weft_error *err)
-{
-	struct netdev_info info;
-
-	if (!netdev_query(dev->ifname, &info, err)) {
-		goto fail;
+	if (dev->socket && watch_links(dev, err)) {
+		return dev;
 	}
-	dev->ifindex = info.ifindex;
-	memcpy(dev->mac, info.mac, sizeof dev->mac);
-	dev->mtu = info.mtu;
-	dev->exists = true;
-	dev->running = info.running;
-	if (!open_socket(dev, err)) {
-		goto fail;
-	}
-	dev->watch = netdev_watch(info.ifindex, device_changed, dev);
-	/* A change between the query and the watch would have been missed. */
-	if (dev->watch && netdev_query(dev->ifname, &info, NULL)) {
-		dev->running = info.running;
-	}
-	return dev;
-
-fail:
 	kernel_close(dev);
 	return NULL;
 }
 
-static bool
-check_name(const char *what, const char *name, struct weft_error *err)
-{
-	if (strlen(name) > NETDEV_NAME_MAX || !*name || strpbrk(name, "/ \t")) {
-		return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
-			"%s \"%s\" is no name of a kernel device (up to %d characters, no / or space)", what,
-			name, NETDEV_NAME_MAX);
-	}
-	return true;
-}
-
-static const char *
-option(const struct port_config *c, const char *key)
-{
-	return port_option_find(c->options, c->n_options, key);
-}
-
-/* A veth pair of our making: @ours here, @peer where the options say. */
 static struct port_dev *
-open_pair(const struct port_config *config, const char *ours, const char *peer, struct weft_error *err)
+veth_open(const struct port_config *config, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 {
-	const char *mtu = option(config, "mtu"), *netns = option(config, "netns");
-	struct port_dev *dev = dev_create(config, ours);
-	char alias[sizeof dev->alias];
-
-	/* The kernel keeps 255 characters. */
-	snprintf(alias, sizeof alias, "weft:%.180s:%s", config->rundir, config->name);
-	if (!netdev_make_veth(ours, alias, peer, netns, option(config, "ip"),
-		    mtu ? (uint32_t)strtoul(mtu, NULL, 10) : 0, err)) {
-		kernel_close(dev);
-		return NULL;
-	}
-	memcpy(dev->alias, alias, sizeof alias);
-	snprintf(dev->words, sizeof dev->words, "%s%s%s", peer, netns ? " in " : "", netns ? netns : "");
-	return attach(dev, err);
+	return kernel_open(KIND_VETH, config, err);
 }
 
 static struct port_dev *
-veth_open(const struct port_config *config, struct weft_error *err)
+internal_open(const struct port_config *config, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 {
-	const char *ifname = option(config, "ifname");
-	char peer[80];
-
-	snprintf(peer, sizeof peer, "%s%s", ifname ? ifname : config->name, ifname ? "" : "-p");
-	if (!check_name("port", config->name, err) || !check_name("ifname", peer, err)) {
-		return NULL;
-	}
-	return open_pair(config, config->name, peer, err);
+	return kernel_open(KIND_INTERNAL, config, err);
 }
 
 static struct port_dev *
-internal_open(const struct port_config *config, struct weft_error *err)
+af_packet_open(const struct port_config *config, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 {
-	char ours[NETDEV_NAME_MAX + 1];
-
-	if (!check_name("port", config->name, err)) {
-		return NULL;
-	}
-	snprintf(ours, sizeof ours, "wf%08x", hash_text(config->name, hash_text(config->rundir, 0)));
-	return open_pair(config, ours, config->name, err);
+	return kernel_open(KIND_AF_PACKET, config, err);
 }
 
-static struct port_dev *
-af_packet_open(const struct port_config *config, struct weft_error *err)
-{
-	const char *ifname = option(config, "ifname");
-	struct port_dev *dev;
-
-	if (!check_name("ifname", ifname, err)) {
-		return NULL;
-	}
-	dev = dev_create(config, ifname);
-	snprintf(dev->words, sizeof dev->words, "%s", ifname);
-	return attach(dev, err);
-}
+/* --- changes and listings ------------------------------------------------------------------------------- */
 
 static bool
-kernel_set(struct port_dev *dev, const struct port_option *options, size_t n, struct weft_error *err)
+kernel_set(
+	struct port_dev *dev, const struct port_option *changes, size_t n, struct weft_error *err)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (!strcmp(options[i].key, "mtu") &&
-			!netdev_set_mtu(dev->ifname, (uint32_t)strtoul(options[i].value, NULL, 10), err)) {
-			return false;
-		}
+	const char *text = port_option_find(changes, n, "mtu");
+	struct netdev_change change = {.mtu = text ? (uint32_t)strtoul(text, NULL, 10) : 0};
+	int rc;
+
+	if (!text) {
+		return true;
 	}
-	return true;
+	rc = netdev_change(&dev->there, dev->peer_ifindex, &change);
+	rc = rc ? rc : netdev_change(&dev->here, dev->ifindex, &change);
+	return !rc || refuse(err, rc, "set the MTU of interface", dev->name);
 }
 
-/* The far end of a pair of ours loses its carrier with our end. */
+/* The other end of a pair loses its carrier. */
 static void
 kernel_set_admin(struct port_dev *dev, bool up)
 {
-	if (dev->alias[0]) {
-		struct weft_error err = WEFT_ERROR_INIT;
+	const struct netdev_change change = {.state = up ? NETDEV_UP : NETDEV_DOWN};
+	int rc = dev->alias ? netdev_change(&dev->here, dev->ifindex, &change) : 0;
 
-		if (!netdev_set_up(dev->ifname, up, &err)) {
-			dev->exists = false;
-		}
+	if (rc) {
+		LOG_WARN("%s: cannot take the interface %s: %s", dev->name, up ? "up" : "down",
+			strerror(-rc));
 	}
 }
 
 static void
 kernel_status(struct port_dev *dev, struct port_status *status)
 {
-	*status = (struct port_status){
-		.link_up = dev->running,
-		.mtu = dev->mtu,
-		.speed_mbps = 10000,
-		.n_rxq = 1,
-		.n_txq = 1,
-		.ifindex = (uint32_t)dev->ifindex,
-	};
-	memcpy(status->mac, dev->mac, sizeof status->mac);
-	snprintf(status->peer, sizeof status->peer, "%s%s", dev->words, dev->exists ? "" : " (device is gone)");
+	struct netdev_info own, other;
+
+	*status = (struct port_status){.n_rxq = 1, .n_txq = 1};
+	if (atomic_load(&dev->is_gone) || netdev_find(&dev->here, NULL, dev->ifindex, &own)) {
+		snprintf(status->peer, sizeof status->peer, "%s: the interface was deleted",
+			dev->name);
+		return;
+	}
+	status->link_up = own.is_running;
+	status->mtu = own.mtu;
+	status->ifindex = own.ifindex;
+	memcpy(status->mac, own.mac, sizeof status->mac);
+	if (dev->kind == KIND_AF_PACKET) {
+		snprintf(status->peer, sizeof status->peer, "%s", dev->name);
+		return;
+	}
+	snprintf(status->peer, sizeof status->peer, "%s%s%.90s", dev->peer,
+		dev->netns ? " in " : "", dev->netns ? dev->netns : "");
+	if (dev->kind == KIND_INTERNAL &&
+		!netdev_find(&dev->there, NULL, dev->peer_ifindex, &other)) {
+		/* The port is the host's end: that is the address and the interface that others know. */
+		memcpy(status->mac, other.mac, sizeof status->mac);
+		status->ifindex = dev->is_peer_here ? other.ifindex : 0;
+	}
 }
 
 static void
 kernel_stats(struct port_dev *dev, struct port_dev_stats *stats)
 {
-	struct tpacket_stats packets;
-	socklen_t size = sizeof packets;
+	struct netdev_info info;
 
-	/* Reading resets the kernel's count. */
-	if (!getsockopt(dev->fd, SOL_PACKET, PACKET_STATISTICS, &packets, &size)) {
-		atomic_fetch_add(&dev->rx_missed, packets.tp_drops);
-	}
-	stats->rx_missed = dev->rx_missed;
-}
-
-/* --- receive ---------------------------------------------------------------------------------------------------- */
-
-/* Makes every slot ready. Returns how many from the start are. */
-static unsigned
-refill(struct port_dev *dev, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		struct rx_slot *slot = &dev->rx[i];
-		struct msghdr *message = &dev->rx_messages[i].msg_hdr;
-
-		if (!slot->m && !(slot->m = rte_pktmbuf_alloc(dev->pool))) {
-			return i;
-		}
-		slot->parts[0] = (struct iovec){&slot->vnet, sizeof slot->vnet};
-		slot->parts[1] = (struct iovec){rte_pktmbuf_mtod(slot->m, void *), rte_pktmbuf_tailroom(slot->m)};
-		slot->parts[2] = (struct iovec){slot->overflow, OVERFLOW_SIZE};
-		*message = (struct msghdr){
-			.msg_iov = slot->parts,
-			.msg_iovlen = 3,
-			.msg_control = &slot->control,
-			.msg_controllen = sizeof slot->control,
-		};
-	}
-	return n;
-}
-
-/* Chains buffers for what did not fit in the first. */
-static bool
-append_overflow(struct port_dev *dev, struct rte_mbuf *m, const uint8_t *data, uint32_t len)
-{
-	struct rte_mbuf *last = m;
-
-	while (len) {
-		struct rte_mbuf *more = rte_pktmbuf_alloc(dev->pool);
-		uint16_t n;
-
-		if (!more) {
-			return false;
-		}
-		more->data_off = 0;
-		n = (uint16_t)WEFT_MIN(len, (uint32_t)more->buf_len);
-		memcpy(rte_pktmbuf_mtod(more, void *), data, n);
-		more->data_len = n;
-		last->next = more;
-		last = more;
-		m->nb_segs++;
-		m->pkt_len += n;
-		data += n;
-		len -= n;
-	}
-	return true;
-}
-
-/* The tag that the kernel took off, or false. */
-static bool
-outer_tag(struct msghdr *message, uint16_t *tpid, uint16_t *tci)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
-		struct tpacket_auxdata aux;
-
-		if (c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA) {
-			continue;
-		}
-		memcpy(&aux, CMSG_DATA(c), sizeof aux);
-		if (aux.tp_status & TP_STATUS_VLAN_VALID) {
-			*tci = aux.tp_vlan_tci;
-			*tpid = aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? aux.tp_vlan_tpid : ETH_P_8021Q;
-			return true;
-		}
-	}
-	return false;
-}
-
-/* The headroom of a fresh buffer has room for it. */
-static void
-restore_tag(struct rte_mbuf *m, uint16_t tpid, uint16_t tci)
-{
-	uint8_t *front = (uint8_t *)rte_pktmbuf_prepend(m, TAG_SIZE);
-
-	if (!front) {
+	*stats = (struct port_dev_stats){.rx_missed = packet_socket_missed(dev->socket)};
+	if (netdev_find(&dev->here, NULL, dev->ifindex, &info)) {
 		return;
 	}
-	memmove(front, front + TAG_SIZE, 12);
-	put_be16(front + 12, tpid);
-	put_be16(front + 14, tci);
+	stats->rx_errors = info.rx_errors;
+	stats->rx_missed += info.rx_missed;
+	stats->rx_crc = info.rx_crc;
+	stats->rx_frame = info.rx_frame;
+	stats->rx_over = info.rx_over;
+	stats->tx_errors = info.tx_errors;
+	stats->tx_dropped = info.tx_dropped;
+	stats->collisions = info.collisions;
 }
 
-static void
-take_offloads(struct packet *p, const struct virtio_net_hdr *vnet, unsigned shift)
-{
-	if (vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-		p->flags |= PACKET_CSUM_PARTIAL;
-		p->csum_start = (uint16_t)(vnet->csum_start + shift);
-		p->csum_offset = vnet->csum_offset;
-	} else if (vnet->flags & VIRTIO_NET_HDR_F_DATA_VALID) {
-		p->flags |= PACKET_CSUM_VALID;
-	}
-	switch (vnet->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
-	case VIRTIO_NET_HDR_GSO_TCPV4:
-		p->flags |= PACKET_GSO_TCP4;
-		break;
-	case VIRTIO_NET_HDR_GSO_TCPV6:
-		p->flags |= PACKET_GSO_TCP6;
-		break;
-	case 5: /* VIRTIO_NET_HDR_GSO_UDP_L4 (VIRTIO 1.2 s.5.1.6) */
-		p->flags |= PACKET_GSO_UDP;
-		break;
-	default:
-		return;
-	}
-	p->gso_size = vnet->gso_size;
-	p->flags |= vnet->gso_type & VIRTIO_NET_HDR_GSO_ECN ? PACKET_GSO_ECN : 0;
-}
-
-/* Makes a packet of a filled slot; NULL: lost and counted. */
-static struct packet *
-take_frame(struct port_dev *dev, struct rx_slot *slot, struct mmsghdr *message)
-{
-	struct rte_mbuf *m = slot->m;
-	uint32_t len = message->msg_len, first;
-	uint16_t tpid, tci;
-	struct packet *p;
-	unsigned shift = 0;
-
-	slot->m = NULL;
-	if (len < sizeof slot->vnet || message->msg_hdr.msg_flags & MSG_TRUNC) {
-		rte_pktmbuf_free(m);
-		port_core_rx_drop(dev->port, DROP_RX_TOO_LONG, 1);
-		return NULL;
-	}
-	len -= (uint32_t)sizeof slot->vnet;
-	first = WEFT_MIN(len, (uint32_t)rte_pktmbuf_tailroom(m));
-	m->data_len = (uint16_t)first;
-	m->pkt_len = first;
-	if (!append_overflow(dev, m, slot->overflow, len - first)) {
-		rte_pktmbuf_free(m);
-		port_core_rx_drop(dev->port, DROP_RX_NO_BUFFER, 1);
-		return NULL;
-	}
-	if (len >= 12 && outer_tag(&message->msg_hdr, &tpid, &tci)) {
-		restore_tag(m, tpid, tci);
-		shift = TAG_SIZE;
-	}
-	p = packet_of_mbuf(m);
-	packet_init_from_mbuf(p, m, dev->number, 0);
-	take_offloads(p, &slot->vnet, shift);
-	return p;
-}
+/* --- packets ---------------------------------------------------------------------------------------------- */
 
 static uint16_t
 kernel_rx(struct port_dev *dev, uint16_t queue, struct packet **pkts, uint16_t n)
 {
-	unsigned ready = refill(dev, WEFT_MIN((unsigned)n, BURST));
-	uint16_t kept = 0;
-	int got;
-
 	(void)queue;
-	got = ready ? recvmmsg(dev->fd, dev->rx_messages, ready, MSG_DONTWAIT, NULL) : 0;
-	for (int i = 0; i < got; i++) {
-		struct packet *p = take_frame(dev, &dev->rx[i], &dev->rx_messages[i]);
+	return packet_socket_rx(dev->socket, pkts, n);
+}
 
-		if (p) {
-			pkts[kept++] = p;
-		}
+static uint16_t
+kernel_tx(struct port_dev *dev, uint16_t queue, struct packet **pkts, uint16_t n)
+{
+	(void)queue;
+	if (!atomic_load_explicit(&dev->is_running, memory_order_relaxed)) {
+		return 0;
 	}
-	return kept;
+	return packet_socket_tx(dev->socket, pkts, n);
 }
 
 static int
 kernel_rx_sleep(struct port_dev *dev, uint16_t queue)
 {
 	(void)queue;
-	return dev->exists ? dev->fd : -ENODEV;
+	return packet_socket_fd(dev->socket); /* readable as long as there is a frame */
 }
 
-/* --- send --------------------------------------------------------------------------------------------------------- */
+/* --- the three types -------------------------------------------------------------------------------------- */
 
-static void
-put_offloads(const struct packet *p, struct virtio_net_hdr *vnet)
-{
-	*vnet = (struct virtio_net_hdr){0};
-	if (p->flags & PACKET_CSUM_PARTIAL) {
-		vnet->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-		vnet->csum_start = p->csum_start;
-		vnet->csum_offset = p->csum_offset;
-	} else if (p->flags & PACKET_CSUM_VALID) {
-		vnet->flags = VIRTIO_NET_HDR_F_DATA_VALID;
+#define OPTION_NETNS                                                                               \
+	{                                                                                          \
+		"netns", PORT_OPT_TEXT, 0, 0, NULL, false, false, "namespace of the other end"     \
 	}
-	if (!(p->flags & PACKET_GSO_MASK)) {
-		return;
+#define OPTION_IP                                                                                  \
+	{                                                                                          \
+		"ip", PORT_OPT_TEXT, 0, 0, NULL, false, false,                                     \
+			"its addresses, ADDRESS/PREFIX[,..]"                                       \
 	}
-	vnet->gso_type = p->flags & PACKET_GSO_TCP4 ? VIRTIO_NET_HDR_GSO_TCPV4
-		: p->flags & PACKET_GSO_TCP6       ? VIRTIO_NET_HDR_GSO_TCPV6
-						   : 5;
-	vnet->gso_type |= p->flags & PACKET_GSO_ECN ? VIRTIO_NET_HDR_GSO_ECN : 0;
-	vnet->gso_size = p->gso_size;
-	/* The headers end with L4's: a hint for the kernel's linear part. */
-	vnet->hdr_len = (uint16_t)WEFT_MIN((uint32_t)p->csum_start + 60, p->head_len);
-}
-
-/* Iovecs of a packet; 0: too many segments. */
-static unsigned
-put_parts(const struct packet *p, struct virtio_net_hdr *vnet, struct iovec *parts)
-{
-	unsigned n = 1;
-
-	parts[0] = (struct iovec){vnet, sizeof *vnet};
-	for (struct rte_mbuf *m = packet_mbuf(p); m; m = m->next) {
-		if (n == MAX_SEGMENTS + 1) {
-			return 0;
-		}
-		parts[n++] = (struct iovec){rte_pktmbuf_mtod(m, void *), m->data_len};
+#define OPTION_MTU                                                                                 \
+	{                                                                                          \
+		"mtu", PORT_OPT_UINT, MIN_MTU, MAX_MTU, NULL, false, true, "of both ends (1500)"   \
 	}
-	return n;
-}
-
-static enum drop_reason
-reason_of(int error)
-{
-	switch (error) {
-	case EMSGSIZE:
-		return DROP_TX_TOO_LONG;
-	case ENETDOWN:
-	case ENXIO:
-	case ENODEV:
-		return DROP_TX_DOWN;
-	case EINVAL:
-		return DROP_TX_OFFLOAD;
-	default:
-		return DROP_TX_ERROR;
-	}
-}
-
-static uint16_t
-kernel_tx(struct port_dev *dev, uint16_t queue, struct packet **pkts, uint16_t n)
-{
-	struct virtio_net_hdr vnet[BURST];
-	struct iovec parts[BURST][MAX_SEGMENTS + 1];
-	struct mmsghdr messages[BURST];
-	uint16_t done = 0;
-
-	(void)queue;
-	n = WEFT_MIN(n, (uint16_t)BURST);
-	for (uint16_t i = 0; i < n; i++) {
-		unsigned n_parts;
-
-		put_offloads(pkts[i], &vnet[i]);
-		n_parts = put_parts(pkts[i], &vnet[i], parts[i]);
-		messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = parts[i], .msg_iovlen = n_parts}};
-	}
-	while (done < n) {
-		int sent = sendmmsg(dev->fd, messages + done, n - done, MSG_DONTWAIT);
-
-		if (sent > 0) {
-			done = (uint16_t)(done + sent);
-			continue;
-		}
-		if (errno == EAGAIN || errno == ENOBUFS) {
-			break;
-		}
-		if (errno != EINTR) {
-			/* The first of the rest can't be sent, now or ever. */
-			port_core_tx_drop(dev->port, reason_of(errno), 1);
-			done++;
-		}
-	}
-	for (uint16_t i = 0; i < done; i++) {
-		rte_pktmbuf_free(packet_mbuf(pkts[i]));
-	}
-	return done;
-}
-
-#define KERNEL_PROVIDER(TYPE, HELP, OPTIONS, OPEN) \
-	{ \
-		.type = TYPE, .help = HELP, .options = OPTIONS, .open = OPEN, .close = kernel_close, \
-		.set = kernel_set, .set_admin = kernel_set_admin, .status = kernel_status, \
-		.stats = kernel_stats, .rx = kernel_rx, .tx = kernel_tx, .rx_sleep = kernel_rx_sleep, \
+#define OPTION_END                                                                                 \
+	{                                                                                          \
+		NULL, PORT_OPT_TEXT, 0, 0, NULL, false, false, NULL                                \
 	}
 
-const struct port_provider veth_provider =
-	KERNEL_PROVIDER("veth", "a veth pair, one end in a namespace", veth_options, veth_open);
-const struct port_provider internal_provider =
-	KERNEL_PROVIDER("internal", "a device of the host with the port's name", internal_options,
-		internal_open);
-const struct port_provider af_packet_provider =
-	KERNEL_PROVIDER("af-packet", "an existing network device", af_packet_options, af_packet_open);
+static const struct port_option_spec veth_options[] = {
+	{"ifname", PORT_OPT_TEXT, 0, 0, NULL, false, false, "the other end's name (NAME-p)"},
+	OPTION_NETNS,
+	OPTION_IP,
+	OPTION_MTU,
+	OPTION_END,
+};
+
+static const struct port_option_spec internal_options[] = {
+	OPTION_NETNS,
+	OPTION_IP,
+	OPTION_MTU,
+	OPTION_END,
+};
+
+static const struct port_option_spec af_packet_options[] = {
+	{"ifname", PORT_OPT_TEXT, 0, 0, NULL, true, false, "the interface"},
+	OPTION_END,
+};
+
+#define KERNEL_FUNCTIONS                                                                           \
+	.close = kernel_close, .set = kernel_set, .set_admin = kernel_set_admin,                   \
+	.status = kernel_status, .stats = kernel_stats, .rx = kernel_rx, .tx = kernel_tx,          \
+	.rx_sleep = kernel_rx_sleep
+
+const struct port_provider veth_provider = {
+	.type = "veth",
+	.help = "a pair of interfaces, the other end for a namespace",
+	.options = veth_options,
+	.open = veth_open,
+	KERNEL_FUNCTIONS,
+};
+
+const struct port_provider internal_provider = {
+	.type = "internal",
+	.help = "an interface of the host",
+	.options = internal_options,
+	.open = internal_open,
+	KERNEL_FUNCTIONS,
+};
+
+const struct port_provider af_packet_provider = {
+	.type = "af-packet",
+	.help = "an existing interface of the host",
+	.options = af_packet_options,
+	.open = af_packet_open,
+	KERNEL_FUNCTIONS,
+};

@@ -1,343 +1,465 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Kernel network devices.
+ * Network interfaces of the kernel, by route netlink.
  */
 #include "datapath/netdev.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
 #include <net/if.h>
-#include <netlink/netlink.h>
-#include <netlink/route/addr.h>
-#include <netlink/route/link.h>
-#include <netlink/route/link/veth.h>
+#include <net/if_arp.h>
+#include <netlink/attr.h>
+#include <netlink/msg.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include "lib/alloc.h"
 #include "lib/error.h"
 
-/* --- sockets and namespaces ---------------------------------------------------------------------------------- */
+#define REPLY_SIZE 32768u
+#define ADDR_GEN_NONE 1u /* IN6_ADDR_GEN_MODE_NONE */
 
-static struct nl_sock *
-open_socket(void)
-{
-	struct nl_sock *s = nl_socket_alloc();
+/* --- namespaces ------------------------------------------------------------------------------------------ */
 
-	if (s && nl_connect(s, NETLINK_ROUTE)) {
-		nl_socket_free(s);
-		s = NULL;
-	}
-	return s;
-}
-
-struct entry {
-	int ns_fd;
-	struct nl_sock *socket;
+/* The socket is made by a thread of its own: a thread that could not come back from another
+ * namespace would be lost, and with it the ports thread. */
+struct visit {
+	int ns_fd, fd, error;
 };
 
 static void *
-open_socket_inside(void *arg)
+open_in_namespace(void *arg)
 {
-	struct entry *e = arg;
+	struct visit *visit = arg;
 
-	/* This thread never comes back from there. */
-	if (!setns(e->ns_fd, CLONE_NEWNET)) {
-		e->socket = open_socket();
+	if (setns(visit->ns_fd, CLONE_NEWNET)) {
+		visit->error = errno;
+		return NULL;
 	}
+	visit->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	visit->error = visit->fd < 0 ? errno : 0;
 	return NULL;
 }
 
-/* A netlink socket of the namespace @ns_fd (-1: ours). */
-static struct nl_sock *
-socket_in(int ns_fd)
+static bool
+open_visitor(struct netdev *n, const char *netns, struct weft_error *err)
 {
-	struct entry e = {.ns_fd = ns_fd};
-	pthread_t thread;
-
-	if (ns_fd < 0) {
-		return open_socket();
-	}
-	if (pthread_create(&thread, NULL, open_socket_inside, &e)) {
-		return NULL;
-	}
-	pthread_join(thread, NULL);
-	return e.socket;
-}
-
-/* The descriptor of a namespace, -1 for NULL; -2: see @err. */
-static int
-open_netns(const char *netns, struct weft_error *err)
-{
+	struct visit visit = {.fd = -1};
 	char path[512];
-	int fd;
-
-	if (!netns) {
-		return -1;
-	}
-	snprintf(path, sizeof path, "%s%s", strchr(netns, '/') ? "" : "/run/netns/", netns);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		weft_error_set(err, WEFT_ERR_SYSTEM, errno,
-			"no network namespace %s: %s; make it with ip netns add", netns, strerror(errno));
-		return -2;
-	}
-	return fd;
-}
-
-static bool
-fail(struct weft_error *err, int rc, const char *what, const char *name)
-{
-	return weft_error_set(err, WEFT_ERR_SYSTEM, rc == -NLE_PERM ? EPERM : EIO, "cannot %s %s: %s%s", what,
-		name, nl_geterror(rc), rc == -NLE_PERM ? "; weft-datapath needs CAP_NET_ADMIN" : "");
-}
-
-static struct rtnl_link *
-get_link(struct nl_sock *s, const char *name)
-{
-	struct rtnl_link *link = NULL;
-
-	return rtnl_link_get_kernel(s, 0, name, &link) ? NULL : link;
-}
-
-/* --- making and removing --------------------------------------------------------------------------------------- */
-
-/* Changes flags, MTU and alias of a device, whichever are given. */
-static int
-change_link(struct nl_sock *s, const char *name, int up, uint32_t mtu, const char *alias)
-{
-	struct rtnl_link *link = get_link(s, name), *change;
+	pthread_t thread;
 	int rc;
 
-	if (!link) {
-		return -NLE_NODEV;
+	if (strchr(netns, '/')) {
+		snprintf(path, sizeof path, "%s", netns);
+	} else {
+		snprintf(path, sizeof path, "/var/run/netns/%s", netns);
 	}
-	change = rtnl_link_alloc();
-	rtnl_link_set_ifindex(change, rtnl_link_get_ifindex(link));
-	if (up > 0) {
-		rtnl_link_set_flags(change, IFF_UP);
-	} else if (!up) {
-		rtnl_link_unset_flags(change, IFF_UP);
+	n->ns_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (n->ns_fd < 0) {
+		return weft_error_set(err, WEFT_ERR_CONFLICT, errno,
+			"cannot open network namespace %s: %s; make it with: ip netns add %s",
+			netns, strerror(errno), netns);
 	}
-	if (mtu) {
-		rtnl_link_set_mtu(change, mtu);
+	visit.ns_fd = n->ns_fd;
+	rc = pthread_create(&thread, NULL, open_in_namespace, &visit);
+	if (!rc) {
+		pthread_join(thread, NULL);
+		rc = visit.error;
 	}
-	if (alias) {
-		rtnl_link_set_ifalias(change, alias);
+	n->fd = visit.fd;
+	if (!rc) {
+		return true;
 	}
-	rc = rtnl_link_change(s, link, change, 0);
-	rtnl_link_put(change);
-	rtnl_link_put(link);
-	return rc;
-}
-
-static bool
-add_addresses(struct nl_sock *s, const char *name, const char *addresses, struct weft_error *err)
-{
-	struct rtnl_link *link = get_link(s, name);
-	char *copy = xstrdup(addresses), *save = NULL;
-	bool ok = link;
-
-	for (char *word = strtok_r(copy, ",", &save); ok && word; word = strtok_r(NULL, ",", &save)) {
-		struct rtnl_addr *address = rtnl_addr_alloc();
-		struct nl_addr *local = NULL;
-		int rc = nl_addr_parse(word, AF_UNSPEC, &local);
-
-		if (!rc) {
-			rtnl_addr_set_ifindex(address, rtnl_link_get_ifindex(link));
-			rtnl_addr_set_local(address, local);
-			rc = rtnl_addr_add(s, address, 0);
-			nl_addr_put(local);
-		}
-		rtnl_addr_put(address);
-		ok = !rc || weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "cannot give %s the address %s: %s",
-				     name, word, nl_geterror(rc));
-	}
-	if (!link) {
-		fail(err, -NLE_NODEV, "give an address to", name);
-	}
-	rtnl_link_put(link);
-	free(copy);
-	return ok;
-}
-
-/* Our end is a wire, not a host: it must not speak for itself. */
-static void
-silence(const char *name)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		if (write(fd, "1", 1) < 0) {
-			/* It may then send router solicitations; rules can drop them. */
-		}
-		close(fd);
-	}
-}
-
-static bool
-make_pair(struct nl_sock *s, const char *name, const char *peer, int ns_fd, struct weft_error *err)
-{
-	struct rtnl_link *link = rtnl_link_veth_alloc(), *other = rtnl_link_veth_get_peer(link);
-	int rc;
-
-	rtnl_link_set_name(link, name);
-	rtnl_link_set_name(other, peer);
-	if (ns_fd >= 0) {
-		rtnl_link_set_ns_fd(other, ns_fd);
-	}
-	rc = rtnl_link_add(s, link, NLM_F_CREATE | NLM_F_EXCL);
-	rtnl_link_put(other);
-	rtnl_link_put(link);
-	if (rc == -NLE_EXIST) {
-		return weft_error_set(err, WEFT_ERR_CONFLICT, EEXIST,
-			"a device named %s or %s exists already; remove it or choose another name", name, peer);
-	}
-	return !rc || fail(err, rc, "make veth pair", name);
-}
-
-static bool
-finish_pair(struct nl_sock *ours, struct nl_sock *theirs, const char *name, const char *alias,
-	const char *peer, const char *addresses, uint32_t mtu, struct weft_error *err)
-{
-	int rc;
-
-	silence(name);
-	rc = change_link(ours, name, 1, mtu, alias);
-	if (rc) {
-		return fail(err, rc, "set up", name);
-	}
-	rc = change_link(theirs, peer, 1, mtu, NULL);
-	if (rc) {
-		return fail(err, rc, "set up", peer);
-	}
-	return !addresses || add_addresses(theirs, peer, addresses, err);
+	netdev_close(n);
+	return weft_error_set(err, WEFT_ERR_SYSTEM, rc, "cannot enter network namespace %s: %s%s",
+		netns, strerror(rc), rc == EPERM ? "; run weft-datapath as root" : "");
 }
 
 bool
-netdev_make_veth(const char *name, const char *alias, const char *peer, const char *netns,
-	const char *addresses, uint32_t mtu, struct weft_error *err)
+netdev_open(struct netdev *n, const char *netns, struct weft_error *err)
 {
-	int ns_fd = open_netns(netns, err);
-	struct nl_sock *ours, *theirs = NULL;
-	struct rtnl_link *there;
-	bool ok = false;
-
-	if (ns_fd == -2) {
-		return false;
+	*n = (struct netdev){.fd = -1, .ns_fd = -1};
+	if (netns) {
+		return open_visitor(n, netns, err);
 	}
-	ours = socket_in(-1);
-	theirs = ours ? socket_in(ns_fd) : NULL;
-	if (!theirs) {
-		weft_error_set(err, WEFT_ERR_SYSTEM, EIO, "cannot open netlink%s%s", netns ? " in " : "",
-			netns ? netns : "");
-		goto close;
-	}
-	there = get_link(ours, name);
-	if (there) {
-		const char *has = rtnl_link_get_ifalias(there);
-
-		ok = has && !strcmp(has, alias);
-		if (!ok) {
-			weft_error_set(err, WEFT_ERR_CONFLICT, EEXIST,
-				"device %s exists already and is none of ours; remove it or choose another name",
-				name);
-		}
-		rtnl_link_put(there);
-		goto close;
-	}
-	ok = make_pair(ours, name, peer, ns_fd, err);
-	if (ok && !finish_pair(ours, theirs, name, alias, peer, addresses, mtu, err)) {
-		struct rtnl_link *half = get_link(ours, name);
-
-		if (half) {
-			rtnl_link_delete(ours, half);
-			rtnl_link_put(half);
-		}
-		ok = false;
-	}
-
-close:
-	nl_socket_free(ours);
-	nl_socket_free(theirs);
-	if (ns_fd >= 0) {
-		close(ns_fd);
-	}
-	return ok;
+	n->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	return n->fd >= 0 || weft_error_set(err, WEFT_ERR_SYSTEM, errno,
+				     "cannot open a netlink socket: %s", strerror(errno));
 }
 
 void
-netdev_remove(const char *name, const char *alias)
+netdev_close(struct netdev *n)
 {
-	struct nl_sock *s = socket_in(-1);
-	struct rtnl_link *link = s ? get_link(s, name) : NULL;
-	const char *has = link ? rtnl_link_get_ifalias(link) : NULL;
+	if (n->fd >= 0) {
+		close(n->fd);
+	}
+	if (n->ns_fd >= 0) {
+		close(n->ns_fd);
+	}
+	n->fd = n->ns_fd = -1;
+}
 
-	if (has && !strcmp(has, alias)) {
-		rtnl_link_delete(s, link);
+/* --- requests --------------------------------------------------------------------------------------------- */
+
+/* Sends a request and waits for its answer, an error or one message, which goes to @reply if that
+ * is not NULL. Frees @msg; NULL: it could not be built. */
+static int
+request(struct netdev *n, struct nl_msg *msg, struct nlmsghdr *reply)
+{
+	struct nlmsghdr *head = msg ? nlmsg_hdr(msg) : NULL, *buffer = reply;
+	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	char own[1024] __attribute__((aligned(8)));
+	ssize_t got;
+	int rc = 0;
+
+	if (!head) {
+		return -ENOMEM;
 	}
-	if (link) {
-		rtnl_link_put(link);
+	if (!buffer) {
+		buffer = (struct nlmsghdr *)(void *)own;
+		head->nlmsg_flags |= NLM_F_ACK;
 	}
-	nl_socket_free(s);
+	head->nlmsg_seq = ++n->sequence;
+	head->nlmsg_pid = 0;
+	if (sendto(n->fd, head, head->nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof kernel) <
+		0) {
+		rc = -errno;
+	}
+	nlmsg_free(msg);
+	while (!rc) {
+		got = recv(n->fd, buffer, reply ? REPLY_SIZE : sizeof own, 0);
+		if (got < 0) {
+			rc = errno == EINTR ? 0 : -errno;
+			continue;
+		}
+		if (!NLMSG_OK(buffer, (size_t)got) || buffer->nlmsg_seq != n->sequence) {
+			continue;
+		}
+		if (buffer->nlmsg_type != NLMSG_ERROR) {
+			return 0;
+		}
+		return ((const struct nlmsgerr *)NLMSG_DATA(buffer))->error;
+	}
+	return rc;
+}
+
+static struct nl_msg *
+link_message(int type, int flags, uint32_t ifindex, unsigned if_flags, unsigned if_mask)
+{
+	struct ifinfomsg head = {.ifi_family = AF_UNSPEC,
+		.ifi_index = (int)ifindex,
+		.ifi_flags = if_flags,
+		.ifi_change = if_mask};
+	struct nl_msg *msg = nlmsg_alloc_simple(type, flags | NLM_F_REQUEST);
+
+	if (msg && nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO)) {
+		nlmsg_free(msg);
+		return NULL;
+	}
+	return msg;
 }
 
 static void
-fill_info(struct rtnl_link *link, struct netdev_info *info)
+read_stats(struct netdev_info *info, const struct nlattr *attribute)
 {
-	struct nl_addr *mac = rtnl_link_get_addr(link);
-	unsigned flags = rtnl_link_get_flags(link);
+	struct rtnl_link_stats64 s = {0};
 
+	memcpy(&s, nla_data(attribute),
+		(size_t)nla_len(attribute) < sizeof s ? (size_t)nla_len(attribute) : sizeof s);
+	info->rx_errors = s.rx_errors;
+	info->rx_dropped = s.rx_dropped;
+	info->rx_missed = s.rx_missed_errors;
+	info->rx_crc = s.rx_crc_errors;
+	info->rx_frame = s.rx_frame_errors;
+	info->rx_over = s.rx_over_errors;
+	info->tx_errors = s.tx_errors;
+	info->tx_dropped = s.tx_dropped;
+	info->collisions = s.collisions;
+}
+
+static int
+parse_link(struct nlmsghdr *message, struct netdev_info *info)
+{
+	struct nlattr *tb[IFLA_MAX + 1];
+	const struct ifinfomsg *head = NLMSG_DATA(message);
+
+	if (message->nlmsg_type != RTM_NEWLINK ||
+		nlmsg_parse(message, sizeof *head, tb, IFLA_MAX, NULL) < 0) {
+		return -EPROTO;
+	}
 	*info = (struct netdev_info){
-		.ifindex = rtnl_link_get_ifindex(link),
-		.mtu = rtnl_link_get_mtu(link),
-		.up = flags & IFF_UP,
-		.running = (flags & IFF_UP) && (flags & IFF_RUNNING),
+		.ifindex = (uint32_t)head->ifi_index,
+		.is_up = head->ifi_flags & IFF_UP,
+		.is_running = (head->ifi_flags & IFF_UP) && (head->ifi_flags & IFF_RUNNING),
+		.is_ethernet = head->ifi_type == ARPHRD_ETHER,
 	};
-	if (mac && nl_addr_get_len(mac) == 6) {
-		memcpy(info->mac, nl_addr_get_binary_addr(mac), 6);
+	if (tb[IFLA_MTU]) {
+		info->mtu = nla_get_u32(tb[IFLA_MTU]);
 	}
-}
-
-bool
-netdev_query(const char *name, struct netdev_info *info, struct weft_error *err)
-{
-	struct nl_sock *s = socket_in(-1);
-	struct rtnl_link *link = s ? get_link(s, name) : NULL;
-
-	if (link) {
-		fill_info(link, info);
-		rtnl_link_put(link);
-	} else {
-		weft_error_set(err, WEFT_ERR_SYSTEM, ENODEV, "no network device %s; see ip link", name);
+	if (tb[IFLA_ADDRESS] && nla_len(tb[IFLA_ADDRESS]) == 6) {
+		memcpy(info->mac, nla_data(tb[IFLA_ADDRESS]), 6);
 	}
-	nl_socket_free(s);
-	return link;
+	if (tb[IFLA_IFNAME]) {
+		nla_strlcpy(info->name, tb[IFLA_IFNAME], sizeof info->name);
+	}
+	if (tb[IFLA_IFALIAS]) {
+		nla_strlcpy(info->alias, tb[IFLA_IFALIAS], sizeof info->alias);
+	}
+	if (tb[IFLA_STATS64]) {
+		read_stats(info, tb[IFLA_STATS64]);
+	}
+	return 0;
+}
+
+int
+netdev_find(struct netdev *n, const char *name, uint32_t ifindex, struct netdev_info *info)
+{
+	struct nl_msg *msg = link_message(RTM_GETLINK, 0, name ? 0 : ifindex, 0, 0);
+	struct nlmsghdr *reply = malloc(REPLY_SIZE);
+	int rc;
+
+	if (msg && name && nla_put_string(msg, IFLA_IFNAME, name)) {
+		nlmsg_free(msg);
+		msg = NULL;
+	}
+	if (!reply) {
+		nlmsg_free(msg);
+		return -ENOMEM;
+	}
+	rc = request(n, msg, reply);
+	if (!rc) {
+		rc = parse_link(reply, info);
+	}
+	free(reply);
+	return rc;
+}
+
+/* The part of the message that describes the pair. */
+static bool
+put_pair(struct nl_msg *msg, const struct netdev *peer, const char *peer_name, uint32_t mtu)
+{
+	struct ifinfomsg head = {.ifi_family = AF_UNSPEC};
+	struct nlattr *info = nla_nest_start(msg, IFLA_LINKINFO), *data, *other;
+
+	if (!info || nla_put_string(msg, IFLA_INFO_KIND, "veth")) {
+		return false;
+	}
+	data = nla_nest_start(msg, IFLA_INFO_DATA);
+	other = data ? nla_nest_start(msg, VETH_INFO_PEER) : NULL;
+	if (!other || nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO) ||
+		nla_put_string(msg, IFLA_IFNAME, peer_name) ||
+		(mtu && nla_put_u32(msg, IFLA_MTU, mtu)) ||
+		(peer->ns_fd >= 0 && nla_put_u32(msg, IFLA_NET_NS_FD, (uint32_t)peer->ns_fd))) {
+		return false;
+	}
+	nla_nest_end(msg, other);
+	nla_nest_end(msg, data);
+	nla_nest_end(msg, info);
+	return true;
+}
+
+int
+netdev_make_veth(struct netdev *n, const char *name, const struct netdev *peer,
+	const char *peer_name, uint32_t mtu)
+{
+	struct nl_msg *msg = link_message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, 0, 0);
+
+	if (msg && (nla_put_string(msg, IFLA_IFNAME, name) ||
+			   (mtu && nla_put_u32(msg, IFLA_MTU, mtu)) ||
+			   !put_pair(msg, peer, peer_name, mtu))) {
+		nlmsg_free(msg);
+		msg = NULL;
+	}
+	return request(n, msg, NULL);
+}
+
+/* A kernel without IPv6 refuses this, and needs it not. */
+static void
+turn_ipv6_off(struct netdev *n, uint32_t ifindex)
+{
+	struct nl_msg *msg = link_message(RTM_SETLINK, 0, ifindex, 0, 0);
+	struct nlattr *spec = msg ? nla_nest_start(msg, IFLA_AF_SPEC) : NULL;
+	struct nlattr *inet6 = spec ? nla_nest_start(msg, AF_INET6) : NULL;
+
+	if (!inet6 || nla_put_u8(msg, IFLA_INET6_ADDR_GEN_MODE, ADDR_GEN_NONE)) {
+		nlmsg_free(msg);
+		return;
+	}
+	nla_nest_end(msg, inet6);
+	nla_nest_end(msg, spec);
+	(void)request(n, msg, NULL);
+}
+
+int
+netdev_change(struct netdev *n, uint32_t ifindex, const struct netdev_change *change)
+{
+	unsigned flags =
+		(change->state == NETDEV_UP ? IFF_UP : 0) | (change->no_arp ? IFF_NOARP : 0);
+	unsigned mask =
+		(change->state != NETDEV_KEEP ? IFF_UP : 0) | (change->no_arp ? IFF_NOARP : 0);
+	struct nl_msg *msg;
+
+	if (change->no_ipv6) {
+		turn_ipv6_off(n, ifindex);
+	}
+	msg = link_message(RTM_SETLINK, 0, ifindex, flags, mask);
+	if (msg && ((change->alias && nla_put_string(msg, IFLA_IFALIAS, change->alias)) ||
+			   (change->mtu && nla_put_u32(msg, IFLA_MTU, change->mtu)))) {
+		nlmsg_free(msg);
+		msg = NULL;
+	}
+	return request(n, msg, NULL);
+}
+
+int
+netdev_delete(struct netdev *n, uint32_t ifindex)
+{
+	return request(n, link_message(RTM_DELLINK, 0, ifindex, 0, 0), NULL);
+}
+
+/* --- addresses -------------------------------------------------------------------------------------------- */
+
+struct address {
+	uint8_t family, prefix;
+	uint8_t len;
+	uint8_t bytes[16];
+};
+
+/* Reads the address at *@at and moves on behind its comma. */
+static bool
+next_address(const char **at, struct address *a)
+{
+	size_t len = strcspn(*at, ",");
+	char text[64], *slash, *end;
+	unsigned long prefix;
+
+	if (!len || len >= sizeof text) {
+		return false;
+	}
+	memcpy(text, *at, len);
+	text[len] = '\0';
+	*at += len + ((*at)[len] == ',');
+	slash = strchr(text, '/');
+	if (!slash) {
+		return false;
+	}
+	*slash++ = '\0';
+	a->family = strchr(text, ':') ? AF_INET6 : AF_INET;
+	a->len = a->family == AF_INET6 ? 16 : 4;
+	prefix = strtoul(slash, &end, 10);
+	a->prefix = (uint8_t)prefix;
+	return slash[0] >= '0' && slash[0] <= '9' && !*end && prefix <= a->len * 8u &&
+	       inet_pton(a->family, text, a->bytes) == 1;
 }
 
 bool
-netdev_set_up(const char *name, bool up, struct weft_error *err)
+netdev_check_addresses(const char *text, struct weft_error *err)
 {
-	struct nl_sock *s = socket_in(-1);
-	int rc = s ? change_link(s, name, up, 0, NULL) : -NLE_BAD_SOCK;
+	const char *at = text;
+	struct address a;
 
-	nl_socket_free(s);
-	return !rc || fail(err, rc, up ? "set up" : "set down", name);
+	do {
+		if (!next_address(&at, &a)) {
+			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+				"ip takes ADDRESS/PREFIX[,..] as 10.0.0.1/24, not \"%s\"", text);
+		}
+	} while (*at);
+	return true;
 }
 
-bool
-netdev_set_mtu(const char *name, uint32_t mtu, struct weft_error *err)
+static int
+add_address(struct netdev *n, uint32_t ifindex, const struct address *a)
 {
-	struct nl_sock *s = socket_in(-1);
-	int rc = s ? change_link(s, name, -1, mtu, NULL) : -NLE_BAD_SOCK;
+	struct ifaddrmsg head = {.ifa_family = a->family,
+		.ifa_prefixlen = a->prefix,
+		.ifa_index = ifindex,
+		.ifa_flags = a->family == AF_INET6 ? IFA_F_NODAD : 0};
+	struct nl_msg *msg =
+		nlmsg_alloc_simple(RTM_NEWADDR, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE);
+	uint8_t broadcast[16];
 
-	nl_socket_free(s);
-	return !rc || fail(err, rc, "set the MTU of", name);
+	memcpy(broadcast, a->bytes, a->len);
+	for (unsigned bit = a->prefix; a->family == AF_INET && bit < 32; bit++) {
+		broadcast[bit / 8] |= (uint8_t)(0x80u >> bit % 8);
+	}
+	if (msg && (nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO) ||
+			   nla_put(msg, IFA_LOCAL, a->len, a->bytes) ||
+			   nla_put(msg, IFA_ADDRESS, a->len, a->bytes) ||
+			   (a->family == AF_INET && a->prefix < 31 &&
+				   nla_put(msg, IFA_BROADCAST, 4, broadcast)))) {
+		nlmsg_free(msg);
+		msg = NULL;
+	}
+	return request(n, msg, NULL);
+}
+
+int
+netdev_add_addresses(struct netdev *n, uint32_t ifindex, const char *text)
+{
+	const char *at = text;
+	struct address a;
+
+	do {
+		int rc = next_address(&at, &a) ? add_address(n, ifindex, &a) : -EINVAL;
+
+		if (rc && rc != -EEXIST) {
+			return rc;
+		}
+	} while (*at);
+	return 0;
+}
+
+/* --- news --------------------------------------------------------------------------------------------------- */
+
+int
+netdev_open_news(void)
+{
+	struct sockaddr_nl groups = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	if (fd >= 0 && bind(fd, (struct sockaddr *)&groups, sizeof groups)) {
+		int rc = -errno;
+
+		close(fd);
+		return rc;
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+int
+netdev_read_news(int fd,
+	void (*visit)(uint32_t ifindex, const struct netdev_info *info, void *user), void *user)
+{
+	char buffer[REPLY_SIZE] __attribute__((aligned(8)));
+	bool lost = false;
+	ssize_t got;
+
+	while ((got = recv(fd, buffer, sizeof buffer, 0)) > 0 || (got < 0 && errno != EAGAIN)) {
+		struct nlmsghdr *m = (struct nlmsghdr *)(void *)buffer;
+		int left = (int)got;
+
+		lost |= got < 0 && errno == ENOBUFS;
+		if (got < 0 && errno != ENOBUFS && errno != EINTR) {
+			break;
+		}
+		for (; left > 0 && nlmsg_ok(m, left); m = nlmsg_next(m, &left)) {
+			struct netdev_info info;
+
+			if (m->nlmsg_type == RTM_DELLINK) {
+				visit((uint32_t)((struct ifinfomsg *)NLMSG_DATA(m))->ifi_index,
+					NULL, user);
+			} else if (!parse_link(m, &info)) {
+				visit(info.ifindex, &info, user);
+			}
+		}
+	}
+	return lost ? -ENOBUFS : 0;
 }

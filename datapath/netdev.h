@@ -1,43 +1,81 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Kernel network devices by netlink (libnl): veth pairs made, moved, addressed, watched, removed.
+ * Network interfaces of the kernel: made, found, changed and deleted by route netlink.
  *
- * Threads: the ports thread, but for the watch, which has a thread of its own (the liveness thread).
+ * Why:     libnl's own sockets turn errno values into codes of theirs, and an error message that names
+ *          the cause needs the errno; libnl builds and takes apart the messages here.
+ * Threads: a handle belongs to one thread at a time.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/compiler.h"
 
 struct weft_error;
 
-#define NETDEV_NAME_MAX 15
+#define NETDEV_NAME_MAX 15u
+#define NETDEV_ALIAS_SIZE 256u
 
-/* A veth pair: @name in our namespace with alias @alias, @peer in @netns (NULL: ours; a name of
- * ip-netns(8) or a path). @addresses: "ADDRESS/LENGTH[,..]" for the peer, or NULL. @mtu: of both, 0:
- * leave. Both are set up. A device @name that has that alias already is adopted as it is. */
-bool netdev_make_veth(const char *name, const char *alias, const char *peer, const char *netns,
-	const char *addresses, uint32_t mtu, struct weft_error *err) WEFT_MUST_CHECK;
-
-/* Removes @name (and so its peer) if it has that alias. */
-void netdev_remove(const char *name, const char *alias);
-
-struct netdev_info {
-	int ifindex;
-	uint8_t mac[6];
-	uint32_t mtu;
-	bool up, running; /* administratively; and with a carrier */
+/* A request socket in one network namespace. */
+struct netdev {
+	int fd;    /* -1: closed */
+	int ns_fd; /* of the namespace; -1: the process's own */
+	uint32_t sequence;
 };
 
-bool netdev_query(const char *name, struct netdev_info *info, struct weft_error *err) WEFT_MUST_CHECK;
-bool netdev_set_up(const char *name, bool up, struct weft_error *err) WEFT_MUST_CHECK;
-bool netdev_set_mtu(const char *name, uint32_t mtu, struct weft_error *err) WEFT_MUST_CHECK;
+struct netdev_info {
+	uint32_t ifindex;
+	uint32_t mtu;
+	uint8_t mac[6];
+	bool is_up;      /* administratively */
+	bool is_running; /* and has a carrier */
+	bool is_ethernet;
+	char name[NETDEV_NAME_MAX + 1];
+	char alias[NETDEV_ALIAS_SIZE];
+	uint64_t rx_errors, rx_dropped, rx_missed, rx_crc, rx_frame, rx_over;
+	uint64_t tx_errors, tx_dropped, collisions;
+};
 
-/* Has @changed called, on the watch's thread, when the kernel tells news of a device. */
-struct netdev_watch;
-struct netdev_watch *netdev_watch(int ifindex,
-	void (*changed)(void *user, bool exists, bool running, uint32_t mtu), void *user);
-/* No call is under way when it returns, and none comes after. */
-void netdev_unwatch(struct netdev_watch *w);
+/* What to change; zero members stay. */
+struct netdev_change {
+	enum { NETDEV_KEEP, NETDEV_UP, NETDEV_DOWN } state;
+	bool no_arp;  /* the kernel neither asks nor answers there */
+	bool no_ipv6; /* nor makes itself a link-local address */
+	const char *alias;
+	uint32_t mtu;
+};
+
+/* Opens a handle in namespace @netns: NULL the process's own, a name as of ip-netns(8), or a path.
+ * Fills @err on failure; @n is closed then. */
+bool netdev_open(struct netdev *n, const char *netns, struct weft_error *err) WEFT_MUST_CHECK;
+void netdev_close(struct netdev *n);
+
+/* Finds an interface by @name, or by @ifindex when that is NULL. -ENODEV: there is none. */
+int netdev_find(struct netdev *n, const char *name, uint32_t ifindex,
+	struct netdev_info *info) WEFT_MUST_CHECK;
+
+/* Makes a veth pair: @name here, @peer_name in @peer's namespace. @mtu 0: the kernel's default. */
+int netdev_make_veth(struct netdev *n, const char *name, const struct netdev *peer,
+	const char *peer_name, uint32_t mtu) WEFT_MUST_CHECK;
+
+int netdev_change(
+	struct netdev *n, uint32_t ifindex, const struct netdev_change *change) WEFT_MUST_CHECK;
+int netdev_delete(struct netdev *n, uint32_t ifindex);
+
+/* Adds addresses, "ADDRESS/PREFIX[,..]"; those that are there already stay. -EINVAL: no such text. */
+int netdev_add_addresses(struct netdev *n, uint32_t ifindex, const char *text) WEFT_MUST_CHECK;
+/* Whether @text is a list of addresses. */
+bool netdev_check_addresses(const char *text, struct weft_error *err) WEFT_MUST_CHECK;
+
+/* Link news, for the liveness thread: opens a socket that gets one message for each change of any
+ * interface. */
+int netdev_open_news(void) WEFT_MUST_CHECK;
+
+/* Reads the pending news, and calls @visit for each interface changed, or with @info NULL for one
+ * deleted. Returns 0, or -ENOBUFS when some news were lost: ask for each interface. */
+int netdev_read_news(int fd,
+	void (*visit)(uint32_t ifindex, const struct netdev_info *info, void *user),
+	void *user) WEFT_MUST_CHECK;
