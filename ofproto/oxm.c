@@ -226,7 +226,7 @@ oxm_pull_entry(const uint8_t *data, size_t len, struct oxm_entry *e, size_t *use
 	payload -= at - 4;
 	*used = at + payload;
 	if (payload != (size_t)row->size << e->has_mask) {
-		return of_error_set_at(err, OFPET_BAD_MATCH, OFPBMC_BAD_LEN, at - 4,
+		return of_error_set_at(err, OFPET_BAD_MATCH, OFPBMC_BAD_LEN, 3,
 			"%s has %zu bytes", f->name, payload);
 	}
 	all_ones(row, &e->mask);
