@@ -4,6 +4,7 @@
  */
 #include "ofproto/of_port.h"
 
+#include <string.h>
 #include <strings.h>
 
 #include "lib/compiler.h"
@@ -44,7 +45,7 @@ of_port_parse(const char *text, size_t len, struct of_port *port)
 	unsigned base = 10;
 
 	for (size_t n = 0; n < WEFT_ARRAY_SIZE(reserved); n++) {
-		if (!strncasecmp(reserved[n].name, text, len) && !reserved[n].name[len]) {
+		if (strlen(reserved[n].name) == len && !strncasecmp(reserved[n].name, text, len)) {
 			port->v = reserved[n].number;
 			return true;
 		}

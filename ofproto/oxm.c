@@ -61,6 +61,7 @@ static int class_index(uint16_t class);
 static bool from_wire(const struct row *row, const uint8_t *wire, union field_value *value);
 static void to_wire(const struct row *row, const union field_value *value, uint8_t *wire);
 static void all_ones(const struct row *row, union field_value *mask);
+static bool is_split(const struct row *row, const struct of_match *match);
 static bool is_mapped(const union field_value *value, const union field_value *mask);
 static size_t header_size(const struct row *row);
 static void put_row(struct strbuf *out, const struct row *row, const union field_value *value,
@@ -328,7 +329,7 @@ oxm_encode_match(struct strbuf *out, const struct of_match *match, uint8_t versi
 		const struct field *f = field_get(row->field);
 		union field_value value, mask, ones;
 
-		if (row->version > version || !field_is_masked(f, &left) ||
+		if (row->version > version || !field_is_masked(f, &left) || is_split(row, match) ||
 			!field_prereq_matched(f->prereq, &match->value, &match->mask)) {
 			continue;
 		}
@@ -514,6 +515,28 @@ all_ones(const struct row *row, union field_value *mask)
 	field_value_ones(field_get(row->field), mask);
 	if (row->quirk == QUIRK_TOS) {
 		mask->b[0] = 0xfc;
+	}
+}
+
+/* Whether the row has part of a field under a mask that only the whole field's number can carry: parts
+ * of a TCI or TOS must not be sent beside the whole. */
+static bool
+is_split(const struct row *row, const struct of_match *match)
+{
+	const struct flow_key *mask = &match->mask.bits;
+	uint16_t pcp = be16_to(mask->vlan_tci) & 0xe000;
+	uint8_t dscp = mask->ip_tos & 0xfc, ecn = mask->ip_tos & 3;
+
+	switch (row->field) {
+	case FIELD_VLAN_VID:
+	case FIELD_VLAN_PCP:
+		return pcp && (pcp != 0xe000 ||
+			!field_prereq_matched(FIELD_PRE_VLAN, &match->value, &match->mask));
+	case FIELD_IP_DSCP:
+	case FIELD_IP_ECN:
+		return (dscp && dscp != 0xfc) || (ecn && ecn != 3);
+	default:
+		return false;
 	}
 }
 
