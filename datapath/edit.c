@@ -447,34 +447,63 @@ missing_layer(enum field_prereq prereq)
 	}
 }
 
-/* SCTP's CRC32c (RFC 9260 s.6.8) cannot be adjusted; it is computed anew over the chunks. */
-static void
-sctp_crc(struct packet *p)
+/* Where the L4 payload of a whole IP packet ends; link-layer padding may follow. */
+static uint32_t
+ip_end(const struct packet *p, uint16_t type)
 {
-	uint32_t crc = UINT32_MAX, at = p->l4_off, left = p->len - p->l4_off;
-	struct rte_mbuf *m = packet_mbuf(p);
-	uint8_t *field = p->data + p->l4_off + 8;
+	const uint8_t *ip = p->data + p->l3_off;
+	uint32_t end = type == TYPE_IPV4 ? get_be16(ip + 2) : 40u + get_be16(ip + 4);
 
-	if (p->flags & PACKET_CSUM_PARTIAL) {
-		return;
-	}
-	memset(field, 0, 4);
-	while (left) {
+	return WEFT_MIN(p->l3_off + end, p->len);
+}
+
+/* CRC32c over SCTP's header and chunks, with the checksum field taken as zero. */
+static uint32_t
+sctp_crc(const struct packet *p, uint32_t end)
+{
+	uint32_t crc = UINT32_MAX, at = p->l4_off;
+
+	while (at < end) {
 		uint8_t chunk[256];
-		uint32_t n = WEFT_MIN(left, (uint32_t)sizeof chunk);
-		const uint8_t *data = rte_pktmbuf_read(m, at, n, chunk);
+		uint32_t n = WEFT_MIN(end - at, (uint32_t)sizeof chunk);
+		const uint8_t *data = rte_pktmbuf_read(packet_mbuf(p), at, n, chunk);
 
 		for (uint32_t i = 0; data && i < n; i++) {
-			crc ^= data[i];
+			uint32_t off = at + i - p->l4_off;
+
+			crc ^= off >= 8 && off < 12 ? 0 : data[i];
 			for (unsigned bit = 0; bit < 8; bit++) {
 				crc = crc & 1 ? crc >> 1 ^ 0x82f63b78u : crc >> 1;
 			}
 		}
 		at += n;
-		left -= n;
 	}
-	crc = ~crc;
-	memcpy(field, &crc, 4); /* least significant byte first */
+	return ~crc;
+}
+
+/* SCTP's ports stand under a CRC32c (RFC 9260 s.6.8). It is linear: the difference of the sums before
+ * and after is the difference of the fields, so that a wrong one stays wrong here too. The sum covers
+ * all fragments: in a first fragment alone it cannot be kept right. */
+static int
+set_sctp_port(struct packet *p, uint16_t type, uint8_t *at, const uint8_t *value, const uint8_t *mask)
+{
+	bool whole = type == TYPE_IPV4
+		? !(get_be16(p->data + p->l3_off + 6) & 0x3fff)
+		: p->l4_off == p->l3_off + 40;
+	uint8_t *field = p->data + p->l4_off + 8;
+	uint32_t end = ip_end(p, type), was, stored;
+
+	if (!whole || p->l4_off + 12u > p->head_len) {
+		return DROP_NO_L4;
+	}
+	was = sctp_crc(p, end);
+	change(p, type, at, value, mask, 2, COVER_NONE);
+	if (!(p->flags & PACKET_CSUM_PARTIAL)) {
+		memcpy(&stored, field, 4); /* least significant byte first */
+		stored ^= was ^ sctp_crc(p, end);
+		memcpy(field, &stored, 4);
+	}
+	return EDIT_OK;
 }
 
 int
@@ -522,11 +551,11 @@ packet_set_field(struct packet *p, enum field_id field, const uint8_t *value, co
 	case FIELD_PRE_L4: {
 		bool later;
 
-		change(p, type, l4 + (f->offset == offsetof(struct flow_key, l4_src) ? 0 : 2), value, mask, 2,
-			COVER_L4);
+		l4 += f->offset == offsetof(struct flow_key, l4_src) ? 0 : 2;
 		if (ip_protocol(p, type, &later) == IPPROTO_SCTP) {
-			sctp_crc(p);
+			return set_sctp_port(p, type, l4, value, mask);
 		}
+		change(p, type, l4, value, mask, 2, COVER_L4);
 		return EDIT_OK;
 	}
 	case FIELD_PRE_ICMPV4:
