@@ -483,6 +483,7 @@ static void
 narrow_mask(const struct port_flows *pf, const struct flow_put *put, struct flow_mask *mask)
 {
 	const struct subtable_list *list = pf->list;
+	uint8_t blocks;
 
 	for (uint32_t i = 0; list && i < list->n; i++) {
 		mask_unpack(&list->subtables[i]->mask, mask);
@@ -490,18 +491,21 @@ narrow_mask(const struct port_flows *pf, const struct flow_put *put, struct flow
 			return;
 		}
 	}
+	/* Blocks that the mask asks for and the packet lacks are matched as zero: in whole too, so that
+	 * there are no more such masks than there are sets of blocks. */
+	blocks = put->key_blocks | flow_mask_blocks(put->mask);
 	memset(mask, 0, sizeof *mask);
 	for (unsigned id = 0; id < FIELD_N; id++) {
 		const struct field *f = field_get((enum field_id)id);
 
-		if (!(f->flags & FIELD_PIPELINE) && id != FIELD_TUN_ID && put->key_blocks & FLOW_BLOCK(f->block)) {
+		if (!(f->flags & FIELD_PIPELINE) && id != FIELD_TUN_ID && blocks & FLOW_BLOCK(f->block)) {
 			field_mask_exact(f, mask);
 		}
 	}
-	if (put->key_blocks & FLOW_BLOCK(0)) {
+	if (blocks & FLOW_BLOCK(0)) {
 		mask->bits.tun_id_lo = UINT32_MAX;
 	}
-	/* Blocks that the mask asked for and the packet lacks are matched as zero. */
+	/* Bits of no field. */
 	flow_mask_union(mask, put->mask);
 }
 

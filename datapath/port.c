@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "datapath/rcu.h"
+#include "datapath/upcall.h"
 #include "datapath/worker.h"
 #include "lib/alloc.h"
 
@@ -93,7 +94,6 @@ take_status(struct port *port, const struct port_status *status)
 
 	atomic_store(&port->link_up, status->link_up);
 	atomic_store(&port->n_rxq, WEFT_MIN(status->n_rxq, (uint16_t)PORT_MAX_QUEUES));
-	port->tx_shared = true;
 	atomic_store(&port->n_txq, WEFT_MIN(n_txq, (uint16_t)PORT_MAX_QUEUES));
 }
 
@@ -117,6 +117,11 @@ port_refresh(struct port *port, const struct port_status *status)
 	take_status(port, status);
 	if (queues && port->published) {
 		workers_assign_queues();
+	} else if (port->published) {
+		/* A peer has come to a queue that had nothing to wait on (-ENODEV). */
+		for (unsigned w = 0; w < workers.n; w++) {
+			worker_kick(workers.list[w]);
+		}
 	}
 }
 
@@ -136,6 +141,7 @@ port_destroy(struct port *port)
 
 	port->provider->close(port->dev);
 	port_read_counters(port, &sums);
+	sums.parked = 0; /* purged */
 	port_sums_add(&removed, &sums);
 	port_free(port);
 }
@@ -173,7 +179,9 @@ port_read_counters(const struct port *port, struct port_sums *sums)
 		for (unsigned r = 0; r < DROP_N; r++) {
 			COUNTER(drops[r]);
 		}
-		sums->parked += port->per_worker[w].n_parked;
+	}
+	for (unsigned w = 0; w < workers.n; w++) {
+		sums->parked += park_count(workers.list[w], port->number);
 	}
 	for (unsigned r = 0; r < DROP_N; r++) {
 		sums->dropped += sums->drops[r];

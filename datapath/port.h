@@ -42,14 +42,11 @@ struct port_worker {
 	uint32_t n_tx;
 	uint32_t tx_noted;     /* drops that the provider reported in this flush */
 	uint64_t tx_bytes;     /* in the batch */
-	uint32_t n_parked;     /* packets */
-	uint32_t upcall_bytes; /* in the ring */
 	struct packet *tx[TX_BATCH];
 } WEFT_CACHE_ALIGNED;
 
 struct port {
 	uint16_t number;
-	bool tx_shared;        /* fewer tx queues than workers: lock */
 	_Atomic bool admin_up;
 	_Atomic bool link_up;  /* liveness word: told by the provider's status */
 	_Atomic uint16_t n_rxq, n_txq;

@@ -45,6 +45,7 @@ static struct {
 	int news_fd;
 	struct rpc_peer *session_peer; /* NULL: no agent */
 	uint64_t session_number;
+	_Atomic uint64_t broken_session; /* told by the tables thread; 0: none */
 } ports = {.news_fd = -1};
 
 static void on_news(evutil_socket_t fd, short what, void *user);
@@ -473,6 +474,18 @@ wake(struct port *port, enum port_event event)
 	}
 }
 
+/* The tables thread: the agent of a session broke its rings. */
+static void
+session_broken(uint64_t session)
+{
+	uint64_t one = 1;
+
+	atomic_store(&ports.broken_session, session);
+	if (ports.news_fd >= 0 && write(ports.news_fd, &one, sizeof one) < 0) {
+		/* EAGAIN: it has been told often enough. */
+	}
+}
+
 static void
 on_news(evutil_socket_t fd, short what, void *user)
 {
@@ -483,6 +496,12 @@ on_news(evutil_socket_t fd, short what, void *user)
 	weft_role_enter(weft_ports);
 	if (read(fd, &n, sizeof n) < 0) {
 		/* EAGAIN */
+	}
+	if (ports.session_peer && atomic_exchange(&ports.broken_session, 0) == ports.session_number) {
+		struct rpc_peer *peer = ports.session_peer;
+
+		session_closed(peer, NULL);
+		rpc_peer_destroy(peer);
 	}
 	for (uint32_t number = 0; number <= DP_PORT_MAX; number++) {
 		struct port *port = port_find(number);
@@ -519,6 +538,7 @@ ports_thread_start(struct event_base *base, const struct ports_thread_config *co
 	ports.news_event = event_new(base, ports.news_fd, EV_READ | EV_PERSIST, on_news, NULL);
 	event_add(ports.news_event, NULL);
 	port_set_event_handler(wake);
+	tables_set_broken_handler(session_broken);
 	snprintf(path, sizeof path, "%s/datapath.sock", config->daemon->rundir);
 	ports.server = rpc_server_create(base, path, config->daemon->group, &table, err);
 	return ports.server;

@@ -39,6 +39,8 @@ WEFT_LOG_MODULE(tables);
 struct handler {
 	struct shm_ring commands, replies;
 	int event_fd;
+	bool stuck; /* its replies are not read: its commands wait */
+	bool told;  /* that a ring is broken */
 };
 
 struct session {
@@ -55,6 +57,7 @@ struct barrier {
 	struct list link;
 	uint64_t session, request, token;
 	uint32_t handler;
+	bool passed;
 	uint32_t marks[DP_MAX_WORKERS]; /* how far each worker's inbox must have been read */
 };
 
@@ -94,6 +97,7 @@ static struct {
 	_Atomic uint64_t commands, bad_messages, executes, sessions;
 	_Atomic uint32_t n_contexts;
 	_Atomic bool connected;
+	void (*broken)(uint64_t session);
 } t = {.lock = PTHREAD_MUTEX_INITIALIZER, .answered = PTHREAD_COND_INITIALIZER};
 
 static void *tables_main(void *unused);
@@ -117,6 +121,9 @@ tables_start(struct flow_table *table, const struct stats_region *stats, uint64_
 	t.stats = stats;
 	t.instance = instance;
 	t.event_fd = event_fd;
+	t.stop = false;
+	t.last_epoch = 0;
+	t.n_purges_due = 0;
 	t.buffer = xaligned(64, DP_MAX_MESSAGE);
 	contexts_init(&t.contexts);
 	list_init(&t.barriers);
@@ -286,6 +293,12 @@ tables_flush_port(uint16_t port)
 }
 
 void
+tables_set_broken_handler(void (*broken)(uint64_t session))
+{
+	t.broken = broken;
+}
+
+void
 tables_read_counters(struct tables_counters *c)
 {
 	*c = (struct tables_counters){
@@ -321,12 +334,40 @@ send_reply(uint32_t handler, uint32_t type, const void *reply, size_t size,
 	}
 }
 
+/* A reply of @size bytes that has but a status: the struct of its command, zeroed. */
+static size_t
+reply_size(uint32_t type)
+{
+	switch (type) {
+	case DP_FLOW_PUT:
+		return sizeof(struct dp_flow_put_reply);
+	case DP_FLOW_DEL:
+		return sizeof(struct dp_flow_del_reply);
+	case DP_FLOW_LIST:
+	case DP_OBJECT_LIST:
+	case DP_CONTEXT_LIST:
+		return sizeof(struct dp_list_reply);
+	case DP_OBJECT_PUT:
+		return sizeof(struct dp_object_put_reply);
+	case DP_OBJECT_DEL:
+		return sizeof(struct dp_object_del_reply);
+	default:
+		return sizeof(struct dp_reply);
+	}
+}
+
 static void
 reply_status(uint32_t handler, uint32_t type, uint64_t request, int status)
 {
-	struct dp_reply reply = {.request = request, .status = status};
+	union {
+		struct dp_reply head;
+		struct dp_flow_del_reply largest;
+	} reply = {.head = {.request = request, .status = status}};
 
-	send_reply(handler, type, &reply, sizeof reply, NULL, 0);
+	_Static_assert(sizeof reply >= sizeof(struct dp_object_put_reply) &&
+			sizeof reply >= sizeof(struct dp_object_del_reply) &&
+			sizeof reply >= sizeof(struct dp_flow_put_reply), "room for all of reply_size()");
+	send_reply(handler, type, &reply, reply_size(type), NULL, 0);
 }
 
 /* The `user` of deletes in the flow table: which request of which handler. */
@@ -572,7 +613,8 @@ command(uint32_t handler, uint32_t kind, size_t len) WEFT_REQUIRES(weft_tables)
 		break;
 	case DP_OBJECT_PUT:
 	case DP_OBJECT_DEL:
-		reply_status(handler, 0xff, head->request, -EOPNOTSUPP);
+		LOG_WARN_RL("this datapath has no objects: command refused");
+		reply_status(handler, kind, head->request, -EOPNOTSUPP);
 		break;
 	case DP_OBJECT_LIST:
 		do_object_list(handler, m.body);
@@ -604,7 +646,7 @@ command(uint32_t handler, uint32_t kind, size_t len) WEFT_REQUIRES(weft_tables)
 	}
 }
 
-/* Takes some commands of a handler. Returns whether any was there, or waits for reply room. */
+/* Takes some commands of a handler. Returns whether any was there. */
 static bool
 run_handler(uint32_t h) WEFT_REQUIRES(weft_tables)
 {
@@ -612,11 +654,12 @@ run_handler(uint32_t h) WEFT_REQUIRES(weft_tables)
 	uint32_t kind;
 	bool any = false;
 
+	handler->stuck = false;
 	for (unsigned n = 0; n < COMMANDS_A_TURN; n++) {
 		int len;
 
 		if (handler->replies.size - shm_ring_used(&handler->replies) < 2 * DP_MAX_MESSAGE) {
-			any = true; /* it must read its replies first */
+			handler->stuck = true; /* it must read its replies first */
 			break;
 		}
 		len = shm_ring_read(&handler->commands, t.buffer, DP_MAX_MESSAGE, &kind);
@@ -624,9 +667,6 @@ run_handler(uint32_t h) WEFT_REQUIRES(weft_tables)
 			break;
 		}
 		if (len == -EPROTO) {
-			atomic_fetch_add_explicit(&t.bad_messages, 1, memory_order_relaxed);
-			LOG_WARN_RL("session %llu: command ring of handler %u is broken; it is read no more",
-				(unsigned long long)t.session->number, h);
 			break;
 		}
 		any = true;
@@ -635,6 +675,15 @@ run_handler(uint32_t h) WEFT_REQUIRES(weft_tables)
 		}
 	}
 	shm_ring_release(&handler->commands);
+	if ((handler->commands.broken || handler->replies.broken) && !handler->told) {
+		handler->told = true;
+		atomic_fetch_add_explicit(&t.bad_messages, 1, memory_order_relaxed);
+		LOG_WARN_RL("session %llu: a ring of handler %u is broken: the session ends",
+			(unsigned long long)t.session->number, h);
+		if (t.broken) {
+			t.broken(t.session->number);
+		}
+	}
 	return any;
 }
 
@@ -666,20 +715,37 @@ run_outboxes(void)
 	return any;
 }
 
+/* Which barriers are through. Asked before what they cover is answered (executes' outboxes, deletes):
+ * so their replies cannot overtake. */
 static void
-run_barriers(void)
+check_barriers(void)
 {
-	while (!list_is_empty(&t.barriers)) {
-		struct barrier *b = LIST_ENTRY(t.barriers.next, struct barrier, link);
-		bool passed = rcu_passed(b->token);
+	struct barrier *b;
 
-		for (unsigned w = 0; w < workers.n && passed; w++) {
+	LIST_FOREACH(b, link, &t.barriers) {
+		if (b->passed) {
+			continue;
+		}
+		b->passed = rcu_passed(b->token);
+		for (unsigned w = 0; w < workers.n && b->passed; w++) {
 			struct shm_ring *inbox = &workers.inbox_in[w];
 			uint32_t read = inbox->own - shm_ring_used(inbox);
 
-			passed = (int32_t)(read - b->marks[w]) >= 0;
+			b->passed = (int32_t)(read - b->marks[w]) >= 0;
 		}
-		if (!passed) {
+		if (!b->passed) {
+			return;
+		}
+	}
+}
+
+static void
+answer_barriers(void)
+{
+	while (!list_is_empty(&t.barriers)) {
+		struct barrier *b = LIST_ENTRY(t.barriers.next, struct barrier, link);
+
+		if (!b->passed) {
 			return;
 		}
 		if (reply_ring(b->session, b->handler)) {
@@ -812,7 +878,9 @@ arm(void)
 	bool quiet = true;
 
 	for (uint32_t h = 0; t.session && h < t.session->n_handlers; h++) {
-		quiet &= shm_ring_sleep(&t.session->handlers[h].commands);
+		struct handler *handler = &t.session->handlers[h];
+
+		quiet &= handler->stuck || shm_ring_sleep(&handler->commands);
 	}
 	for (unsigned w = 0; w < workers.n; w++) {
 		quiet &= shm_ring_sleep(&workers.outbox_out[w]);
@@ -840,16 +908,18 @@ tables_main(void *unused)
 	weft_role_enter(weft_tables);
 	pthread_setname_np(pthread_self(), "weft-tables");
 	while (!t.stop) {
-		bool any = run_request(), waiting;
+		bool any = run_request(), waiting, stuck = false;
 
 		for (uint32_t h = 0; t.session && h < t.session->n_handlers; h++) {
 			any |= run_handler(h);
+			stuck |= t.session->handlers[h].stuck;
 		}
+		check_barriers();
 		any |= run_outboxes();
 		publish();
 		waiting = flow_table_run(t.table, now_ms(), flow_deleted, NULL);
-		run_barriers();
-		waiting = free_closed() || waiting || !list_is_empty(&t.barriers) || t.n_purges_due;
+		answer_barriers();
+		waiting = free_closed() || waiting || !list_is_empty(&t.barriers) || t.n_purges_due || stuck;
 		publish();
 		spins = any ? 0 : spins + 1;
 		if (t.stop || any || (waiting && spins < SPINS)) {

@@ -46,6 +46,10 @@ void tables_session_close(uint64_t number) WEFT_REQUIRES(weft_ports);
  * unpublished. */
 void tables_flush_port(uint16_t port) WEFT_REQUIRES(weft_ports);
 
+/* Tells of a session whose rings its agent broke; called on the tables thread, which reads them no
+ * more. The session is the ports thread's to close. Before the first session. */
+void tables_set_broken_handler(void (*broken)(uint64_t session));
+
 struct tables_counters {
 	uint64_t commands, bad_messages, executes, sessions;
 	uint32_t n_contexts;

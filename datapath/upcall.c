@@ -44,14 +44,22 @@ struct sent {
 	uint32_t port;
 };
 
+/* What a port has of the worker's room. */
+struct share {
+	_Atomic uint32_t n_parked; /* packets; written by the worker */
+	uint32_t upcall_bytes;     /* in the ring */
+};
+
 struct park {
 	unsigned worker;
+	uint64_t session; /* whose ring the fifo is about */
 	uint32_t free_head;
 	uint32_t oldest, newest;
 	uint32_t heads[PARK_BUCKETS];
 	struct parked slots[PARK_SLOTS];
 	struct sent fifo[FIFO_SIZE];
 	uint32_t fifo_in, fifo_out;
+	struct share shares[DP_PORT_MADE + 1];
 };
 _Static_assert(FIFO_SIZE * RECORD_MIN > DP_UPCALL_RING_SIZE, "the fifo outlasts the ring");
 
@@ -82,6 +90,39 @@ park_destroy(struct park *park)
 
 /* --- ring ---------------------------------------------------------------------------------------------- */
 
+static void
+count_parked(struct park *park, uint16_t port, uint32_t n)
+{
+	_Atomic uint32_t *n_parked = &park->shares[port].n_parked;
+
+	atomic_store_explicit(n_parked, atomic_load_explicit(n_parked, memory_order_relaxed) + n,
+		memory_order_relaxed);
+}
+
+uint32_t
+park_count(const struct worker *w, uint16_t port)
+{
+	return atomic_load_explicit(&w->park->shares[port].n_parked, memory_order_relaxed);
+}
+
+/* The agent's rings, or NULL. With a new session the old ring's records are nobody's any more. */
+static struct session_rings *
+session_of(struct worker *w)
+{
+	struct session_rings *s = atomic_load_explicit(&w->session, memory_order_acquire);
+	struct park *park = w->park;
+
+	if (WEFT_UNLIKELY(s && s->number != park->session)) {
+		park->session = s->number;
+		while (park->fifo_out != park->fifo_in) {
+			struct sent *sent = &park->fifo[park->fifo_out++ % FIFO_SIZE];
+
+			park->shares[sent->port].upcall_bytes -= sent->size;
+		}
+	}
+	return s;
+}
+
 /* Gives ports back the room of records that the agent has read. */
 static void
 settle(struct worker *w, struct session_rings *s)
@@ -95,20 +136,8 @@ settle(struct worker *w, struct session_rings *s)
 		if ((int32_t)(sent->end - read) > 0) {
 			break;
 		}
-		worker_port(w, (uint16_t)sent->port)->upcall_bytes -= sent->size;
+		park->shares[sent->port].upcall_bytes -= sent->size;
 		park->fifo_out++;
-	}
-}
-
-void
-upcall_session_changed(struct worker *w)
-{
-	struct park *park = w->park;
-
-	while (park->fifo_out != park->fifo_in) {
-		struct sent *sent = &park->fifo[park->fifo_out++ % FIFO_SIZE];
-
-		worker_port(w, (uint16_t)sent->port)->upcall_bytes -= sent->size;
 	}
 }
 
@@ -126,16 +155,16 @@ static bool
 write_record(struct worker *w, struct session_rings *s, uint32_t kind, struct packet *p,
 	struct dp_upcall *head, const struct flow_key *key)
 {
-	struct port_worker *pw = worker_port(w, p->in_port);
 	size_t key_size = flow_blocks_size(head->key_blocks);
 	uint32_t size = (uint32_t)(sizeof *head + key_size + WEFT_ROUND_UP(head->data_len, 8));
 	struct park *park = w->park;
+	struct share *share = &park->shares[p->in_port];
 	uint8_t *at;
 	const uint8_t *data;
 
-	if (pw->upcall_bytes + size > DP_UPCALL_RING_SIZE / 8) {
+	if (share->upcall_bytes + size > DP_UPCALL_RING_SIZE / 8) {
 		settle(w, s);
-		if (pw->upcall_bytes + size > DP_UPCALL_RING_SIZE / 8) {
+		if (share->upcall_bytes + size > DP_UPCALL_RING_SIZE / 8) {
 			return false;
 		}
 	}
@@ -157,7 +186,7 @@ write_record(struct worker *w, struct session_rings *s, uint32_t kind, struct pa
 		packet_complete_csum(p, at, head->data_len);
 	}
 	park->fifo[park->fifo_in++ % FIFO_SIZE] = (struct sent){s->upcalls.own, size, p->in_port};
-	pw->upcall_bytes += size;
+	share->upcall_bytes += size;
 	return true;
 }
 
@@ -176,7 +205,7 @@ fill_head(struct dp_upcall *head, const struct packet *p, uint64_t time_ns)
 void
 upcall_flush(struct worker *w)
 {
-	struct session_rings *s = atomic_load_explicit(&w->session, memory_order_acquire);
+	struct session_rings *s = session_of(w);
 
 	if (s) {
 		shm_ring_publish(&s->upcalls);
@@ -187,10 +216,11 @@ void
 upcall_to_agent(struct worker *w, struct packet *p, uint32_t context, uint16_t max_len,
 	uint16_t reason)
 {
-	struct session_rings *s = atomic_load_explicit(&w->session, memory_order_acquire);
+	struct session_rings *s = session_of(w);
 	struct port_worker *pw = worker_port(w, p->in_port);
 	uint32_t len = max_len == UINT16_MAX ? p->len : WEFT_MIN(p->len, (uint32_t)max_len);
-	uint32_t mark, fifo_mark, bytes_mark;
+	struct park *park = w->park;
+	uint32_t mark, fifo_mark;
 	struct dp_upcall head;
 	struct flow_key own;
 
@@ -207,8 +237,7 @@ upcall_to_agent(struct worker *w, struct packet *p, uint32_t context, uint16_t m
 	head.context = context;
 	head.reason = reason;
 	mark = s->upcalls.own;
-	fifo_mark = w->park->fifo_in;
-	bytes_mark = pw->upcall_bytes;
+	fifo_mark = park->fifo_in;
 	for (uint32_t off = 0; off == 0 || off < len; off += DP_UPCALL_DATA_MAX) {
 		head.data_off = off;
 		head.data_len = (uint16_t)WEFT_MIN(len - off, DP_UPCALL_DATA_MAX);
@@ -217,10 +246,11 @@ upcall_to_agent(struct worker *w, struct packet *p, uint32_t context, uint16_t m
 								       : head.flags & ~DP_UPCALL_MORE);
 		if (!write_record(w, s, DP_UPCALL_TO_AGENT, p, &head, &own)) {
 			/* All or nothing: takes back what is not published yet. */
-			if ((int32_t)(mark - s->upcalls.public) >= 0) {
-				s->upcalls.own = mark;
-				w->park->fifo_in = fifo_mark;
-				pw->upcall_bytes = WEFT_MIN(bytes_mark, pw->upcall_bytes);
+			s->upcalls.own = mark;
+			while (park->fifo_in != fifo_mark) {
+				const struct sent *sent = &park->fifo[--park->fifo_in % FIFO_SIZE];
+
+				park->shares[sent->port].upcall_bytes -= sent->size;
 			}
 			counter_add(&pw->counters.drops[DROP_UPCALL_QUOTA], 1);
 			return;
@@ -285,7 +315,7 @@ release(struct worker *w, struct parked *e)
 	} else {
 		park->newest = e->older;
 	}
-	worker_port(w, e->in_port)->n_parked -= e->n;
+	count_parked(park, e->in_port, (uint32_t)-e->n);
 	e->n = 0;
 	e->gen = e->gen == UINT32_MAX ? 1 : e->gen + 1;
 	e->next = park->free_head;
@@ -331,7 +361,7 @@ take_entry(struct worker *w, uint32_t hash, const struct flow_key *key, const st
 void
 upcall_miss(struct worker *w, struct packet *p, const struct flow_key *key)
 {
-	struct session_rings *s = atomic_load_explicit(&w->session, memory_order_acquire);
+	struct session_rings *s = session_of(w);
 	struct port_worker *pw = worker_port(w, p->in_port);
 	uint32_t hash = key_hash_live(key, p->key_blocks, FLOW_BLOCKS_DATAPATH, &all_ones);
 	struct dp_upcall head;
@@ -341,7 +371,7 @@ upcall_miss(struct worker *w, struct packet *p, const struct flow_key *key)
 		worker_drop(w, p, DROP_NO_AGENT);
 		return;
 	}
-	if (pw->n_parked >= DP_PARKED_PER_PORT) {
+	if (park_count(w, p->in_port) >= DP_PARKED_PER_PORT) {
 		worker_drop(w, p, DROP_PARK_FULL);
 		return;
 	}
@@ -370,7 +400,7 @@ upcall_miss(struct worker *w, struct packet *p, const struct flow_key *key)
 		counter_add(&pw->counters.upcalls, 1);
 	}
 	e->pkts[e->n++] = p;
-	pw->n_parked++;
+	count_parked(w->park, p->in_port, 1);
 }
 
 int

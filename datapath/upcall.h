@@ -5,6 +5,8 @@
  * Parked:  a packet that no flow matches stays with its worker under a handle with generation;
  *          packets with the same full key join it. The agent's execute runs its actions on all of
  *          them. After DP_PARK_MS they are dropped as upcall-timeout.
+ * Shares:  what a port has parked and in the ring is kept by its number, here: it outlives the port,
+ *          whose packets and records may still be on their way when it is removed.
  * Quota:   a port's records fill at most an eighth of the worker's upcall ring (upcall-quota), and
  *          at most DP_PARKED_PER_PORT of its packets are parked (park-full).
  * Threads: the worker's alone.
@@ -46,5 +48,5 @@ void park_expire(struct worker *w);
 int park_due_ms(const struct worker *w);
 /* Drops the parked packets of a port, as purged; UINT32_MAX: of all ports. */
 void park_purge(struct worker *w, uint32_t port);
-/* Forgets what the old session's ring held of each port. */
-void upcall_session_changed(struct worker *w);
+/* Packets of a port that wait here now. Any thread, while the worker exists. */
+uint32_t park_count(const struct worker *w, uint16_t port);

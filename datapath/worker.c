@@ -39,7 +39,7 @@ struct workers workers;
 static void burst(struct worker *w, struct port *port, struct port_worker *pw, struct packet **pkts,
 	unsigned n) WEFT_REQUIRES(weft_worker);
 static void flush_tx(struct worker *w);
-static void take_messages(struct worker *w);
+static void take_messages(struct worker *w) WEFT_REQUIRES(weft_worker);
 static void go_to_sleep(struct worker *w);
 
 static uint64_t
@@ -227,7 +227,10 @@ workers_assign_queues(void)
 /* --- loop ------------------------------------------------------------------------------------------------ */
 
 static unsigned poll_queue(struct worker *w, const struct rx_queue *rxq) WEFT_REQUIRES(weft_worker);
-static void process_one(struct worker *w, struct packet *p) WEFT_REQUIRES(weft_worker);
+static void run_recirculated(struct worker *w) WEFT_REQUIRES(weft_worker);
+static struct flow *classify(struct worker *w, struct packet *p, struct flow_key *key)
+	WEFT_REQUIRES(weft_worker);
+static void process_recirculated(struct worker *w, struct packet *p) WEFT_REQUIRES(weft_worker);
 
 /* Polls a queue; again at once while it is full. */
 static unsigned
@@ -450,6 +453,7 @@ take_messages(struct worker *w)
 		}
 	}
 	if (any) {
+		run_recirculated(w);
 		flush_tx(w);
 		shm_ring_release(&w->inbox);
 	}
@@ -595,7 +599,8 @@ flush_port(struct worker *w, struct port *port)
 	struct port_worker *pw = &port->per_worker[w->id];
 	uint16_t n_txq = atomic_load_explicit(&port->n_txq, memory_order_relaxed);
 	uint16_t queue = n_txq > 1 ? (uint16_t)(w->id % n_txq) : 0, sent;
-	bool locked = workers.n > n_txq;
+	/* Also with a queue for each: the others may still go by an older number of queues. */
+	bool locked = workers.n > 1;
 	uint64_t bytes = 0;
 	uint32_t n = pw->n_tx;
 
@@ -708,24 +713,29 @@ act(struct worker *w, struct flow *f, struct packet *p, struct flow_key *key)
 		return;
 	}
 	if (WEFT_UNLIKELY(program->depth > p->depth)) {
-		/* Parsed under the live mask of before this flow. */
+		/* Parsed under the live mask of before this program. */
 		packet_parse(p, key, (enum parse_depth)program->depth);
 	}
 	actions_run(w, p, key, program->actions, program->size);
 }
 
-static void
-miss(struct worker *w, struct packet *p, struct flow_key *key)
+/* Finds the flow of a packet that was parsed as deep as the live mask of the burst asks. A flow that
+ * was put since may look deeper, into fields that are zero as yet. */
+static struct flow *
+classify(struct worker *w, struct packet *p, struct flow_key *key)
 {
-	if (p->depth < PARSE_L4) {
+	struct flow *f = flow_table_find(w->table, p->in_port, key, p->key_blocks);
+
+	if (p->depth < PARSE_L4 && (!f || f->mask->depth > p->depth)) {
 		packet_parse(p, key, PARSE_L4);
+		f = flow_table_find(w->table, p->in_port, key, p->key_blocks);
 	}
-	upcall_miss(w, p, key);
+	return f;
 }
 
-/* One packet alone: recirculated ones. */
+/* One packet alone. */
 static void
-process_one(struct worker *w, struct packet *p)
+process_recirculated(struct worker *w, struct packet *p)
 {
 	struct port_worker *pw = worker_port(w, p->in_port);
 	struct flow_key *key = &w->keys[0];
@@ -735,13 +745,13 @@ process_one(struct worker *w, struct packet *p)
 		worker_drop(w, p, DROP_RX_TRUNCATED);
 		return;
 	}
-	f = flow_table_find(w->table, p->in_port, key, p->key_blocks);
+	f = classify(w, p, key);
 	if (f) {
 		counter_add(&pw->counters.table_hits, 1);
 		act(w, f, p, key);
 	} else {
 		counter_add(&pw->counters.misses, 1);
-		miss(w, p, key);
+		upcall_miss(w, p, key);
 	}
 }
 
@@ -754,6 +764,23 @@ worker_recirculate(struct worker *w, struct packet *p, uint32_t recirc_id)
 	}
 	p->recirc_id = recirc_id;
 	w->recirculating[w->n_recirculating++] = p;
+}
+
+/* In rounds: what a round recirculates is the next one's. DP_RECIRC_MAX bounds them. */
+static void
+run_recirculated(struct worker *w)
+{
+	struct packet *round[WORKER_MAX_BURST];
+	unsigned n;
+
+	while ((n = w->n_recirculating)) {
+		memcpy(round, w->recirculating, n * sizeof round[0]);
+		w->n_recirculating = 0;
+		for (unsigned i = 0; i < n; i++) {
+			process_recirculated(w, round[i]);
+		}
+	}
+	credit_run(w);
 }
 
 static void
@@ -804,31 +831,30 @@ burst(struct worker *w, struct port *port, struct port_worker *pw, struct packet
 		struct flow_key *key = &w->keys[i];
 		struct flow *f = live ? flow_cache_find(&w->cache, hashes[i], key, p->key_blocks) : NULL;
 
-		if (WEFT_LIKELY(f != NULL)) {
+		if (WEFT_LIKELY(f && f->mask->depth <= p->depth)) {
 			n_cache++;
 			act(w, f, p, key);
 			continue;
 		}
 		if (old && (f = flow_cache_find(&w->cache,
 				    key_hash_live(key, p->key_blocks, old->blocks, &old->mask), key,
-				    p->key_blocks))) {
+				    p->key_blocks)) &&
+			f->mask->depth <= p->depth) {
 			n_cache++;
-		} else if (live && (f = flow_table_find(w->table, port->number, key, p->key_blocks))) {
+		} else if ((f = classify(w, p, key))) {
 			n_table++;
 		}
-		if (f) {
-			flow_cache_insert(&w->cache, hashes[i], f->slot);
-			act(w, f, p, key);
-		} else {
+		if (!f) {
 			counter_add(&pw->counters.misses, 1);
-			miss(w, p, key);
+			upcall_miss(w, p, key);
+			continue;
 		}
+		if (live) {
+			flow_cache_insert(&w->cache, hashes[i], f->slot);
+		}
+		act(w, f, p, key);
 	}
-	for (unsigned i = 0; i < w->n_recirculating; i++) {
-		process_one(w, w->recirculating[i]);
-	}
-	w->n_recirculating = 0;
-	credit_run(w);
+	run_recirculated(w);
 	counter_add(&pw->counters.cache_hits, n_cache);
 	if (n_table) {
 		counter_add(&pw->counters.table_hits, n_table);
