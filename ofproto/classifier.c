@@ -57,10 +57,10 @@ struct cls_subtables {
 
 static struct cls_rule tombstone;
 
-static struct cls_subtable *find_subtable(const struct classifier *cls, uint64_t map,
-	const uint64_t *words, uint32_t hash);
-static struct cls_subtable *add_subtable(struct classifier *cls, uint64_t map,
-	const uint64_t *words, uint32_t hash);
+static struct cls_subtable *find_subtable(
+	const struct classifier *cls, uint64_t map, const uint64_t *words, uint32_t hash);
+static struct cls_subtable *add_subtable(
+	struct classifier *cls, uint64_t map, const uint64_t *words, uint32_t hash);
 static void remove_subtable(struct classifier *cls, struct cls_subtable *st);
 static void publish_subtables(struct classifier *cls);
 static bool count_priority(struct cls_subtable *st, uint16_t priority, int change);
@@ -68,8 +68,8 @@ static void put_slot(struct cls_slots *slots, struct cls_rule *rule, uint32_t *n
 static void resize(struct classifier *cls, struct cls_subtable *st);
 static uint32_t mask_hash(uint64_t map, const uint64_t *words);
 static uint32_t value_hash(const struct cls_subtable *st, const struct flow_key *key);
-static bool value_equal(const struct cls_subtable *st, const uint64_t *words,
-	const struct flow_key *key);
+static bool value_equal(
+	const struct cls_subtable *st, const uint64_t *words, const struct flow_key *key);
 static const struct cls_rule *best_in(const struct cls_subtable *st, uint64_t version,
 	const struct flow_key *key, const struct cls_rule *best);
 static void free_slots(struct grace_item *item);
@@ -184,7 +184,8 @@ struct cls_rule *
 cls_lookup(const struct classifier *cls, uint64_t version, const struct flow_key *key,
 	struct flow_mask *wc)
 {
-	const struct cls_subtables *all = atomic_load_explicit(&cls->subtables, memory_order_acquire);
+	const struct cls_subtables *all =
+		atomic_load_explicit(&cls->subtables, memory_order_acquire);
 	const struct cls_rule *best = NULL;
 
 	for (uint32_t i = 0; all && i < all->n; i++) {
@@ -228,7 +229,8 @@ cls_find(const struct classifier *cls, uint64_t version, const struct of_match *
 			return NULL;
 		}
 		if (rule != &tombstone && rule->hash == hash && rule->priority == priority &&
-			cls_rule_visible(rule, version) && value_equal(st, rule->words, &match->value)) {
+			cls_rule_visible(rule, version) &&
+			value_equal(st, rule->words, &match->value)) {
 			return rule;
 		}
 	}
@@ -238,11 +240,13 @@ struct cls_rule *
 cls_find_overlap(const struct classifier *cls, uint64_t version, const struct of_match *match,
 	uint16_t priority)
 {
-	const struct cls_subtables *all = atomic_load_explicit(&cls->subtables, memory_order_relaxed);
+	const struct cls_subtables *all =
+		atomic_load_explicit(&cls->subtables, memory_order_relaxed);
 
 	for (uint32_t n = 0; all && n < all->n; n++) {
 		const struct cls_subtable *st = all->entries[n].subtable;
-		const struct cls_slots *slots = atomic_load_explicit(&st->slots, memory_order_relaxed);
+		const struct cls_slots *slots =
+			atomic_load_explicit(&st->slots, memory_order_relaxed);
 
 		if (all->entries[n].max_priority < priority) {
 			break;
@@ -269,12 +273,14 @@ void
 cls_visit(const struct classifier *cls, uint64_t version, const struct of_match *match,
 	bool (*visit)(struct cls_rule *rule, void *user), void *user)
 {
-	const struct cls_subtables *all = atomic_load_explicit(&cls->subtables, memory_order_relaxed);
+	const struct cls_subtables *all =
+		atomic_load_explicit(&cls->subtables, memory_order_relaxed);
 	uint64_t want = of_words_map(&match->mask.bits);
 
 	for (uint32_t n = 0; all && n < all->n; n++) {
 		const struct cls_subtable *st = all->entries[n].subtable;
-		const struct cls_slots *slots = atomic_load_explicit(&st->slots, memory_order_relaxed);
+		const struct cls_slots *slots =
+			atomic_load_explicit(&st->slots, memory_order_relaxed);
 
 		if (want & ~st->map) {
 			continue;
@@ -318,8 +324,8 @@ best_in(const struct cls_subtable *st, uint64_t version, const struct flow_key *
 			return best;
 		}
 		if (rule != &tombstone && rule->hash == hash &&
-			(!best || rule->priority > best->priority) && cls_rule_visible(rule, version) &&
-			value_equal(st, rule->words, key)) {
+			(!best || rule->priority > best->priority) &&
+			cls_rule_visible(rule, version) && value_equal(st, rule->words, key)) {
 			best = rule;
 		}
 	}
@@ -400,10 +406,11 @@ count_priority(struct cls_subtable *st, uint16_t priority, int change)
 		return low == 0;
 	}
 	if (!(st->n_counts & (st->n_counts - 1))) {
-		st->counts = xrealloc(st->counts,
-			WEFT_MAX(2 * st->n_counts, 1u) * sizeof(st->counts[0]));
+		st->counts = xrealloc(
+			st->counts, WEFT_MAX(2 * st->n_counts, 1u) * sizeof(st->counts[0]));
 	}
-	memmove(&st->counts[low + 1], &st->counts[low], (st->n_counts - low) * sizeof(st->counts[0]));
+	memmove(&st->counts[low + 1], &st->counts[low],
+		(st->n_counts - low) * sizeof(st->counts[0]));
 	st->counts[low] = (struct priority_count){priority, 1};
 	st->n_counts++;
 	return low == 0;
@@ -524,7 +531,8 @@ compare_entries(const void *a_, const void *b_)
 static void
 publish_subtables(struct classifier *cls)
 {
-	struct cls_subtables *old = atomic_load_explicit(&cls->subtables, memory_order_relaxed), *all;
+	struct cls_subtables *old = atomic_load_explicit(&cls->subtables, memory_order_relaxed),
+			     *all;
 
 	all = xmalloc(sizeof(*all) + cls->n_subtables * sizeof(all->entries[0]));
 	all->n = 0;

@@ -43,7 +43,7 @@ struct cls_rule {
 struct classifier {
 	struct grace *grace;
 	_Atomic(struct cls_subtables *) subtables; /* sorted by priority; replaced as a whole */
-	struct cls_subtable **by_mask; /* the writer's hash of subtables */
+	struct cls_subtable **by_mask;             /* the writer's hash of subtables */
 	uint32_t by_mask_size;
 	uint32_t n_subtables;
 	uint64_t next_serial;
@@ -74,7 +74,7 @@ static inline bool
 cls_rule_visible(const struct cls_rule *rule, uint64_t version)
 {
 	return atomic_load_explicit(&rule->added, memory_order_acquire) <= version &&
-		version < atomic_load_explicit(&rule->removed, memory_order_acquire);
+	       version < atomic_load_explicit(&rule->removed, memory_order_acquire);
 }
 
 /* The visible rule of highest priority that matches @key (all blocks present), or NULL. The bits that

@@ -81,8 +81,8 @@ static bool
 judge(struct rule *r, uint64_t now_ms, uint64_t pulled_ms, enum of_removed_reason *reason,
 	uint64_t *again)
 {
-	uint64_t used = WEFT_MAX(atomic_load_explicit(&r->used_ms, memory_order_relaxed),
-		r->created_ms);
+	uint64_t used =
+		WEFT_MAX(atomic_load_explicit(&r->used_ms, memory_order_relaxed), r->created_ms);
 	uint64_t idle_due = used + (uint64_t)r->idle_timeout * 1000;
 
 	if (r->hard_timeout && r->created_ms + (uint64_t)r->hard_timeout * 1000 <= now_ms) {
@@ -103,8 +103,8 @@ judge(struct rule *r, uint64_t now_ms, uint64_t pulled_ms, enum of_removed_reaso
 static uint64_t
 due(const struct rule *r)
 {
-	uint64_t used = WEFT_MAX(atomic_load_explicit(&r->used_ms, memory_order_relaxed),
-		r->created_ms);
+	uint64_t used =
+		WEFT_MAX(atomic_load_explicit(&r->used_ms, memory_order_relaxed), r->created_ms);
 	uint64_t ms = UINT64_MAX;
 
 	if (r->hard_timeout) {

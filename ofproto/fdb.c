@@ -49,8 +49,8 @@ struct fdb {
 
 static uint64_t make_key(uint16_t vlan, const uint8_t mac[6]);
 static struct fdb_entry *find(const struct fdb *f, uint64_t key);
-static struct fdb_entry *add(struct fdb *f, uint64_t key, uint32_t port, uint64_t now_ms,
-	bool is_static);
+static struct fdb_entry *add(
+	struct fdb *f, uint64_t key, uint32_t port, uint64_t now_ms, bool is_static);
 static void evict(struct fdb *f);
 static void remove_entry(struct fdb *f, struct fdb_entry *e);
 static void file(struct fdb *f, struct fdb_entry *e, uint64_t used_ms);
@@ -244,13 +244,15 @@ fdb_expire(struct fdb *f, uint64_t now_ms, uint64_t ageing_ms, unsigned budget)
 uint64_t
 fdb_next_ms(const struct fdb *f, uint64_t ageing_ms)
 {
-	return list_is_empty(&f->learned) ? UINT64_MAX :
-		LIST_ENTRY(f->learned.next, struct fdb_entry, by_age)->filed_ms + ageing_ms;
+	return list_is_empty(&f->learned)
+		       ? UINT64_MAX
+		       : LIST_ENTRY(f->learned.next, struct fdb_entry, by_age)->filed_ms +
+				 ageing_ms;
 }
 
 void
-fdb_visit(const struct fdb *f, void (*visit)(const struct fdb_entry_view *e, void *user),
-	void *user)
+fdb_visit(
+	const struct fdb *f, void (*visit)(const struct fdb_entry_view *e, void *user), void *user)
 {
 	const struct list *lists[] = {&f->learned, &f->statics};
 
@@ -260,7 +262,8 @@ fdb_visit(const struct fdb *f, void (*visit)(const struct fdb_entry_view *e, voi
 		LIST_FOREACH (e, by_age, lists[i]) {
 			struct fdb_entry_view view = {
 				.vlan = (uint16_t)(e->key >> 48),
-				.port = OF_PORT(atomic_load_explicit(&e->port, memory_order_relaxed)),
+				.port = OF_PORT(
+					atomic_load_explicit(&e->port, memory_order_relaxed)),
 				.is_static = e->is_static,
 				.used_ms = used(e),
 			};
@@ -282,8 +285,8 @@ make_key(uint16_t vlan, const uint8_t mac[6])
 static struct fdb_entry *
 find(const struct fdb *f, uint64_t key)
 {
-	struct fdb_entry *e = atomic_load_explicit(&f->buckets[hash_u64(key, 0) & f->mask],
-		memory_order_acquire);
+	struct fdb_entry *e =
+		atomic_load_explicit(&f->buckets[hash_u64(key, 0) & f->mask], memory_order_acquire);
 
 	while (e && e->key != key) {
 		e = atomic_load_explicit(&e->next, memory_order_acquire);
@@ -332,8 +335,8 @@ remove_entry(struct fdb *f, struct fdb_entry *e)
 	while ((i = atomic_load_explicit(link, memory_order_relaxed)) != e) {
 		link = &i->next;
 	}
-	atomic_store_explicit(link, atomic_load_explicit(&e->next, memory_order_relaxed),
-		memory_order_release);
+	atomic_store_explicit(
+		link, atomic_load_explicit(&e->next, memory_order_relaxed), memory_order_release);
 	list_remove(&e->by_age);
 	if (e->is_static) {
 		f->n_static--;

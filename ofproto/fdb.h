@@ -41,8 +41,8 @@ bool fdb_refresh(const struct fdb *f, uint16_t vlan, const uint8_t mac[6], struc
 	uint64_t now_ms);
 
 /* Loop. Whether anything changed that a lookup can see. */
-bool fdb_learn(struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_port port,
-	uint64_t now_ms);
+bool fdb_learn(
+	struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_port port, uint64_t now_ms);
 bool fdb_add_static(struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_port port);
 bool fdb_del(struct fdb *f, uint16_t vlan, const uint8_t mac[6]);
 bool fdb_flush(struct fdb *f);
@@ -53,5 +53,5 @@ bool fdb_expire(struct fdb *f, uint64_t now_ms, uint64_t ageing_ms, unsigned bud
 uint64_t fdb_next_ms(const struct fdb *f, uint64_t ageing_ms);
 /* Oldest first, static ones at the end; also for persistence. Entries come back by fdb_learn() in that
  * order. */
-void fdb_visit(const struct fdb *f, void (*visit)(const struct fdb_entry_view *e, void *user),
-	void *user);
+void fdb_visit(
+	const struct fdb *f, void (*visit)(const struct fdb_entry_view *e, void *user), void *user);

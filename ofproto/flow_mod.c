@@ -55,8 +55,8 @@ struct selection {
 };
 
 static struct op *note(struct of_txn *t, enum op_kind kind, struct rule *r);
-static bool check_flow(const struct ofproto *p, const struct of_flow_mod *fm,
-	struct weft_error *err);
+static bool check_flow(
+	const struct ofproto *p, const struct of_flow_mod *fm, struct weft_error *err);
 static bool check_table(const struct of_flow_mod *fm, struct weft_error *err);
 static bool add(struct of_txn *t, struct ofproto *p, const struct of_flow_mod *fm, uint64_t now_ms,
 	struct weft_error *err);
@@ -90,8 +90,8 @@ of_flow_mod_uninit(struct of_flow_mod *fm)
 }
 
 bool
-ofproto_flow_mod(struct ofproto *p, const struct of_flow_mod *fm, uint64_t now_ms,
-	struct weft_error *err)
+ofproto_flow_mod(
+	struct ofproto *p, const struct of_flow_mod *fm, uint64_t now_ms, struct weft_error *err)
 {
 	struct of_model *m = p->model;
 	struct of_txn *t;
@@ -196,8 +196,8 @@ ofproto_add_standalone_rule(struct ofproto *p, uint64_t now_ms)
 }
 
 bool
-ofproto_import_flow(struct ofproto *p, const struct of_flow_view *flow, uint64_t now_ms,
-	struct weft_error *err)
+ofproto_import_flow(
+	struct ofproto *p, const struct of_flow_view *flow, uint64_t now_ms, struct weft_error *err)
 {
 	struct of_flow_mod fm;
 	struct of_txn *t;
@@ -291,7 +291,7 @@ check_flow(const struct ofproto *p, const struct of_flow_mod *fm, struct weft_er
 
 	(void)p;
 	return of_match_check(&fm->match, err) &&
-		of_actions_check(fm->actions.data, fm->actions.size, &check, err);
+	       of_actions_check(fm->actions.data, fm->actions.size, &check, err);
 }
 
 /* --- add ----------------------------------------------------------------------------------------- */
@@ -331,15 +331,16 @@ add_rule(struct of_txn *t, struct ofproto *p, const struct of_flow_mod *fm, uint
 	struct oftable *table = &p->tables[fm->table];
 	struct rule *r = rule_create(p, fm->table, &fm->match, fm->priority);
 
-	r->flags = fm->flags & (OF_FLAG_SEND_FLOW_REM | OF_FLAG_CHECK_OVERLAP |
-		OF_FLAG_RESET_COUNTS | OF_FLAG_NO_PKT_COUNTS | OF_FLAG_NO_BYT_COUNTS);
+	r->flags =
+		fm->flags & (OF_FLAG_SEND_FLOW_REM | OF_FLAG_CHECK_OVERLAP | OF_FLAG_RESET_COUNTS |
+				    OF_FLAG_NO_PKT_COUNTS | OF_FLAG_NO_BYT_COUNTS);
 	r->idle_timeout = fm->idle_timeout;
 	r->hard_timeout = fm->hard_timeout;
 	r->importance = fm->importance;
 	r->created_ms = now_ms;
 	atomic_init(&r->used_ms, now_ms);
-	atomic_init(&r->actions,
-		rule_actions_create(0, cookie, fm->actions.data, fm->actions.size));
+	atomic_init(
+		&r->actions, rule_actions_create(0, cookie, fm->actions.data, fm->actions.size));
 	atomic_init(&r->cls.added, t->version);
 	atomic_init(&r->cls.removed, CLS_NEVER);
 	cls_insert(&table->cls, &r->cls, &fm->match, r->words);
@@ -377,8 +378,8 @@ modify_rule(struct of_txn *t, struct rule *r, const struct of_flow_mod *fm)
 {
 	uint64_t cookie = fm->set_cookie ? fm->new_cookie : rule_actions_at(r, t->version)->cookie;
 
-	rule_push_actions(r,
-		rule_actions_create(t->version, cookie, fm->actions.data, fm->actions.size));
+	rule_push_actions(
+		r, rule_actions_create(t->version, cookie, fm->actions.data, fm->actions.size));
 	note(t, OP_ACTIONS, r)->reset_counts = fm->flags & OF_FLAG_RESET_COUNTS;
 }
 
@@ -386,8 +387,8 @@ modify_rule(struct of_txn *t, struct rule *r, const struct of_flow_mod *fm)
 static void
 select_rules(struct ofproto *p, struct selection *s)
 {
-	bool strict = s->fm->command == OF_FLOW_MODIFY_STRICT ||
-		s->fm->command == OF_FLOW_DELETE_STRICT;
+	bool strict =
+		s->fm->command == OF_FLOW_MODIFY_STRICT || s->fm->command == OF_FLOW_DELETE_STRICT;
 	unsigned first = s->fm->table == OF_TABLE_ALL ? 0 : s->fm->table;
 	unsigned last = s->fm->table == OF_TABLE_ALL ? OF_N_TABLES - 1 : s->fm->table;
 
@@ -420,8 +421,9 @@ select_rule(struct cls_rule *cls, void *selection)
 		return true;
 	}
 	if (deletes && ((fm->out_port.v != OFPP_ANY &&
-		!of_actions_output_to(a->data, a->size, fm->out_port)) ||
-		(fm->out_group != OFPG_ANY && !of_actions_use_group(a->data, a->size, fm->out_group)))) {
+				!of_actions_output_to(a->data, a->size, fm->out_port)) ||
+			       (fm->out_group != OFPG_ANY &&
+				       !of_actions_use_group(a->data, a->size, fm->out_group)))) {
 		return true;
 	}
 	if (s->n == s->capacity) {

@@ -14,7 +14,7 @@
 
 struct of_flow_cursor {
 	struct rule *marker; /* known by its is_miss: the rules of misses never stand in lists */
-	struct ofproto *p; /* referenced by the marker */
+	struct ofproto *p;   /* referenced by the marker */
 	struct of_flow_query query;
 	unsigned table;
 	bool done;
@@ -119,7 +119,8 @@ ofproto_table_stats(const struct ofproto *p, uint8_t table, struct of_table_stat
 
 	stats->n_active = (uint32_t)t->n_active;
 	stats->n_matched = atomic_load_explicit(&t->n_matched, memory_order_relaxed);
-	stats->n_lookups = stats->n_matched + atomic_load_explicit(&t->n_missed, memory_order_relaxed);
+	stats->n_lookups =
+		stats->n_matched + atomic_load_explicit(&t->n_missed, memory_order_relaxed);
 }
 
 size_t
@@ -148,8 +149,10 @@ is_wanted(const struct of_flow_query *q, const struct rule *r, uint64_t version,
 	}
 	a = rule_actions_at(r, version);
 	if ((a->cookie ^ q->cookie) & q->cookie_mask ||
-		(q->out_port.v != OFPP_ANY && !of_actions_output_to(a->data, a->size, q->out_port)) ||
-		(q->out_group != OFPG_ANY && !of_actions_use_group(a->data, a->size, q->out_group))) {
+		(q->out_port.v != OFPP_ANY &&
+			!of_actions_output_to(a->data, a->size, q->out_port)) ||
+		(q->out_group != OFPG_ANY &&
+			!of_actions_use_group(a->data, a->size, q->out_group))) {
 		return false;
 	}
 	rule_view(r, version, now_ms, view);

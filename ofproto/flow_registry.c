@@ -30,10 +30,10 @@
 #define N_DENIED 4096u /* a power of two */
 
 enum flow_state {
-	FLOW_PUTTING,   /* the first put is unanswered; no handle yet */
-	FLOW_CHANGING,  /* a change is unanswered */
+	FLOW_PUTTING,  /* the first put is unanswered; no handle yet */
+	FLOW_CHANGING, /* a change is unanswered */
 	FLOW_INSTALLED,
-	FLOW_ADOPTED,   /* of an earlier agent; not released yet */
+	FLOW_ADOPTED, /* of an earlier agent; not released yet */
 	FLOW_DELETING,
 };
 
@@ -43,21 +43,21 @@ struct flow {
 	struct list by_version; /* in @ready, @busy or @adopted; by itself while it is deleted */
 	struct list by_stats;
 	enum flow_state state;
-	bool has_rules;        /* it was translated by us: statistics have an owner */
+	bool has_rules; /* it was translated by us: statistics have an owner */
 	struct dp_handle handle;
-	uint64_t request;      /* the unanswered one */
+	uint64_t request; /* the unanswered one */
 	uint64_t version;
 	uint64_t used_ms;
 	uint64_t pulled_ms;
 	struct flow_stats credited;
 	struct flow_key *full_key; /* until the first put is answered */
-	uint64_t map;          /* words of the mask */
-	uint64_t *words;       /* the mask's, then the masked key's */
+	uint64_t map;              /* words of the mask */
+	uint64_t *words;           /* the mask's, then the masked key's */
 	uint8_t *actions;
 	size_t actions_size;
-	struct rule **rules;   /* referenced */
+	struct rule **rules; /* referenced */
 	uint32_t n_rules;
-	uint32_t *contexts;    /* referenced */
+	uint32_t *contexts; /* referenced */
 	uint32_t n_contexts;
 	struct translate_learned *learned;
 	uint32_t n_learned;
@@ -81,24 +81,24 @@ struct flow_registry {
 	struct list adopted;
 	struct list by_stats;
 	uint64_t next_request;
-	struct translation t; /* scratch */
+	struct translation t;      /* scratch */
 	uint32_t denied[N_DENIED]; /* hashes of keys whose put met the port's budget; 0: none */
 	struct flow_registry_counters counters;
 };
 
 enum verdict {
 	VERDICT_KEPT,
-	VERDICT_GONE,   /* deleted, or being deleted */
-	VERDICT_LATER,  /* the ring is full */
+	VERDICT_GONE,  /* deleted, or being deleted */
+	VERDICT_LATER, /* the ring is full */
 };
 
-static void translate_now(struct flow_registry *r, const struct flow_key *key, uint64_t now_ms,
-	uint64_t *version);
-static struct flow *record(struct flow_registry *r, const struct flow_key *key, uint64_t version,
-	uint64_t now_ms);
+static void translate_now(
+	struct flow_registry *r, const struct flow_key *key, uint64_t now_ms, uint64_t *version);
+static struct flow *record(
+	struct flow_registry *r, const struct flow_key *key, uint64_t version, uint64_t now_ms);
 static int put_new(struct flow_registry *r, struct flow *f, uint8_t key_blocks);
-static void learn(struct flow_registry *r, const struct translate_learned *l, uint32_t n,
-	uint64_t now_ms);
+static void learn(
+	struct flow_registry *r, const struct translate_learned *l, uint32_t n, uint64_t now_ms);
 static int send_contexts(struct flow_registry *r);
 static enum verdict revalidate(struct flow_registry *r, struct flow *f, uint64_t now_ms);
 static enum verdict delete_flow(struct flow_registry *r, struct flow *f);
@@ -106,14 +106,15 @@ static void take_translation(struct flow_registry *r, struct flow *f);
 static void drop_translation(struct flow_registry *r, struct flow *f);
 static void credit(struct flow_registry *r, struct flow *f, const struct flow_stats *now);
 static bool pull(struct flow_registry *r, struct flow *f, uint64_t now_ms);
-static void put_answered(struct flow_registry *r, struct flow *f, const struct dp_message *msg,
-	uint64_t now_ms);
+static void put_answered(
+	struct flow_registry *r, struct flow *f, const struct dp_message *msg, uint64_t now_ms);
 static void set_identity(struct flow_registry *r, struct flow *f, const struct flow_key *key,
 	const struct flow_mask *mask);
-static struct flow *find(struct flow_registry *r, const struct flow_key *key,
-	const struct flow_mask *mask);
+static struct flow *find(
+	struct flow_registry *r, const struct flow_key *key, const struct flow_mask *mask);
 static void get_identity(const struct flow *f, struct flow_key *key, struct flow_mask *mask);
-static void await(struct flow_registry *r, struct flow *f, enum flow_state state, struct list *list);
+static void await(
+	struct flow_registry *r, struct flow *f, enum flow_state state, struct list *list);
 static void settle(struct flow_registry *r, struct flow *f);
 static void forget(struct flow_registry *r, struct flow *f);
 static uint32_t key_hash(const struct flow_key *key);
@@ -212,8 +213,8 @@ flow_registry_upcall(struct flow_registry *r, const struct dp_upcall *up,
 }
 
 static void
-translate_now(struct flow_registry *r, const struct flow_key *key, uint64_t now_ms,
-	uint64_t *version)
+translate_now(
+	struct flow_registry *r, const struct flow_key *key, uint64_t now_ms, uint64_t *version)
 {
 	struct translate_in in = {
 		.reader = r->reader,
@@ -461,8 +462,10 @@ flow_registry_run(struct flow_registry *r, uint64_t now_ms, unsigned budget)
 		budget--;
 	}
 	of_reader_leave(r->reader);
-	of_reader_stats_pulled(r->reader, list_is_empty(&r->by_stats) ? now_ms :
-		LIST_ENTRY(r->by_stats.next, struct flow, by_stats)->pulled_ms);
+	of_reader_stats_pulled(r->reader,
+		list_is_empty(&r->by_stats)
+			? now_ms
+			: LIST_ENTRY(r->by_stats.next, struct flow, by_stats)->pulled_ms);
 	return more || !budget;
 }
 
@@ -481,13 +484,15 @@ flow_registry_pull(struct flow_registry *r, uint64_t now_ms)
 uint64_t
 flow_registry_next_ms(const struct flow_registry *r)
 {
-	if (!list_is_empty(&r->ready) && LIST_ENTRY(r->ready.next, struct flow, by_version)->version !=
-		of_model_version(r->model)) {
+	if (!list_is_empty(&r->ready) &&
+		LIST_ENTRY(r->ready.next, struct flow, by_version)->version !=
+			of_model_version(r->model)) {
 		return 0;
 	}
-	return list_is_empty(&r->by_stats) ? UINT64_MAX :
-		LIST_ENTRY(r->by_stats.next, struct flow, by_stats)->pulled_ms +
-		FLOW_REGISTRY_STATS_MS;
+	return list_is_empty(&r->by_stats)
+		       ? UINT64_MAX
+		       : LIST_ENTRY(r->by_stats.next, struct flow, by_stats)->pulled_ms +
+				 FLOW_REGISTRY_STATS_MS;
 }
 
 uint64_t
@@ -541,9 +546,9 @@ revalidate(struct flow_registry *r, struct flow *f, uint64_t now_ms)
 	if (!same) {
 		error = send_contexts(r);
 		if (!error) {
-			error = r->ops.put(r->ops.user, FLOW_REGISTRY_REQUEST | r->next_request, &key,
-				flow_mask_blocks(&mask), &mask, DP_PUT_MODIFY, r->t.actions.data,
-				r->t.actions.size);
+			error = r->ops.put(r->ops.user, FLOW_REGISTRY_REQUEST | r->next_request,
+				&key, flow_mask_blocks(&mask), &mask, DP_PUT_MODIFY,
+				r->t.actions.data, r->t.actions.size);
 		}
 		if (error) {
 			return VERDICT_LATER;

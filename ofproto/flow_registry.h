@@ -30,15 +30,17 @@ struct flow_registry;
 /* All requests of a registry have this bit; whoever shares its ring leaves it to it. */
 #define FLOW_REGISTRY_REQUEST (UINT64_C(1) << 63)
 
-#define FLOW_REGISTRY_IDLE_MS 10000  /* a flow that was not used for so long is removed */
-#define FLOW_REGISTRY_STATS_MS 500   /* how often each flow's statistics are read */
+#define FLOW_REGISTRY_IDLE_MS 10000 /* a flow that was not used for so long is removed */
+#define FLOW_REGISTRY_STATS_MS 500  /* how often each flow's statistics are read */
 
 struct flow_registry_ops {
 	/* DP_FLOW_PUT, DP_FLOW_DEL, DP_CONTEXT_PUT with that request. */
 	int (*put)(void *user, uint64_t request, const struct flow_key *key, uint8_t key_blocks,
-		const struct flow_mask *mask, uint16_t flags, const void *actions, size_t actions_size);
+		const struct flow_mask *mask, uint16_t flags, const void *actions,
+		size_t actions_size);
 	int (*del)(void *user, uint64_t request, struct dp_handle flow);
-	int (*context_put)(void *user, uint64_t request, uint32_t id, const void *bytes, size_t size);
+	int (*context_put)(
+		void *user, uint64_t request, uint32_t id, const void *bytes, size_t size);
 	/* DP_EXECUTE on a parked packet and those that joined it. */
 	int (*execute)(void *user, uint64_t request, struct dp_parked parked, const void *actions,
 		size_t actions_size);
@@ -52,19 +54,19 @@ struct flow_registry_ops {
 
 struct flow_registry_counters {
 	uint64_t n_upcalls;
-	uint64_t n_installed;   /* puts that went well */
-	uint64_t n_changed;     /* by revalidation */
-	uint64_t n_deleted;     /* by revalidation */
-	uint64_t n_idle;        /* removed because nobody used them */
+	uint64_t n_installed; /* puts that went well */
+	uint64_t n_changed;   /* by revalidation */
+	uint64_t n_deleted;   /* by revalidation */
+	uint64_t n_idle;      /* removed because nobody used them */
 	uint64_t n_narrowed;
-	uint64_t n_refused;     /* puts that the datapath refused */
+	uint64_t n_refused;      /* puts that the datapath refused */
 	uint64_t n_retranslated; /* the version moved under a miss */
 	size_t n_flows;
-	size_t n_adopted;       /* still untouched */
+	size_t n_adopted; /* still untouched */
 };
 
-struct flow_registry *flow_registry_create(struct of_reader *reader,
-	const struct flow_registry_ops *ops);
+struct flow_registry *flow_registry_create(
+	struct of_reader *reader, const struct flow_registry_ops *ops);
 /* Forgets everything; the datapath's flows stay. */
 void flow_registry_destroy(struct flow_registry *r);
 /* The datapath is gone with all its flows: forgets them. */

@@ -43,7 +43,7 @@ grace_reader_register(struct grace *g)
 		bool used = false;
 
 		if (atomic_compare_exchange_strong_explicit(&g->readers[i].used, &used, true,
-			memory_order_acq_rel, memory_order_relaxed)) {
+			    memory_order_acq_rel, memory_order_relaxed)) {
 			g->readers[i].depth = 0;
 			return &g->readers[i];
 		}

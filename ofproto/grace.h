@@ -34,7 +34,7 @@ struct grace_reader {
 
 struct grace {
 	_Alignas(64) _Atomic uint64_t epoch;
-	struct grace_item *head;  /* retired, oldest first; the writer's */
+	struct grace_item *head; /* retired, oldest first; the writer's */
 	struct grace_item **tail;
 	size_t n_retired;
 	struct grace_reader readers[GRACE_MAX_READERS];
@@ -53,7 +53,8 @@ grace_enter(struct grace *g, struct grace_reader *r)
 {
 	if (r->depth++ == 0) {
 		atomic_store_explicit(&r->inside,
-			atomic_load_explicit(&g->epoch, memory_order_acquire), memory_order_release);
+			atomic_load_explicit(&g->epoch, memory_order_acquire),
+			memory_order_release);
 		/* Against the writer's: one of us sees what the other one stored. */
 		atomic_thread_fence(memory_order_seq_cst);
 	}

@@ -313,12 +313,12 @@ void
 ofproto_set_settings(struct ofproto *p, const struct of_settings *s)
 {
 	bool changed = p->settings.standalone_now != s->standalone_now ||
-		p->settings.invalid_ttl_to_agent != s->invalid_ttl_to_agent;
+		       p->settings.invalid_ttl_to_agent != s->invalid_ttl_to_agent;
 
 	p->settings = *s;
 	atomic_store_explicit(&p->standalone_now, s->standalone_now, memory_order_relaxed);
-	atomic_store_explicit(&p->invalid_ttl_to_agent, s->invalid_ttl_to_agent,
-		memory_order_relaxed);
+	atomic_store_explicit(
+		&p->invalid_ttl_to_agent, s->invalid_ttl_to_agent, memory_order_relaxed);
 	if (s->fdb_max < fdb_count(p->fdb)) {
 		changed = true;
 	}
@@ -360,12 +360,12 @@ ofproto_fdb_learn(struct ofproto *p, uint16_t vlan, const uint8_t mac[6], struct
 }
 
 bool
-ofproto_fdb_add_static(struct ofproto *p, uint16_t vlan, const uint8_t mac[6],
-	struct of_port port, struct weft_error *err)
+ofproto_fdb_add_static(struct ofproto *p, uint16_t vlan, const uint8_t mac[6], struct of_port port,
+	struct weft_error *err)
 {
 	if (!ofport_find(p, port)) {
-		return weft_error_set(err, WEFT_ERR_CONFLICT, ENOENT, "switch %s: no port %u", p->name,
-			port.v);
+		return weft_error_set(
+			err, WEFT_ERR_CONFLICT, ENOENT, "switch %s: no port %u", p->name, port.v);
 	}
 	if (mac[0] & 1 || vlan > 4095) {
 		return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,

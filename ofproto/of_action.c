@@ -12,7 +12,8 @@
 
 const struct of_action_row of_action_rows[OF_ACTION_N] = {
 	[OF_ACTION_OUTPUT] = {"output", OF_SHAPE_FIXED, sizeof(struct of_action_output)},
-	[OF_ACTION_CONTROLLER] = {"controller", OF_SHAPE_BYTES, sizeof(struct of_action_controller)},
+	[OF_ACTION_CONTROLLER] = {"controller", OF_SHAPE_BYTES,
+		sizeof(struct of_action_controller)},
 	[OF_ACTION_ENQUEUE] = {"enqueue", OF_SHAPE_FIXED, sizeof(struct of_action_enqueue)},
 	[OF_ACTION_GROUP] = {"group", OF_SHAPE_FIXED, sizeof(struct of_action_u32)},
 	[OF_ACTION_SET_QUEUE] = {"set_queue", OF_SHAPE_FIXED, sizeof(struct of_action_u32)},
@@ -227,8 +228,8 @@ of_action_nested(const struct of_action_hdr *a, size_t *size)
 }
 
 void
-of_action_set_field_get(const struct of_action_set_field *a, union field_value *value,
-	union field_value *mask)
+of_action_set_field_get(
+	const struct of_action_set_field *a, union field_value *value, union field_value *mask)
 {
 	memset(value, 0, sizeof(*value));
 	memset(mask, 0, sizeof(*mask));
@@ -252,9 +253,10 @@ of_actions_output_to(const void *data, size_t size, struct of_port port)
 		const void *nested = of_action_nested(a, &nested_size);
 
 		if ((a->type == OF_ACTION_OUTPUT &&
-			((const struct of_action_output *)(const void *)a)->port == port.v) ||
+			    ((const struct of_action_output *)(const void *)a)->port == port.v) ||
 			(a->type == OF_ACTION_ENQUEUE &&
-			((const struct of_action_enqueue *)(const void *)a)->port == port.v) ||
+				((const struct of_action_enqueue *)(const void *)a)->port ==
+					port.v) ||
 			(a->type == OF_ACTION_CONTROLLER && port.v == OFPP_CONTROLLER) ||
 			(nested_size && of_actions_output_to(nested, nested_size, port))) {
 			return true;
@@ -273,7 +275,7 @@ of_actions_use_group(const void *data, size_t size, uint32_t group)
 		const void *nested = of_action_nested(a, &nested_size);
 
 		if ((a->type == OF_ACTION_GROUP &&
-			((const struct of_action_u32 *)(const void *)a)->v == group) ||
+			    ((const struct of_action_u32 *)(const void *)a)->v == group) ||
 			(nested_size && of_actions_use_group(nested, nested_size, group))) {
 			return true;
 		}
@@ -344,16 +346,17 @@ is_valid_action(const struct of_action_hdr *a, unsigned depth)
 		return of_actions_is_list(a + 1, a->len - sizeof(*a), depth + 1);
 	case OF_SHAPE_FIELD:
 		return a->len >= sizeof(*sf) && sf->field < FIELD_N &&
-			sf->n_bytes == field_get(sf->field)->n_bytes &&
-			a->len == WEFT_ROUND_UP(sizeof(*sf) + 2u * sf->n_bytes, 8);
+		       sf->n_bytes == field_get(sf->field)->n_bytes &&
+		       a->len == WEFT_ROUND_UP(sizeof(*sf) + 2u * sf->n_bytes, 8);
 	case OF_SHAPE_BYTES:
 		return a->len >= sizeof(*ctl) &&
-			a->len == WEFT_ROUND_UP(sizeof(*ctl) + ctl->userdata_len, 8);
+		       a->len == WEFT_ROUND_UP(sizeof(*ctl) + ctl->userdata_len, 8);
 	case OF_SHAPE_FIXED:
 		break;
 	}
 	return a->len == row->size &&
-		(a->type != OF_ACTION_COPY_FIELD || (cf->src < FIELD_N && cf->dst < FIELD_N &&
-		(unsigned)cf->src_ofs + cf->n_bits <= field_get(cf->src)->width &&
-		(unsigned)cf->dst_ofs + cf->n_bits <= field_get(cf->dst)->width));
+	       (a->type != OF_ACTION_COPY_FIELD ||
+		       (cf->src < FIELD_N && cf->dst < FIELD_N &&
+			       (unsigned)cf->src_ofs + cf->n_bits <= field_get(cf->src)->width &&
+			       (unsigned)cf->dst_ofs + cf->n_bits <= field_get(cf->dst)->width));
 }

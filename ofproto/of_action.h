@@ -34,31 +34,31 @@ struct weft_error;
 
 enum of_action_type {
 	/* Actions. */
-	OF_ACTION_OUTPUT = 1,   /* struct of_action_output */
-	OF_ACTION_CONTROLLER,   /* struct of_action_controller: NXAST_CONTROLLER(2) */
-	OF_ACTION_ENQUEUE,      /* struct of_action_enqueue: OpenFlow 1.0 */
-	OF_ACTION_GROUP,        /* struct of_action_u32: group id */
-	OF_ACTION_SET_QUEUE,    /* struct of_action_u32 */
-	OF_ACTION_PUSH_VLAN,    /* struct of_action_u32: TPID */
-	OF_ACTION_POP_VLAN,     /* header alone */
+	OF_ACTION_OUTPUT = 1, /* struct of_action_output */
+	OF_ACTION_CONTROLLER, /* struct of_action_controller: NXAST_CONTROLLER(2) */
+	OF_ACTION_ENQUEUE,    /* struct of_action_enqueue: OpenFlow 1.0 */
+	OF_ACTION_GROUP,      /* struct of_action_u32: group id */
+	OF_ACTION_SET_QUEUE,  /* struct of_action_u32 */
+	OF_ACTION_PUSH_VLAN,  /* struct of_action_u32: TPID */
+	OF_ACTION_POP_VLAN,   /* header alone */
 	OF_ACTION_SET_VLAN_VID, /* struct of_action_u32: OpenFlow 1.0, pushes a tag if there is none */
 	OF_ACTION_SET_VLAN_PCP, /* struct of_action_u32: likewise */
 	OF_ACTION_PUSH_MPLS,    /* struct of_action_u32: Ethernet type */
 	OF_ACTION_POP_MPLS,     /* struct of_action_u32: Ethernet type */
 	OF_ACTION_PUSH_PBB,     /* struct of_action_u32: Ethernet type */
 	OF_ACTION_POP_PBB,
-	OF_ACTION_SET_NW_TTL,   /* struct of_action_u32 */
+	OF_ACTION_SET_NW_TTL, /* struct of_action_u32 */
 	OF_ACTION_DEC_NW_TTL,
 	OF_ACTION_SET_MPLS_TTL, /* struct of_action_u32 */
 	OF_ACTION_DEC_MPLS_TTL,
 	OF_ACTION_COPY_TTL_OUT,
 	OF_ACTION_COPY_TTL_IN,
-	OF_ACTION_SET_FIELD,    /* struct of_action_set_field */
-	OF_ACTION_COPY_FIELD,   /* struct of_action_copy_field: reg_move, move, 1.5 copy_field */
-	OF_ACTION_RESUBMIT,     /* struct of_action_resubmit */
-	OF_ACTION_CLONE,        /* header, nested list */
+	OF_ACTION_SET_FIELD,  /* struct of_action_set_field */
+	OF_ACTION_COPY_FIELD, /* struct of_action_copy_field: reg_move, move, 1.5 copy_field */
+	OF_ACTION_RESUBMIT,   /* struct of_action_resubmit */
+	OF_ACTION_CLONE,      /* header, nested list */
 	/* Instructions. METER is an action too, since OpenFlow 1.5. */
-	OF_ACTION_METER,          /* struct of_action_u32 */
+	OF_ACTION_METER, /* struct of_action_u32 */
 	OF_ACTION_CLEAR_ACTIONS,
 	OF_ACTION_WRITE_ACTIONS,  /* header, nested list */
 	OF_ACTION_WRITE_METADATA, /* struct of_action_write_metadata */
@@ -80,8 +80,9 @@ struct of_action_u32 {
 
 struct of_action_output {
 	struct of_action_hdr hdr;
-	uint32_t port;    /* struct of_port's number */
-	uint16_t max_len; /* to CONTROLLER: bytes of the packet, OF_MAX_LEN_NO_BUFFER: all; else 0 */
+	uint32_t port; /* struct of_port's number */
+	uint16_t
+		max_len; /* to CONTROLLER: bytes of the packet, OF_MAX_LEN_NO_BUFFER: all; else 0 */
 	uint16_t zero;
 };
 
@@ -90,10 +91,10 @@ struct of_action_controller {
 	struct of_action_hdr hdr;
 	uint16_t max_len;
 	uint16_t controller_id;
-	uint8_t reason;   /* OFPR_* */
-	uint8_t pause;    /* 1: translation waits for the controller's resume */
+	uint8_t reason; /* OFPR_* */
+	uint8_t pause;  /* 1: translation waits for the controller's resume */
 	uint16_t userdata_len;
-	uint32_t meter;   /* 0: none */
+	uint32_t meter; /* 0: none */
 	uint32_t zero;
 	uint8_t userdata[];
 };
@@ -107,16 +108,16 @@ struct of_action_enqueue {
 /* Behind it: value and mask, each n_bytes, and zeroes up to a multiple of 8. */
 struct of_action_set_field {
 	struct of_action_hdr hdr;
-	uint16_t field;   /* enum field_id */
+	uint16_t field; /* enum field_id */
 	uint8_t n_bytes;
-	uint8_t is_load;  /* written as load: (NXAST_REG_LOAD); the same effect */
+	uint8_t is_load; /* written as load: (NXAST_REG_LOAD); the same effect */
 	uint32_t zero;
 	uint8_t data[];
 };
 
 struct of_action_copy_field {
 	struct of_action_hdr hdr;
-	uint16_t src;     /* enum field_id */
+	uint16_t src; /* enum field_id */
 	uint16_t dst;
 	uint16_t src_ofs; /* bits from the low end */
 	uint16_t dst_ofs;
@@ -174,13 +175,13 @@ void of_actions_end(struct of_actions *list, size_t at);
 
 /* Walks a list:  for (a = of_action_first(d, n); a; a = of_action_next(a, d, n)) */
 const struct of_action_hdr *of_action_first(const void *data, size_t size);
-const struct of_action_hdr *of_action_next(const struct of_action_hdr *a, const void *data,
-	size_t size);
+const struct of_action_hdr *of_action_next(
+	const struct of_action_hdr *a, const void *data, size_t size);
 /* The list inside CLONE and WRITE_ACTIONS (others: none). */
 const void *of_action_nested(const struct of_action_hdr *a, size_t *size);
 /* Value and mask of a set-field, as unions. */
-void of_action_set_field_get(const struct of_action_set_field *a, union field_value *value,
-	union field_value *mask);
+void of_action_set_field_get(
+	const struct of_action_set_field *a, union field_value *value, union field_value *mask);
 
 /* From METER on, but METER: never inside buckets, packet-outs, write-actions. */
 bool of_action_is_instruction(enum of_action_type type);

@@ -35,8 +35,8 @@ static void become(struct walk *w, uint16_t eth_type);
 static bool is_mpls_type(uint32_t v);
 
 bool
-of_actions_check(const void *data, size_t size, const struct of_check *check,
-	struct weft_error *err)
+of_actions_check(
+	const void *data, size_t size, const struct of_check *check, struct weft_error *err)
 {
 	struct walk w = {.check = check, .knows = check->match != NULL, .err = err};
 
@@ -74,7 +74,8 @@ check_order(struct walk *w, const struct of_action_hdr *a, enum of_action_type *
 	if (of_action_is_instruction(a->type)) {
 		if (w->check->is_actions || w->depth) {
 			return of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_BAD_TYPE,
-				"%s is an instruction, not an action", of_action_rows[a->type].name);
+				"%s is an instruction, not an action",
+				of_action_rows[a->type].name);
 		}
 		if ((enum of_action_type)a->type == *last) {
 			return of_error_set(w->err, OFPET_BAD_INSTRUCTION, OFPBIC_DUP_INST,
@@ -108,19 +109,20 @@ check_one(struct walk *w, const struct of_action_hdr *a)
 	case OF_ACTION_ENQUEUE:
 		return check_output(w, ((const struct of_action_enqueue *)(const void *)a)->port);
 	case OF_ACTION_CONTROLLER:
-		return !controller->meter || (w->check->meter_exists &&
-			w->check->meter_exists(w->check->user, controller->meter)) ||
-			of_error_set(w->err, OFPET_METER_MOD_FAILED, OFPMMFC_UNKNOWN_METER,
-				"meter %u does not exist", controller->meter);
+		return !controller->meter ||
+		       (w->check->meter_exists &&
+			       w->check->meter_exists(w->check->user, controller->meter)) ||
+		       of_error_set(w->err, OFPET_METER_MOD_FAILED, OFPMMFC_UNKNOWN_METER,
+			       "meter %u does not exist", controller->meter);
 	case OF_ACTION_GROUP:
 		return (v <= OFPG_MAX && w->check->group_exists &&
-			w->check->group_exists(w->check->user, v)) ||
-			of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_BAD_OUT_GROUP,
-				"group %u does not exist", v);
+			       w->check->group_exists(w->check->user, v)) ||
+		       of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_BAD_OUT_GROUP,
+			       "group %u does not exist", v);
 	case OF_ACTION_METER:
 		return (w->check->meter_exists && w->check->meter_exists(w->check->user, v)) ||
-			of_error_set(w->err, OFPET_METER_MOD_FAILED, OFPMMFC_UNKNOWN_METER,
-				"meter %u does not exist", v);
+		       of_error_set(w->err, OFPET_METER_MOD_FAILED, OFPMMFC_UNKNOWN_METER,
+			       "meter %u does not exist", v);
 	case OF_ACTION_SET_QUEUE:
 	case OF_ACTION_CLEAR_ACTIONS:
 	case OF_ACTION_WRITE_METADATA:
@@ -147,19 +149,21 @@ check_one(struct walk *w, const struct of_action_hdr *a)
 		return check_copy_field(w, (const void *)a);
 	case OF_ACTION_RESUBMIT:
 		return resubmit->in_port != OFPP_ANY ||
-			of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_BAD_ARGUMENT,
-				"resubmit with a port that cannot be an input port");
+		       of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_BAD_ARGUMENT,
+			       "resubmit with a port that cannot be an input port");
 	case OF_ACTION_CLONE:
 	case OF_ACTION_WRITE_ACTIONS:
 		return check_nested(w, a);
 	case OF_ACTION_GOTO_TABLE:
 		return (v > w->check->table && v < OF_N_TABLES) ||
-			of_error_set(w->err, OFPET_BAD_INSTRUCTION, OFPBIC_BAD_TABLE_ID,
-				"goto_table:%u from table %u does not lead forward", v, w->check->table);
+		       of_error_set(w->err, OFPET_BAD_INSTRUCTION, OFPBIC_BAD_TABLE_ID,
+			       "goto_table:%u from table %u does not lead forward", v,
+			       w->check->table);
 	case OF_ACTION_N:
 		break;
 	}
-	return of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_BAD_TYPE, "unknown action %u", a->type);
+	return of_error_set(
+		w->err, OFPET_BAD_ACTION, OFPBAC_BAD_TYPE, "unknown action %u", a->type);
 }
 
 static bool
@@ -184,7 +188,7 @@ check_output(struct walk *w, uint32_t port)
 		}
 	}
 	return ok || of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_BAD_OUT_PORT,
-		"port %u (0x%x) cannot be output to here", port, port);
+			     "port %u (0x%x) cannot be output to here", port, port);
 }
 
 static bool
@@ -198,8 +202,8 @@ check_set_field(struct walk *w, const struct of_action_set_field *a)
 	field_value_ones(f, &ones);
 	is_exact = !memcmp(mask.b, ones.b, f->n_bytes);
 	if (!(f->flags & FIELD_WRITABLE)) {
-		return of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_BAD_SET_TYPE,
-			"%s cannot be set", f->name);
+		return of_error_set(
+			w->err, OFPET_BAD_ACTION, OFPBAC_BAD_SET_TYPE, "%s cannot be set", f->name);
 	}
 	if (!field_value_fits(f, &mask) || !field_value_fits(f, &value) ||
 		(a->field == FIELD_VLAN_VID && is_exact && !(value.b[0] & 0x10))) {
@@ -207,8 +211,8 @@ check_set_field(struct walk *w, const struct of_action_set_field *a)
 			"value is out of range for %s", f->name);
 	}
 	if (w->knows && ((f->prereq != FIELD_PRE_NONE &&
-		!field_prereq_matched(f->prereq, &w->now.value, &w->now.mask)) ||
-		(a->field == FIELD_VLAN_VID && !is_tagged(w)))) {
+				 !field_prereq_matched(f->prereq, &w->now.value, &w->now.mask)) ||
+				(a->field == FIELD_VLAN_VID && !is_tagged(w)))) {
 		return of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_MATCH_INCONSISTENT,
 			"set_field of %s on packets that need not have it", f->name);
 	}
@@ -233,9 +237,10 @@ check_copy_field(struct walk *w, const struct of_action_copy_field *a)
 			"%u bits do not fit in %s or %s", a->n_bits, src->name, dst->name);
 	}
 	if (w->knows && (!field_prereq_matched(src->prereq, &w->now.value, &w->now.mask) ||
-		!field_prereq_matched(dst->prereq, &w->now.value, &w->now.mask))) {
+				!field_prereq_matched(dst->prereq, &w->now.value, &w->now.mask))) {
 		return of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_MATCH_INCONSISTENT,
-			"move from %s to %s on packets that need not have them", src->name, dst->name);
+			"move from %s to %s on packets that need not have them", src->name,
+			dst->name);
 	}
 	return true;
 }
@@ -316,8 +321,8 @@ check_push_pop(struct walk *w, const struct of_action_hdr *a, uint32_t v)
 	default:
 		break;
 	}
-	return of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_BAD_ARGUMENT,
-		"%s: bad argument 0x%x", name, v);
+	return of_error_set(
+		w->err, OFPET_BAD_ACTION, OFPBAC_BAD_ARGUMENT, "%s: bad argument 0x%x", name, v);
 }
 
 static bool
@@ -326,7 +331,8 @@ check_ttl(struct walk *w, const struct of_action_hdr *a, uint32_t v)
 	const char *name = of_action_rows[a->type].name;
 
 	if (v > 255) {
-		return of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_BAD_ARGUMENT, "%s: TTL %u", name, v);
+		return of_error_set(
+			w->err, OFPET_BAD_ACTION, OFPBAC_BAD_ARGUMENT, "%s: TTL %u", name, v);
 	}
 	switch ((enum of_action_type)a->type) {
 	case OF_ACTION_SET_NW_TTL:
@@ -334,8 +340,9 @@ check_ttl(struct walk *w, const struct of_action_hdr *a, uint32_t v)
 		return need(w, FIELD_PRE_IP, name);
 	case OF_ACTION_COPY_TTL_OUT:
 	case OF_ACTION_COPY_TTL_IN:
-		return !w->knows || field_prereq_matched(FIELD_PRE_IP, &w->now.value, &w->now.mask) ||
-			need(w, FIELD_PRE_MPLS, name);
+		return !w->knows ||
+		       field_prereq_matched(FIELD_PRE_IP, &w->now.value, &w->now.mask) ||
+		       need(w, FIELD_PRE_MPLS, name);
 	default:
 		return need(w, FIELD_PRE_MPLS, name);
 	}
@@ -345,8 +352,8 @@ static bool
 need(struct walk *w, enum field_prereq prereq, const char *what)
 {
 	return !w->knows || field_prereq_matched(prereq, &w->now.value, &w->now.mask) ||
-		of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_MATCH_INCONSISTENT,
-			"%s on packets that need not have the header", what);
+	       of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_MATCH_INCONSISTENT,
+		       "%s on packets that need not have the header", what);
 }
 
 static bool

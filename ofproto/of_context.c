@@ -80,8 +80,8 @@ struct context_table {
 static size_t padded(size_t size);
 static void put_part(uint8_t **at, const void *data, size_t size);
 static const void *take_part(const uint8_t **at, size_t *left, size_t size);
-static struct context *find_bytes(const struct context_table *t, const void *bytes, size_t size,
-	uint32_t hash);
+static struct context *find_bytes(
+	const struct context_table *t, const void *bytes, size_t size, uint32_t hash);
 static struct context *find_id(const struct context_table *t, uint32_t id);
 static bool try_ref(struct context *c);
 static struct context *insert(struct context_table *t, uint32_t id, const void *bytes, size_t size,
@@ -118,7 +118,7 @@ of_context_encode(const struct of_context *c, void *buf)
 	};
 	uint8_t *at = buf;
 	size_t size = sizeof(h) + padded(c->userdata_len) + padded(c->action_set_len) +
-		padded(c->actions_len) + padded(c->stack_len);
+		      padded(c->actions_len) + padded(c->stack_len);
 
 	if (size > DP_CONTEXT_MAX_SIZE) {
 		return 0;
@@ -168,9 +168,10 @@ of_context_decode(const void *bytes, size_t size, struct of_context *c, struct w
 	c->action_set = take_part(&at, &size, h.action_set_len);
 	c->actions = take_part(&at, &size, h.actions_len);
 	c->stack = take_part(&at, &size, h.stack_len);
-	if (h.version != CONTEXT_VERSION || (h.kind != OF_CONTEXT_PACKET_IN && h.kind != OF_CONTEXT_FROZEN) ||
-		(h.table >= OF_N_TABLES && h.kind == OF_CONTEXT_FROZEN) || size || !c->userdata || !c->action_set || !c->actions ||
-		!c->stack || h.stack_len % 8 ||
+	if (h.version != CONTEXT_VERSION ||
+		(h.kind != OF_CONTEXT_PACKET_IN && h.kind != OF_CONTEXT_FROZEN) ||
+		(h.table >= OF_N_TABLES && h.kind == OF_CONTEXT_FROZEN) || size || !c->userdata ||
+		!c->action_set || !c->actions || !c->stack || h.stack_len % 8 ||
 		!of_actions_is_list(c->action_set, c->action_set_len, 0) ||
 		!of_actions_is_list(c->actions, c->actions_len, 0)) {
 		return weft_error_set(err, WEFT_ERR_INVALID, 0, "context is malformed");
@@ -223,7 +224,8 @@ void
 context_table_destroy(struct context_table *t)
 {
 	for (unsigned i = 0; i < N_CHAINS; i++) {
-		struct context *c = atomic_load_explicit(&t->chains[BY_ID][i], memory_order_relaxed);
+		struct context *c =
+			atomic_load_explicit(&t->chains[BY_ID][i], memory_order_relaxed);
 
 		while (c) {
 			struct context *next =
@@ -295,7 +297,8 @@ of_context_adopt(struct of_model *m, uint32_t id, const void *bytes, size_t size
 	struct context_table *t = m->contexts;
 	uint32_t hash = hash_bytes(bytes, size, 0);
 
-	if (!id || size > DP_CONTEXT_MAX_SIZE || find_id(t, id) || find_bytes(t, bytes, size, hash) ||
+	if (!id || size > DP_CONTEXT_MAX_SIZE || find_id(t, id) ||
+		find_bytes(t, bytes, size, hash) ||
 		atomic_load_explicit(&t->n, memory_order_relaxed) >= OF_CONTEXTS_MAX) {
 		return false;
 	}
@@ -318,7 +321,8 @@ context_table_run(struct of_model *m, uint64_t now_ms, unsigned budget)
 		return false;
 	}
 	for (budget = WEFT_MIN(budget, N_CHAINS); budget; budget--) {
-		struct context *c = atomic_load_explicit(&t->chains[BY_ID][t->swept], memory_order_acquire);
+		struct context *c =
+			atomic_load_explicit(&t->chains[BY_ID][t->swept], memory_order_acquire);
 
 		while (c) {
 			struct context *next =
@@ -344,8 +348,8 @@ sweep(struct of_model *m, struct context *c, uint64_t now_ms)
 		return;
 	}
 	if (c->idle_since_ms + LINGER_MS > now_ms ||
-		!atomic_compare_exchange_strong_explicit(&c->refs, &none, DEAD, memory_order_acq_rel,
-		memory_order_relaxed)) {
+		!atomic_compare_exchange_strong_explicit(
+			&c->refs, &none, DEAD, memory_order_acq_rel, memory_order_relaxed)) {
 		return;
 	}
 	unlink_from(&t->chains[BY_BYTES][c->hash % N_CHAINS], c, BY_BYTES);
@@ -362,7 +366,7 @@ find_bytes(const struct context_table *t, const void *bytes, size_t size, uint32
 		atomic_load_explicit(&t->chains[BY_BYTES][hash % N_CHAINS], memory_order_acquire);
 
 	while (c && (c->hash != hash || c->size != size || memcmp(c->bytes, bytes, size) ||
-		atomic_load_explicit(&c->refs, memory_order_relaxed) == DEAD)) {
+			    atomic_load_explicit(&c->refs, memory_order_relaxed) == DEAD)) {
 		c = atomic_load_explicit(&c->next[BY_BYTES], memory_order_acquire);
 	}
 	return c;
@@ -387,7 +391,7 @@ try_ref(struct context *c)
 
 	while (refs != DEAD) {
 		if (atomic_compare_exchange_weak_explicit(&c->refs, &refs, refs + 1,
-			memory_order_acquire, memory_order_relaxed)) {
+			    memory_order_acquire, memory_order_relaxed)) {
 			atomic_store_explicit(&c->was_used, true, memory_order_relaxed);
 			return true;
 		}
@@ -421,8 +425,8 @@ push(_Atomic(struct context *) *head, struct context *c, enum chain_kind kind)
 
 	do {
 		atomic_store_explicit(&c->next[kind], first, memory_order_relaxed);
-	} while (!atomic_compare_exchange_weak_explicit(head, &first, c, memory_order_release,
-		memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+		head, &first, c, memory_order_release, memory_order_relaxed));
 }
 
 /* The head may grow meanwhile; behind it nobody but us writes. */
@@ -431,8 +435,8 @@ unlink_from(_Atomic(struct context *) *link, struct context *c, enum chain_kind 
 {
 	struct context *next = atomic_load_explicit(&c->next[kind], memory_order_relaxed), *at = c;
 
-	if (atomic_compare_exchange_strong_explicit(link, &at, next, memory_order_acq_rel,
-		memory_order_acquire)) {
+	if (atomic_compare_exchange_strong_explicit(
+		    link, &at, next, memory_order_acq_rel, memory_order_acquire)) {
 		return;
 	}
 	while (at != c) {

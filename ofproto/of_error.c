@@ -7,7 +7,10 @@
 #include <stddef.h>
 
 #define NAME(CODE) [CODE] = #CODE
-#define LIST(NAMES) {NAMES, WEFT_ARRAY_SIZE(NAMES)}
+#define LIST(NAMES)                                                                                \
+	{                                                                                          \
+		NAMES, WEFT_ARRAY_SIZE(NAMES)                                                      \
+	}
 
 static const char *const hello_failed[] = {NAME(OFPHFC_INCOMPATIBLE), NAME(OFPHFC_EPERM)};
 static const char *const bad_request[] = {NAME(OFPBRC_BAD_VERSION), NAME(OFPBRC_BAD_TYPE),
@@ -17,10 +20,10 @@ static const char *const bad_request[] = {NAME(OFPBRC_BAD_VERSION), NAME(OFPBRC_
 	NAME(OFPBRC_BAD_PORT), NAME(OFPBRC_BAD_PACKET), NAME(OFPBRC_MULTIPART_BUFFER_OVERFLOW)};
 static const char *const bad_action[] = {NAME(OFPBAC_BAD_TYPE), NAME(OFPBAC_BAD_LEN),
 	NAME(OFPBAC_BAD_EXPERIMENTER), NAME(OFPBAC_BAD_EXP_TYPE), NAME(OFPBAC_BAD_OUT_PORT),
-	NAME(OFPBAC_BAD_ARGUMENT), NAME(OFPBAC_EPERM), NAME(OFPBAC_TOO_MANY), NAME(OFPBAC_BAD_QUEUE),
-	NAME(OFPBAC_BAD_OUT_GROUP), NAME(OFPBAC_MATCH_INCONSISTENT), NAME(OFPBAC_UNSUPPORTED_ORDER),
-	NAME(OFPBAC_BAD_TAG), NAME(OFPBAC_BAD_SET_TYPE), NAME(OFPBAC_BAD_SET_LEN),
-	NAME(OFPBAC_BAD_SET_ARGUMENT)};
+	NAME(OFPBAC_BAD_ARGUMENT), NAME(OFPBAC_EPERM), NAME(OFPBAC_TOO_MANY),
+	NAME(OFPBAC_BAD_QUEUE), NAME(OFPBAC_BAD_OUT_GROUP), NAME(OFPBAC_MATCH_INCONSISTENT),
+	NAME(OFPBAC_UNSUPPORTED_ORDER), NAME(OFPBAC_BAD_TAG), NAME(OFPBAC_BAD_SET_TYPE),
+	NAME(OFPBAC_BAD_SET_LEN), NAME(OFPBAC_BAD_SET_ARGUMENT)};
 static const char *const bad_instruction[] = {NAME(OFPBIC_UNKNOWN_INST), NAME(OFPBIC_UNSUP_INST),
 	NAME(OFPBIC_BAD_TABLE_ID), NAME(OFPBIC_UNSUP_METADATA), NAME(OFPBIC_UNSUP_METADATA_MASK),
 	NAME(OFPBIC_BAD_EXPERIMENTER), NAME(OFPBIC_BAD_EXP_TYPE), NAME(OFPBIC_BAD_LEN),
@@ -40,14 +43,14 @@ static const char *const group_mod_failed[] = {NAME(OFPGMFC_GROUP_EXISTS),
 	NAME(OFPGMFC_BAD_BUCKET), NAME(OFPGMFC_BAD_WATCH), NAME(OFPGMFC_EPERM)};
 static const char *const port_mod_failed[] = {NAME(OFPPMFC_BAD_PORT), NAME(OFPPMFC_BAD_HW_ADDR),
 	NAME(OFPPMFC_BAD_CONFIG), NAME(OFPPMFC_BAD_ADVERTISE), NAME(OFPPMFC_EPERM)};
-static const char *const table_mod_failed[] = {NAME(OFPTMFC_BAD_TABLE), NAME(OFPTMFC_BAD_CONFIG),
-	NAME(OFPTMFC_EPERM)};
-static const char *const queue_op_failed[] = {NAME(OFPQOFC_BAD_PORT), NAME(OFPQOFC_BAD_QUEUE),
-	NAME(OFPQOFC_EPERM)};
-static const char *const switch_config_failed[] = {NAME(OFPSCFC_BAD_FLAGS), NAME(OFPSCFC_BAD_LEN),
-	NAME(OFPSCFC_EPERM)};
-static const char *const role_request_failed[] = {NAME(OFPRRFC_STALE), NAME(OFPRRFC_UNSUP),
-	NAME(OFPRRFC_BAD_ROLE)};
+static const char *const table_mod_failed[] = {
+	NAME(OFPTMFC_BAD_TABLE), NAME(OFPTMFC_BAD_CONFIG), NAME(OFPTMFC_EPERM)};
+static const char *const queue_op_failed[] = {
+	NAME(OFPQOFC_BAD_PORT), NAME(OFPQOFC_BAD_QUEUE), NAME(OFPQOFC_EPERM)};
+static const char *const switch_config_failed[] = {
+	NAME(OFPSCFC_BAD_FLAGS), NAME(OFPSCFC_BAD_LEN), NAME(OFPSCFC_EPERM)};
+static const char *const role_request_failed[] = {
+	NAME(OFPRRFC_STALE), NAME(OFPRRFC_UNSUP), NAME(OFPRRFC_BAD_ROLE)};
 static const char *const meter_mod_failed[] = {NAME(OFPMMFC_UNKNOWN), NAME(OFPMMFC_METER_EXISTS),
 	NAME(OFPMMFC_INVALID_METER), NAME(OFPMMFC_UNKNOWN_METER), NAME(OFPMMFC_BAD_COMMAND),
 	NAME(OFPMMFC_BAD_FLAGS), NAME(OFPMMFC_BAD_RATE), NAME(OFPMMFC_BAD_BURST),
@@ -80,5 +83,6 @@ static const struct {
 const char *
 of_error_name(uint16_t type, uint16_t code)
 {
-	return type < WEFT_ARRAY_SIZE(types) && code < types[type].n ? types[type].names[code] : "unknown";
+	return type < WEFT_ARRAY_SIZE(types) && code < types[type].n ? types[type].names[code]
+								     : "unknown";
 }

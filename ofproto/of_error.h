@@ -184,9 +184,9 @@ enum of_table_features_failed_code {
 };
 
 /* Fills @err (NULL: nothing); returns false. */
-#define of_error_set(ERR, TYPE, CODE, ...) \
+#define of_error_set(ERR, TYPE, CODE, ...)                                                         \
 	weft_error_set_at(ERR, WEFT_ERR_OPENFLOW, TYPE, CODE, 0, __VA_ARGS__)
-#define of_error_set_at(ERR, TYPE, CODE, OFFSET, ...) \
+#define of_error_set_at(ERR, TYPE, CODE, OFFSET, ...)                                              \
 	weft_error_set_at(ERR, WEFT_ERR_OPENFLOW, TYPE, CODE, OFFSET, __VA_ARGS__)
 
 /* "OFPBRC_BAD_LEN"; "unknown" for numbers beyond the lists. */

@@ -13,11 +13,10 @@
 static struct flow_mask bits_of[FIELD_PRE_N];
 static uint64_t map_of[FIELD_PRE_N];
 
-static bool refuse_field(const struct of_match *m, const struct flow_mask *allowed,
-	struct weft_error *err);
+static bool refuse_field(
+	const struct of_match *m, const struct flow_mask *allowed, struct weft_error *err);
 
-static void __attribute__((constructor))
-fill_bits(void)
+static void __attribute__((constructor)) fill_bits(void)
 {
 	for (unsigned id = 0; id < FIELD_N; id++) {
 		const struct field *f = field_get(id);
@@ -141,7 +140,7 @@ of_words_map(const struct flow_key *key)
 	uint64_t map = 0;
 
 	for (unsigned i = 0; i < OF_N_WORDS; i++) {
-		map |= (uint64_t)!!key->words[i] << i;
+		map |= (uint64_t) !!key->words[i] << i;
 	}
 	return map;
 }
@@ -173,7 +172,8 @@ refuse_field(const struct of_match *m, const struct flow_mask *allowed, struct w
 		if (f->prereq != FIELD_PRE_NONE && field_is_masked(f, &m->mask) &&
 			!field_is_masked(f, allowed)) {
 			return of_error_set(err, OFPET_BAD_MATCH, OFPBMC_BAD_PREREQ,
-				"match on %s without what it stands on (such as eth_type)", f->name);
+				"match on %s without what it stands on (such as eth_type)",
+				f->name);
 		}
 	}
 	return of_error_set(err, OFPET_BAD_MATCH, OFPBMC_BAD_PREREQ,

@@ -46,8 +46,8 @@ void of_match_init(struct of_match *m);
 void of_match_set(struct of_match *m, enum field_id field, const union field_value *value,
 	const union field_value *mask);
 void of_match_set_u64(struct of_match *m, enum field_id field, uint64_t value);
-void of_match_set_u64_masked(struct of_match *m, enum field_id field, uint64_t value,
-	uint64_t mask);
+void of_match_set_u64_masked(
+	struct of_match *m, enum field_id field, uint64_t value, uint64_t mask);
 
 bool of_match_equal(const struct of_match *a, const struct of_match *b);
 bool of_match_is_any(const struct of_match *m);

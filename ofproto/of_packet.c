@@ -70,7 +70,8 @@ of_packet_parse(const uint8_t *data, size_t len, struct flow_key *key)
 			return;
 		}
 		*(i ? &key->inner_tpid : &key->vlan_tpid) = be16_from(get_be16(p));
-		*(i ? &key->inner_tci : &key->vlan_tci) = be16_from(get_be16(p + 2) | FLOW_VLAN_PRESENT);
+		*(i ? &key->inner_tci : &key->vlan_tci) =
+			be16_from(get_be16(p + 2) | FLOW_VLAN_PRESENT);
 	}
 	p = take(&c, 2);
 	if (!p) {
@@ -115,7 +116,7 @@ parse_l3(struct cursor *c, struct flow_key *key)
 
 			/* I-TAG: PCP, DEI, UCA, reserved, I-SID. */
 			key->pbb = be32_from((tag & FLOW_PBB_ISID_MASK) |
-				(tag & 0x08000000u ? FLOW_PBB_UCA : 0));
+					     (tag & 0x08000000u ? FLOW_PBB_UCA : 0));
 		}
 		break;
 	}
@@ -223,8 +224,12 @@ skip_extensions(struct cursor *c, struct flow_key *key, uint8_t *next)
 		uint8_t place; /* in the recommended order; destination options may stand twice */
 		uint16_t bit;
 	} kinds[] = {
-		{0, 1, FLOW_EXTHDR_HOP}, {60, 2, FLOW_EXTHDR_DEST}, {43, 3, FLOW_EXTHDR_ROUTER},
-		{44, 4, FLOW_EXTHDR_FRAG}, {51, 5, FLOW_EXTHDR_AUTH}, {50, 6, FLOW_EXTHDR_ESP},
+		{0, 1, FLOW_EXTHDR_HOP},
+		{60, 2, FLOW_EXTHDR_DEST},
+		{43, 3, FLOW_EXTHDR_ROUTER},
+		{44, 4, FLOW_EXTHDR_FRAG},
+		{51, 5, FLOW_EXTHDR_AUTH},
+		{50, 6, FLOW_EXTHDR_ESP},
 		{59, 9, FLOW_EXTHDR_NONEXT},
 	};
 	uint16_t seen = 0;
@@ -250,7 +255,7 @@ skip_extensions(struct cursor *c, struct flow_key *key, uint8_t *next)
 		place = kinds[kind].place > place ? kinds[kind].place : place;
 		seen |= kinds[kind].bit;
 		key->flabel_exthdr = be32_from((be32_to(key->flabel_exthdr) & FLOW_FLABEL_MASK) |
-			(uint32_t)seen << FLOW_EXTHDR_SHIFT);
+					       (uint32_t)seen << FLOW_EXTHDR_SHIFT);
 		if (*next == 59 || *next == 50) {
 			break;
 		}

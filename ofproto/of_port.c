@@ -14,15 +14,9 @@ static const struct {
 	const char *name;
 	uint32_t number;
 } reserved[] = {
-	{"UNSET", OFPP_UNSET},
-	{"IN_PORT", OFPP_IN_PORT},
-	{"TABLE", OFPP_TABLE},
-	{"NORMAL", OFPP_NORMAL},
-	{"FLOOD", OFPP_FLOOD},
-	{"ALL", OFPP_ALL},
-	{"CONTROLLER", OFPP_CONTROLLER},
-	{"LOCAL", OFPP_LOCAL},
-	{"ANY", OFPP_ANY},
+	{"UNSET", OFPP_UNSET}, {"IN_PORT", OFPP_IN_PORT}, {"TABLE", OFPP_TABLE},
+	{"NORMAL", OFPP_NORMAL}, {"FLOOD", OFPP_FLOOD}, {"ALL", OFPP_ALL},
+	{"CONTROLLER", OFPP_CONTROLLER}, {"LOCAL", OFPP_LOCAL}, {"ANY", OFPP_ANY},
 	{"NONE", OFPP_ANY}, /* OpenFlow 1.0's name */
 };
 
@@ -60,7 +54,9 @@ of_port_parse(const char *text, size_t len, struct of_port *port)
 	for (; i < len; i++) {
 		unsigned digit = (unsigned char)text[i];
 
-		digit = digit - '0' < 10 ? digit - '0' : (digit | 0x20) - 'a' < 6 ? (digit | 0x20) - 'a' + 10 : 99;
+		digit = digit - '0' < 10           ? digit - '0'
+			: (digit | 0x20) - 'a' < 6 ? (digit | 0x20) - 'a' + 10
+						   : 99;
 		v = v * base + digit;
 		if (digit >= base || v > UINT32_MAX) {
 			return false;

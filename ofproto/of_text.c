@@ -116,16 +116,17 @@ of_text_parse_flow(const char *text, size_t len, bool with_command,
 		fm->table = command == OF_FLOW_ADD ? 0 : OF_TABLE_ALL;
 	}
 	if (command == OF_FLOW_DELETE || command == OF_FLOW_DELETE_STRICT) {
-		return !has_actions || weft_error_set(err, WEFT_ERR_INVALID, 0,
-			"a flow that is to be deleted has no actions; leave actions= out");
+		return !has_actions ||
+		       weft_error_set(err, WEFT_ERR_INVALID, 0,
+			       "a flow that is to be deleted has no actions; leave actions= out");
 	}
 	if (!has_actions) {
-		return weft_error_set(err, WEFT_ERR_INVALID, 0,
-			"a flow needs actions=; actions=drop for none");
+		return weft_error_set(
+			err, WEFT_ERR_INVALID, 0, "a flow needs actions=; actions=drop for none");
 	}
 	return of_match_check(&fm->match, err) &&
-		at(err, text, of_text_parse_list(actions, &fm->match, names, &fm->actions, err),
-			actions.at);
+	       at(err, text, of_text_parse_list(actions, &fm->match, names, &fm->actions, err),
+		       actions.at);
 }
 
 bool
@@ -133,7 +134,8 @@ of_text_parse_query(const char *text, size_t len, const struct of_text_names *na
 	struct of_flow_query *q, struct weft_error *err)
 {
 	struct of_flow_mod fm;
-	struct target t = {.names = names, .match = &fm.match, .fm = &fm, .is_query = true, .err = err};
+	struct target t = {
+		.names = names, .match = &fm.match, .fm = &fm, .is_query = true, .err = err};
 	bool ok;
 
 	of_flow_query_init(q);
@@ -180,8 +182,8 @@ of_text_parse_actions(const char *text, size_t len, bool is_actions,
 }
 
 void
-of_text_format_flow(const struct of_flow_view *flow, const struct of_text_names *names,
-	struct strbuf *out)
+of_text_format_flow(
+	const struct of_flow_view *flow, const struct of_text_names *names, struct strbuf *out)
 {
 	uint64_t ms = flow->now_ms - flow->created_ms;
 
@@ -301,10 +303,12 @@ parse_item(struct target *t, struct of_span name, struct of_span value, bool has
 
 	if (t->fm && has_value) {
 		for (size_t i = 0; i < WEFT_ARRAY_SIZE(items); i++) {
-			if (of_span_is(name, items[i].name) && (!t->is_query || items[i].in_query)) {
+			if (of_span_is(name, items[i].name) &&
+				(!t->is_query || items[i].in_query)) {
 				return parse_own(t, items[i].kind, value) ||
-					weft_error_set(t->err, WEFT_ERR_INVALID, 0, "%s=%.*s: not a valid value",
-						items[i].name, (int)WEFT_MIN(value.len, (size_t)64), value.at);
+				       weft_error_set(t->err, WEFT_ERR_INVALID, 0,
+					       "%s=%.*s: not a valid value", items[i].name,
+					       (int)WEFT_MIN(value.len, (size_t)64), value.at);
 			}
 		}
 	}
@@ -361,8 +365,10 @@ parse_own(struct target *t, enum item_kind kind, struct of_span value)
 	if (!of_span_number(value, UINT16_MAX, &n)) {
 		return false;
 	}
-	*(kind == ITEM_PRIORITY ? &fm->priority : kind == ITEM_IDLE_TIMEOUT ? &fm->idle_timeout :
-		kind == ITEM_HARD_TIMEOUT ? &fm->hard_timeout : &fm->importance) = (uint16_t)n;
+	*(kind == ITEM_PRIORITY             ? &fm->priority
+		: kind == ITEM_IDLE_TIMEOUT ? &fm->idle_timeout
+		: kind == ITEM_HARD_TIMEOUT ? &fm->hard_timeout
+					    : &fm->importance) = (uint16_t)n;
 	return true;
 }
 
@@ -376,7 +382,8 @@ parse_cookie(struct of_flow_mod *fm, struct of_span value)
 	bool has_mask = value.at > first.at + first.len;
 
 	if (!of_span_number(first, UINT64_MAX, &cookie) ||
-		(has_mask && (fm->command == OF_FLOW_ADD || !of_span_number(value, UINT64_MAX, &mask)))) {
+		(has_mask && (fm->command == OF_FLOW_ADD ||
+				     !of_span_number(value, UINT64_MAX, &mask)))) {
 		return false;
 	}
 	if (!has_mask && (fm->command == OF_FLOW_MODIFY || fm->command == OF_FLOW_MODIFY_STRICT)) {
@@ -462,7 +469,9 @@ of_span_number(struct of_span s, uint64_t max, uint64_t *n)
 	}
 	for (size_t i = 0; i < s.len; i++) {
 		unsigned c = (unsigned char)s.at[i];
-		unsigned digit = c - '0' < 10 ? c - '0' : (c | 0x20) - 'a' < 6 ? (c | 0x20) - 'a' + 10 : 99;
+		unsigned digit = c - '0' < 10           ? c - '0'
+				 : (c | 0x20) - 'a' < 6 ? (c | 0x20) - 'a' + 10
+							: 99;
 
 		if (digit >= base || __builtin_mul_overflow(v, base, &v) ||
 			__builtin_add_overflow(v, digit, &v)) {

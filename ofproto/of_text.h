@@ -40,8 +40,8 @@ struct of_text_names {
  * also after a failure. A command word (add, modify, modify_strict, delete, delete_strict) may begin the
  * text of a file's line: it replaces @fm->command if @with_command. */
 bool of_text_parse_flow(const char *text, size_t len, bool with_command,
-	const struct of_text_names *names, struct of_flow_mod *fm, struct weft_error *err)
-	WEFT_MUST_CHECK;
+	const struct of_text_names *names, struct of_flow_mod *fm,
+	struct weft_error *err) WEFT_MUST_CHECK;
 /* The same without actions, for listings. Empty: all. */
 bool of_text_parse_query(const char *text, size_t len, const struct of_text_names *names,
 	struct of_flow_query *q, struct weft_error *err) WEFT_MUST_CHECK;
@@ -49,16 +49,16 @@ bool of_text_parse_match(const char *text, size_t len, const struct of_text_name
 	struct of_match *match, struct weft_error *err) WEFT_MUST_CHECK;
 /* What stands behind "actions=": instructions, or actions alone (@is_actions). "drop": none. */
 bool of_text_parse_actions(const char *text, size_t len, bool is_actions,
-	const struct of_text_names *names, struct of_actions *actions, struct weft_error *err)
-	WEFT_MUST_CHECK;
+	const struct of_text_names *names, struct of_actions *actions,
+	struct weft_error *err) WEFT_MUST_CHECK;
 
 /* " cookie=0x0, duration=1.25s, table=0, n_packets=3, n_bytes=180, priority=5,ip actions=NORMAL",
  * without the leading space; the line that `ovs-ofctl dump-flows` prints. */
-void of_text_format_flow(const struct of_flow_view *flow, const struct of_text_names *names,
-	struct strbuf *out);
+void of_text_format_flow(
+	const struct of_flow_view *flow, const struct of_text_names *names, struct strbuf *out);
 /* "priority=5,ip,nw_src=10.0.0.0/8"; with the default priority just the match, which may be empty. */
 void of_text_format_match(const struct of_match *match, uint16_t priority,
 	const struct of_text_names *names, struct strbuf *out);
 /* "output:1,NORMAL"; "drop" when empty. */
-void of_text_format_actions(const void *actions, size_t size, const struct of_text_names *names,
-	struct strbuf *out);
+void of_text_format_actions(
+	const void *actions, size_t size, const struct of_text_names *names, struct strbuf *out);

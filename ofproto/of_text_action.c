@@ -110,8 +110,8 @@ static bool parse_nested(struct parser *p, enum of_action_type type, struct of_s
 static bool parse_subfield(struct of_span text, struct subfield *s);
 static bool split_arrow(struct of_span arg, struct of_span *left, struct of_span *right);
 static enum field_id resolve(const struct parser *p, enum field_id field);
-static void format_one(const struct of_action_hdr *a, const struct of_text_names *names,
-	struct strbuf *out);
+static void format_one(
+	const struct of_action_hdr *a, const struct of_text_names *names, struct strbuf *out);
 static void format_set_field(const struct of_action_set_field *a, struct strbuf *out);
 static void format_load(const struct of_action_set_field *a, struct strbuf *out);
 static void format_controller(const struct of_action_controller *a, struct strbuf *out);
@@ -127,8 +127,8 @@ of_text_parse_list(struct of_span text, const struct of_match *match,
 }
 
 void
-of_text_format_actions(const void *actions, size_t size, const struct of_text_names *names,
-	struct strbuf *out)
+of_text_format_actions(
+	const void *actions, size_t size, const struct of_text_names *names, struct strbuf *out)
 {
 	const struct of_action_hdr *a;
 
@@ -170,8 +170,8 @@ parse_list(struct parser *p, struct of_span text)
 			whole.len--;
 		}
 		name.len = 0;
-		while (name.len < whole.len && whole.at[name.len] != ':' && whole.at[name.len] != '(' &&
-			whole.at[name.len] != '=') {
+		while (name.len < whole.len && whole.at[name.len] != ':' &&
+			whole.at[name.len] != '(' && whole.at[name.len] != '=') {
 			name.len++;
 		}
 		arg = (struct of_span){whole.at + name.len, whole.len - name.len};
@@ -321,7 +321,8 @@ parse_controller(struct parser *p, struct of_span arg)
 				ok = byte.len && byte.len <= 2 && userdata_len < sizeof(userdata);
 				if (ok) {
 					memcpy(hex + 2, byte.at, byte.len);
-					ok = of_span_number((struct of_span){hex, 2 + byte.len}, 255, &n);
+					ok = of_span_number(
+						(struct of_span){hex, 2 + byte.len}, 255, &n);
 					userdata[userdata_len++] = (uint8_t)n;
 				}
 			}
@@ -422,7 +423,8 @@ parse_load(struct parser *p, struct of_span arg)
 	}
 	for (unsigned i = 0; i < s.n_bits; i++) {
 		unsigned bit = s.ofs + i;
-		uint8_t *v = &value.b[f->n_bytes - 1 - bit / 8], *m = &mask.b[f->n_bytes - 1 - bit / 8];
+		uint8_t *v = &value.b[f->n_bytes - 1 - bit / 8],
+			*m = &mask.b[f->n_bytes - 1 - bit / 8];
 
 		*m |= (uint8_t)(1u << bit % 8);
 		if (i < 64 && n >> i & 1) {
@@ -459,7 +461,8 @@ parse_resubmit(struct parser *p, struct of_span arg)
 
 	table = of_span_trim(table);
 	if ((first.len && !of_text_find_port(p->names, first, &port)) ||
-		(table.len && !of_span_number(table, OF_N_TABLES - 1, &n)) || (!first.len && !table.len)) {
+		(table.len && !of_span_number(table, OF_N_TABLES - 1, &n)) ||
+		(!first.len && !table.len)) {
 		return fail(p, arg, "not PORT, or PORT,TABLE");
 	}
 	of_actions_put_resubmit(p->out, port, (uint8_t)n);
@@ -528,8 +531,9 @@ parse_subfield(struct of_span text, struct subfield *s)
 		return false;
 	}
 	high_bit = low_bit;
-	if (high.len && (high.at[0] != '.' ||
-		!of_span_number((struct of_span){high.at + 1, high.len - 1}, width - 1, &high_bit))) {
+	if (high.len &&
+		(high.at[0] != '.' || !of_span_number((struct of_span){high.at + 1, high.len - 1},
+					      width - 1, &high_bit))) {
 		return false;
 	}
 	s->ofs = (uint16_t)low_bit;
@@ -559,8 +563,8 @@ resolve(const struct parser *p, enum field_id field)
 
 	if (p->match && (field == FIELD_L4_SRC || field == FIELD_L4_DST)) {
 		for (size_t i = 0; i < WEFT_ARRAY_SIZE(src); i++) {
-			if (field_prereq_matched(field_get(src[i])->prereq, &p->match->value,
-				&p->match->mask)) {
+			if (field_prereq_matched(
+				    field_get(src[i])->prereq, &p->match->value, &p->match->mask)) {
 				return field == FIELD_L4_SRC ? src[i] : dst[i];
 			}
 		}

@@ -135,8 +135,8 @@ ofport_by_dp(const struct of_model *m, struct dp_port port)
 		return NULL;
 	}
 	page = atomic_load_explicit(&m->dp_ports[port.v / OF_DP_PAGE], memory_order_acquire);
-	return page ? atomic_load_explicit(&page->ports[port.v % OF_DP_PAGE], memory_order_acquire) :
-		NULL;
+	return page ? atomic_load_explicit(&page->ports[port.v % OF_DP_PAGE], memory_order_acquire)
+		    : NULL;
 }
 
 void

@@ -100,11 +100,11 @@ enum of_fail_mode {
 
 struct of_settings {
 	enum of_fail_mode fail_mode;
-	uint16_t miss_send_len;     /* OFPT_SET_CONFIG; 1.0's table-miss packet-ins */
-	bool invalid_ttl_to_agent;  /* some controller wants OFPR_INVALID_TTL */
-	bool standalone_now;        /* controllers are silent: every packet is treated as NORMAL */
-	uint32_t fdb_ageing_s;      /* 300 */
-	uint32_t fdb_max;           /* 8192 */
+	uint16_t miss_send_len;    /* OFPT_SET_CONFIG; 1.0's table-miss packet-ins */
+	bool invalid_ttl_to_agent; /* some controller wants OFPR_INVALID_TTL */
+	bool standalone_now;       /* controllers are silent: every packet is treated as NORMAL */
+	uint32_t fdb_ageing_s;     /* 300 */
+	uint32_t fdb_max;          /* 8192 */
 };
 
 /* A switch without ports and rules (the agent adds the standalone rule, or restores what was). NULL
@@ -135,10 +135,10 @@ void ofproto_add_standalone_rule(struct ofproto *p, uint64_t now_ms);
 
 enum of_port_config { /* OFPPC_* */
 	OF_PORT_DOWN = 1 << 0,
-	OF_PORT_NO_STP = 1 << 1,       /* OpenFlow 1.0 */
+	OF_PORT_NO_STP = 1 << 1, /* OpenFlow 1.0 */
 	OF_PORT_NO_RECV = 1 << 2,
-	OF_PORT_NO_RECV_STP = 1 << 3,  /* OpenFlow 1.0 */
-	OF_PORT_NO_FLOOD = 1 << 4,     /* OpenFlow 1.0 */
+	OF_PORT_NO_RECV_STP = 1 << 3, /* OpenFlow 1.0 */
+	OF_PORT_NO_FLOOD = 1 << 4,    /* OpenFlow 1.0 */
 	OF_PORT_NO_FWD = 1 << 5,
 	OF_PORT_NO_PACKET_IN = 1 << 6,
 };
@@ -161,38 +161,38 @@ enum of_vlan_mode {
 
 /* A port as its owner describes it. */
 struct of_port_info {
-	struct of_port number;  /* 1 .. OFPP_MAX - 1, or OFPP_LOCAL */
+	struct of_port number; /* 1 .. OFPP_MAX - 1, or OFPP_LOCAL */
 	char name[OF_PORT_NAME_MAX + 1];
 	struct dp_port dp_port; /* DP_PORT_NONE: the datapath does not have it (yet) */
 	uint8_t mac[6];
-	uint32_t config;        /* enum of_port_config */
-	uint32_t state;         /* enum of_port_state */
-	uint32_t curr;          /* OFPPF_* */
+	uint32_t config; /* enum of_port_config */
+	uint32_t state;  /* enum of_port_state */
+	uint32_t curr;   /* OFPPF_* */
 	uint32_t advertised;
 	uint32_t supported;
 	uint32_t peer;
-	uint32_t curr_speed;    /* kbit/s */
+	uint32_t curr_speed; /* kbit/s */
 	uint32_t max_speed;
 	uint32_t mtu;
 	bool is_underlay;
 	enum of_vlan_mode vlan_mode;
-	uint16_t tag;             /* VLAN of access, native and tunnel modes; 0: none */
-	bool has_trunks;          /* without: every VLAN */
-	uint64_t trunks[64];      /* bitmap of VLANs; VLAN 0: untagged packets on a trunk */
+	uint16_t tag;        /* VLAN of access, native and tunnel modes; 0: none */
+	bool has_trunks;     /* without: every VLAN */
+	uint64_t trunks[64]; /* bitmap of VLANs; VLAN 0: untagged packets on a trunk */
 };
 
 /* Adds a port, or replaces what is known of the one with that number (flows follow by the version).
  * Fails when name or datapath port are another port's. */
-bool ofproto_port_set(struct ofproto *p, const struct of_port_info *info,
-	struct weft_error *err) WEFT_MUST_CHECK;
+bool ofproto_port_set(
+	struct ofproto *p, const struct of_port_info *info, struct weft_error *err) WEFT_MUST_CHECK;
 /* Removes it, with what was learned there. Nothing happens if it is not there. */
 void ofproto_port_del(struct ofproto *p, struct of_port number);
 /* Borrowed until the loop changes the port; handlers: until they leave. NULL: none. */
 const struct of_port_info *ofproto_port_find(const struct ofproto *p, struct of_port number);
 const struct of_port_info *ofproto_port_by_name(const struct ofproto *p, const char *name);
 /* Handler or loop: which port of which switch a datapath port is. */
-const struct of_port_info *of_model_port_by_dp(const struct of_model *m, struct dp_port port,
-	struct ofproto **p);
+const struct of_port_info *of_model_port_by_dp(
+	const struct of_model *m, struct dp_port port, struct ofproto **p);
 /* In the order of their numbers; begin with OF_PORT(0). NULL: no more. */
 const struct of_port_info *ofproto_port_next(const struct ofproto *p, struct of_port after);
 size_t ofproto_n_ports(const struct ofproto *p);
@@ -221,19 +221,19 @@ enum of_flow_flags { /* OFPFF_* */
 
 struct of_flow_mod {
 	enum of_flow_command command;
-	uint8_t table;          /* OF_TABLE_ALL: deletes and modifies in all; adds are refused */
-	uint16_t priority;      /* ADD and the strict commands */
-	uint16_t idle_timeout;  /* s; 0: none */
-	uint16_t hard_timeout;  /* s; 0: none */
-	uint16_t flags;         /* enum of_flow_flags */
-	uint16_t importance;    /* OpenFlow 1.4 */
-	uint64_t cookie;        /* ADD: the rule's; else compared under the mask */
-	uint64_t cookie_mask;   /* modifies and deletes; 0: any */
-	bool set_cookie;        /* MODIFY gives the rule @new_cookie too (OpenFlow 1.0) */
-	bool modify_adds;       /* MODIFY that finds nothing adds (OpenFlow 1.0 to 1.1) */
+	uint8_t table;         /* OF_TABLE_ALL: deletes and modifies in all; adds are refused */
+	uint16_t priority;     /* ADD and the strict commands */
+	uint16_t idle_timeout; /* s; 0: none */
+	uint16_t hard_timeout; /* s; 0: none */
+	uint16_t flags;        /* enum of_flow_flags */
+	uint16_t importance;   /* OpenFlow 1.4 */
+	uint64_t cookie;       /* ADD: the rule's; else compared under the mask */
+	uint64_t cookie_mask;  /* modifies and deletes; 0: any */
+	bool set_cookie;       /* MODIFY gives the rule @new_cookie too (OpenFlow 1.0) */
+	bool modify_adds;      /* MODIFY that finds nothing adds (OpenFlow 1.0 to 1.1) */
 	uint64_t new_cookie;
-	struct of_port out_port;  /* deletes: only rules that output there; OFPP_ANY: all */
-	uint32_t out_group;       /* deletes; OFPG_ANY: all */
+	struct of_port out_port; /* deletes: only rules that output there; OFPP_ANY: all */
+	uint32_t out_group;      /* deletes; OFPG_ANY: all */
 	struct of_match match;
 	struct of_actions actions; /* instructions; the caller's */
 };
@@ -269,22 +269,22 @@ struct of_flow_view {
 	uint16_t importance;
 	uint64_t cookie;
 	uint64_t created_ms;
-	uint64_t used_ms;  /* last packet, or created */
+	uint64_t used_ms; /* last packet, or created */
 	uint64_t packets;
 	uint64_t bytes;
-	uint64_t now_ms;   /* when it was asked (durations are differences) */
+	uint64_t now_ms; /* when it was asked (durations are differences) */
 	const void *actions;
 	size_t actions_size;
-	uint64_t id;       /* unique in the model, never used again: persistence names rules by it */
+	uint64_t id; /* unique in the model, never used again: persistence names rules by it */
 };
 
 struct of_flow_query {
-	struct of_match match;    /* rules that it contains */
-	uint8_t table;            /* OF_TABLE_ALL: all */
+	struct of_match match; /* rules that it contains */
+	uint8_t table;         /* OF_TABLE_ALL: all */
 	uint64_t cookie;
 	uint64_t cookie_mask;
-	struct of_port out_port;  /* OFPP_ANY: all */
-	uint32_t out_group;       /* OFPG_ANY: all */
+	struct of_port out_port; /* OFPP_ANY: all */
+	uint32_t out_group;      /* OFPG_ANY: all */
 };
 
 /* All rules. */

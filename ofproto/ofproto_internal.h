@@ -34,9 +34,9 @@ struct rule {
 	_Atomic(struct rule_actions *) actions;
 	_Atomic uint32_t refs; /* one of the table's, one of each flow that credits it */
 	uint8_t table;
-	bool is_miss;          /* stands for "no rule" of its table; in no classifier */
-	uint16_t flags;        /* enum of_flow_flags */
-	struct ofproto *ofproto; /* referenced */
+	bool is_miss;             /* stands for "no rule" of its table; in no classifier */
+	uint16_t flags;           /* enum of_flow_flags */
+	struct ofproto *ofproto;  /* referenced */
 	_Atomic uint64_t packets; /* handlers add */
 	_Atomic uint64_t bytes;
 	_Atomic uint64_t used_ms;
@@ -87,7 +87,7 @@ struct ofproto {
 	char *name;
 	uint64_t dpid;
 	uint32_t id;
-	_Atomic uint32_t refs; /* the model's, and one of each rule */
+	_Atomic uint32_t refs;       /* the model's, and one of each rule */
 	struct of_settings settings; /* the loop's */
 	_Atomic bool standalone_now; /* what handlers need of them */
 	_Atomic bool invalid_ttl_to_agent;
@@ -126,14 +126,14 @@ struct of_model {
 	struct of_journal_ops journal;
 	struct list switches;
 	struct of_txn *txn;
-	struct list dying;    /* removed rules whose flow-removed waits for their last flow */
-	struct rule **heap;   /* rules with timeouts, by when they may be due */
+	struct list dying;  /* removed rules whose flow-removed waits for their last flow */
+	struct rule **heap; /* rules with timeouts, by when they may be due */
 	uint64_t *heap_due;
 	uint32_t n_heap;
 	uint32_t cap_heap;
 	uint32_t next_ofproto_id;
 	uint64_t next_rule_id;
-	uint64_t now_ms;      /* of the last run */
+	uint64_t now_ms; /* of the last run */
 };
 
 /* --- model.c --- */
@@ -151,13 +151,13 @@ void ofport_del_all(struct ofproto *p);
 
 /* --- rule.c --- */
 
-struct rule *rule_create(struct ofproto *p, uint8_t table, const struct of_match *match,
-	uint16_t priority);
+struct rule *rule_create(
+	struct ofproto *p, uint8_t table, const struct of_match *match, uint16_t priority);
 struct rule *rule_create_miss(struct ofproto *p, uint8_t table);
 /* The actions that are in force in @version. */
 const struct rule_actions *rule_actions_at(const struct rule *r, uint64_t version);
-struct rule_actions *rule_actions_create(uint64_t from, uint64_t cookie, const void *data,
-	size_t size);
+struct rule_actions *rule_actions_create(
+	uint64_t from, uint64_t cookie, const void *data, size_t size);
 void rule_push_actions(struct rule *r, struct rule_actions *a);
 /* The newest actions are published: the older ones go after a grace period. */
 void rule_settle_actions(struct rule *r);

@@ -43,7 +43,7 @@ struct row {
 _Static_assert(FIELD_N < 256, "fields fit in a byte");
 
 static const struct row rows[] = {
-#define OXM(CLASS, NUMBER, SIZE, FIELD, NAME, VERSION, QUIRK) \
+#define OXM(CLASS, NUMBER, SIZE, FIELD, NAME, VERSION, QUIRK)                                      \
 	{CLASS_##CLASS, NUMBER, SIZE, FIELD_##FIELD, VERSION, QUIRK_##QUIRK, NAME},
 #include "ofproto/oxm_list.h"
 #undef OXM
@@ -69,8 +69,7 @@ static void put_row(struct strbuf *out, const struct row *row, const union field
 static bool add_entry(struct of_match *match, const struct oxm_entry *e, unsigned flags,
 	size_t offset, struct weft_error *err);
 
-static void __attribute__((constructor))
-fill_index(void)
+static void __attribute__((constructor)) fill_index(void)
 {
 	for (size_t i = 0; i < N_ROWS; i++) {
 		index_of[class_index(rows[i].class)][rows[i].number] = (uint8_t)(i + 1);
@@ -83,7 +82,8 @@ oxm_header(enum field_id field, uint8_t version, bool has_mask)
 	const struct row *row = row_to_send(field, version);
 
 	return row ? OXM_HEADER(row->class, row->number, has_mask,
-		(row->size << has_mask) + (header_size(row) - 4)) : 0;
+			     (row->size << has_mask) + (header_size(row) - 4))
+		   : 0;
 }
 
 enum field_id
@@ -173,8 +173,8 @@ oxm_put_name(enum field_id field, struct strbuf *out)
 /* --- single fields ------------------------------------------------------------------------------- */
 
 bool
-oxm_pull_header(const uint8_t *data, size_t len, enum field_id *field, bool *has_mask,
-	size_t *used, struct weft_error *err)
+oxm_pull_header(const uint8_t *data, size_t len, enum field_id *field, bool *has_mask, size_t *used,
+	struct weft_error *err)
 {
 	uint32_t header, exp = 0;
 
@@ -196,14 +196,15 @@ oxm_pull_header(const uint8_t *data, size_t len, enum field_id *field, bool *has
 	*has_mask = header & 0x100;
 	if (*field == FIELD_N) {
 		return of_error_set(err, OFPET_BAD_MATCH, OFPBMC_BAD_FIELD,
-			"OXM field %u of class 0x%04x is unknown", header >> 9 & 0x7f, header >> 16);
+			"OXM field %u of class 0x%04x is unknown", header >> 9 & 0x7f,
+			header >> 16);
 	}
 	return true;
 }
 
 bool
-oxm_pull_entry(const uint8_t *data, size_t len, struct oxm_entry *e, size_t *used,
-	struct weft_error *err)
+oxm_pull_entry(
+	const uint8_t *data, size_t len, struct oxm_entry *e, size_t *used, struct weft_error *err)
 {
 	const struct row *row;
 	const struct field *f;
@@ -227,8 +228,8 @@ oxm_pull_entry(const uint8_t *data, size_t len, struct oxm_entry *e, size_t *use
 	payload -= at - 4;
 	*used = at + payload;
 	if (payload != (size_t)row->size << e->has_mask) {
-		return of_error_set_at(err, OFPET_BAD_MATCH, OFPBMC_BAD_LEN, 3,
-			"%s has %zu bytes", f->name, payload);
+		return of_error_set_at(err, OFPET_BAD_MATCH, OFPBMC_BAD_LEN, 3, "%s has %zu bytes",
+			f->name, payload);
 	}
 	all_ones(row, &e->mask);
 	if (!from_wire(row, data + at, &e->value)) {
@@ -300,7 +301,8 @@ oxm_decode_match(const uint8_t *data, size_t len, unsigned flags, struct of_matc
 		size_t used;
 
 		if (!oxm_pull_entry(data + at, len - at, &e, &used, &why)) {
-			if (e.field == FIELD_N && used && used <= len - at && flags & OXM_SKIP_UNKNOWN) {
+			if (e.field == FIELD_N && used && used <= len - at &&
+				flags & OXM_SKIP_UNKNOWN) {
 				at += used;
 				continue;
 			}
@@ -373,8 +375,8 @@ oxm_pull_match(const uint8_t *data, size_t len, unsigned flags, struct of_match 
 		return of_error_set(err, OFPET_BAD_MATCH, OFPBMC_BAD_LEN, "match is cut off");
 	}
 	if (get_be16(data) != 1) {
-		return of_error_set(err, OFPET_BAD_MATCH, OFPBMC_BAD_TYPE, "match type %u",
-			get_be16(data));
+		return of_error_set(
+			err, OFPET_BAD_MATCH, OFPBMC_BAD_TYPE, "match type %u", get_be16(data));
 	}
 	size = get_be16(data + 2);
 	if (size < 4 || WEFT_ROUND_UP(size, 8) > len) {
@@ -397,8 +399,8 @@ add_entry(struct of_match *match, const struct oxm_entry *e, unsigned flags, siz
 	const struct field *f = field_get(e->field);
 
 	if (field_is_masked(f, &match->mask)) {
-		return of_error_set_at(err, OFPET_BAD_MATCH, OFPBMC_DUP_FIELD, offset,
-			"%s stands twice", f->name);
+		return of_error_set_at(
+			err, OFPET_BAD_MATCH, OFPBMC_DUP_FIELD, offset, "%s stands twice", f->name);
 	}
 	if (!(flags & OXM_ANY_PREREQ) &&
 		!field_prereq_matched(f->prereq, &match->value, &match->mask)) {
@@ -530,8 +532,8 @@ is_split(const struct row *row, const struct of_match *match)
 	switch (row->field) {
 	case FIELD_VLAN_VID:
 	case FIELD_VLAN_PCP:
-		return pcp && (pcp != 0xe000 ||
-			!field_prereq_matched(FIELD_PRE_VLAN, &match->value, &match->mask));
+		return pcp && (pcp != 0xe000 || !field_prereq_matched(FIELD_PRE_VLAN, &match->value,
+							&match->mask));
 	case FIELD_IP_DSCP:
 	case FIELD_IP_ECN:
 		return (dscp && dscp != 0xfc) || (ecn && ecn != 3);
@@ -565,8 +567,8 @@ put_row(struct strbuf *out, const struct row *row, const union field_value *valu
 
 	all_ones(row, &ones);
 	has_mask = mask && memcmp(mask->b, ones.b, field_get(row->field)->n_bytes);
-	put_be32(bytes, OXM_HEADER(row->class, row->number, has_mask,
-		(row->size << has_mask) + (at - 4)));
+	put_be32(bytes,
+		OXM_HEADER(row->class, row->number, has_mask, (row->size << has_mask) + (at - 4)));
 	put_be32(bytes + 4, OXM_EXPERIMENTER_ONF);
 	to_wire(row, value, bytes + at);
 	at += row->size;

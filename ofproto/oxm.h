@@ -31,12 +31,13 @@ struct weft_error;
 #define OXM_EXPERIMENTER_ONF 0x4f4e4600u
 #define OXM_EXPERIMENTER_NX 0x00002320u
 
-#define OXM_HEADER(CLASS, FIELD, HAS_MASK, LEN) \
-	((uint32_t)(CLASS) << 16 | (uint32_t)(FIELD) << 9 | (uint32_t)!!(HAS_MASK) << 8 | (uint32_t)(LEN))
+#define OXM_HEADER(CLASS, FIELD, HAS_MASK, LEN)                                                    \
+	((uint32_t)(CLASS) << 16 | (uint32_t)(FIELD) << 9 | (uint32_t) !!(HAS_MASK) << 8 |         \
+		(uint32_t)(LEN))
 
 /* One TLV taken apart. */
 struct oxm_entry {
-	enum field_id field;     /* FIELD_N: not one of ours */
+	enum field_id field; /* FIELD_N: not one of ours */
 	bool has_mask;
 	union field_value value; /* in the field table's form */
 	union field_value mask;  /* all ones without has_mask */
@@ -66,8 +67,8 @@ void oxm_put_entry(struct strbuf *out, enum field_id field, uint8_t version,
 void oxm_put_header(struct strbuf *out, enum field_id field, uint8_t version, bool has_mask);
 
 enum oxm_decode_flags {
-	OXM_ANY_PREREQ = 1 << 0,    /* do not demand prerequisites (packet-out's, resume's fields) */
-	OXM_SKIP_UNKNOWN = 1 << 1,  /* leave out fields that are not ours */
+	OXM_ANY_PREREQ = 1 << 0,   /* do not demand prerequisites (packet-out's, resume's fields) */
+	OXM_SKIP_UNKNOWN = 1 << 1, /* leave out fields that are not ours */
 };
 
 /* Decodes the TLVs of a match (without ofp_match's own header and padding). Duplicates, bad masks,

@@ -135,10 +135,12 @@ rule_view(const struct rule *r, uint64_t version, uint64_t now_ms, struct of_flo
 		.cookie = a->cookie,
 		.created_ms = r->created_ms,
 		.used_ms = WEFT_MAX(used_ms, r->created_ms),
-		.packets = r->flags & OF_FLAG_NO_PKT_COUNTS ? 0 :
-			atomic_load_explicit(&r->packets, memory_order_relaxed),
-		.bytes = r->flags & OF_FLAG_NO_BYT_COUNTS ? 0 :
-			atomic_load_explicit(&r->bytes, memory_order_relaxed),
+		.packets = r->flags & OF_FLAG_NO_PKT_COUNTS
+				   ? 0
+				   : atomic_load_explicit(&r->packets, memory_order_relaxed),
+		.bytes = r->flags & OF_FLAG_NO_BYT_COUNTS
+				 ? 0
+				 : atomic_load_explicit(&r->bytes, memory_order_relaxed),
 		.now_ms = now_ms,
 		.actions = a->data,
 		.actions_size = a->size,
@@ -189,8 +191,8 @@ of_rule_credit(struct rule *r, uint64_t packets, uint64_t bytes, uint64_t used_m
 	struct rule *heir;
 	uint64_t seen;
 
-	atomic_fetch_add_explicit(r->is_miss ? &t->n_missed : &t->n_matched, packets,
-		memory_order_relaxed);
+	atomic_fetch_add_explicit(
+		r->is_miss ? &t->n_missed : &t->n_matched, packets, memory_order_relaxed);
 	while ((heir = atomic_load_explicit(&r->heir, memory_order_acquire))) {
 		r = heir;
 	}
@@ -198,7 +200,7 @@ of_rule_credit(struct rule *r, uint64_t packets, uint64_t bytes, uint64_t used_m
 	atomic_fetch_add_explicit(&r->bytes, bytes, memory_order_relaxed);
 	seen = atomic_load_explicit(&r->used_ms, memory_order_relaxed);
 	while (seen < used_ms && !atomic_compare_exchange_weak_explicit(&r->used_ms, &seen, used_ms,
-		memory_order_relaxed, memory_order_relaxed)) {
+					 memory_order_relaxed, memory_order_relaxed)) {
 	}
 }
 
@@ -229,9 +231,11 @@ static void
 move_counters(struct rule *from, struct rule *to)
 {
 	atomic_fetch_add_explicit(&to->packets,
-		atomic_exchange_explicit(&from->packets, 0, memory_order_relaxed), memory_order_relaxed);
+		atomic_exchange_explicit(&from->packets, 0, memory_order_relaxed),
+		memory_order_relaxed);
 	atomic_fetch_add_explicit(&to->bytes,
-		atomic_exchange_explicit(&from->bytes, 0, memory_order_relaxed), memory_order_relaxed);
+		atomic_exchange_explicit(&from->bytes, 0, memory_order_relaxed),
+		memory_order_relaxed);
 }
 
 static void

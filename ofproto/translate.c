@@ -21,7 +21,8 @@ static void finish(struct xlate *x);
 static void unwrap_last_clone(struct dp_actions *actions);
 static void refuse(struct translation *t);
 static bool thaw(struct xlate *x, const struct flow_key *key, uint32_t in_port);
-static void run_top(struct xlate *x, uint8_t table, const void *actions, size_t size, bool has_table);
+static void run_top(
+	struct xlate *x, uint8_t table, const void *actions, size_t size, bool has_table);
 static void run_list(struct xlate *x, const void *data, size_t size);
 static void run_action(struct xlate *x, const struct of_action_hdr *a);
 static bool needs_headers(enum of_action_type type);
@@ -162,7 +163,8 @@ xlate_table(struct xlate *x, uint8_t table)
 	a = rule_actions_at(r, x->in->version);
 	x->rule = r;
 	x->cookie = a->cookie;
-	x->reason = !r->cls.priority && !cls_rule_map(&r->cls) ? OF_REASON_NO_MATCH : OF_REASON_ACTION;
+	x->reason =
+		!r->cls.priority && !cls_rule_map(&r->cls) ? OF_REASON_NO_MATCH : OF_REASON_ACTION;
 	trace_rule(x, r, a);
 	run_list(x, a->data, a->size);
 }
@@ -319,7 +321,8 @@ run_list(struct xlate *x, const void *data, size_t size)
 		if (x->freezing) {
 			if (a) {
 				of_actions_append(&x->frozen, a,
-					size - (size_t)((const uint8_t *)a - (const uint8_t *)data));
+					size - (size_t)((const uint8_t *)a -
+							(const uint8_t *)data));
 			}
 			return;
 		}
@@ -342,11 +345,12 @@ run_action(struct xlate *x, const struct of_action_hdr *a)
 		xlate_output(x, OF_PORT(output->port), output->max_len);
 		break;
 	case OF_ACTION_CONTROLLER:
-		xlate_to_agent(x, controller->reason, controller->max_len, controller->controller_id,
-			controller->userdata, controller->userdata_len);
+		xlate_to_agent(x, controller->reason, controller->max_len,
+			controller->controller_id, controller->userdata, controller->userdata_len);
 		break;
 	case OF_ACTION_ENQUEUE:
-		xlate_output(x, OF_PORT(((const struct of_action_enqueue *)(const void *)a)->port), 0);
+		xlate_output(
+			x, OF_PORT(((const struct of_action_enqueue *)(const void *)a)->port), 0);
 		break;
 	case OF_ACTION_GROUP:
 	case OF_ACTION_METER:
@@ -403,8 +407,8 @@ run_action(struct xlate *x, const struct of_action_hdr *a)
 		break;
 	case OF_ACTION_SET_FIELD:
 		of_action_set_field_get((const void *)a, &value, &mask);
-		xlate_set_field(x, ((const struct of_action_set_field *)(const void *)a)->field, &value,
-			&mask);
+		xlate_set_field(x, ((const struct of_action_set_field *)(const void *)a)->field,
+			&value, &mask);
 		break;
 	case OF_ACTION_COPY_FIELD:
 		xlate_copy_field(x, (const void *)a);
@@ -521,13 +525,30 @@ static void
 run_action_set(struct xlate *x)
 {
 	static const uint8_t order[] = {
-		OF_ACTION_COPY_TTL_IN, OF_ACTION_POP_VLAN, OF_ACTION_POP_MPLS, OF_ACTION_POP_PBB,
-		OF_ACTION_PUSH_MPLS, OF_ACTION_PUSH_PBB, OF_ACTION_PUSH_VLAN, OF_ACTION_COPY_TTL_OUT,
-		OF_ACTION_DEC_NW_TTL, OF_ACTION_DEC_MPLS_TTL, OF_ACTION_SET_NW_TTL,
-		OF_ACTION_SET_MPLS_TTL, OF_ACTION_SET_FIELD, OF_ACTION_COPY_FIELD,
-		OF_ACTION_SET_VLAN_VID, OF_ACTION_SET_VLAN_PCP, OF_ACTION_SET_QUEUE, OF_ACTION_METER,
-		OF_ACTION_GROUP, OF_ACTION_OUTPUT, OF_ACTION_ENQUEUE, OF_ACTION_CONTROLLER,
-		OF_ACTION_RESUBMIT, OF_ACTION_CLONE,
+		OF_ACTION_COPY_TTL_IN,
+		OF_ACTION_POP_VLAN,
+		OF_ACTION_POP_MPLS,
+		OF_ACTION_POP_PBB,
+		OF_ACTION_PUSH_MPLS,
+		OF_ACTION_PUSH_PBB,
+		OF_ACTION_PUSH_VLAN,
+		OF_ACTION_COPY_TTL_OUT,
+		OF_ACTION_DEC_NW_TTL,
+		OF_ACTION_DEC_MPLS_TTL,
+		OF_ACTION_SET_NW_TTL,
+		OF_ACTION_SET_MPLS_TTL,
+		OF_ACTION_SET_FIELD,
+		OF_ACTION_COPY_FIELD,
+		OF_ACTION_SET_VLAN_VID,
+		OF_ACTION_SET_VLAN_PCP,
+		OF_ACTION_SET_QUEUE,
+		OF_ACTION_METER,
+		OF_ACTION_GROUP,
+		OF_ACTION_OUTPUT,
+		OF_ACTION_ENQUEUE,
+		OF_ACTION_CONTROLLER,
+		OF_ACTION_RESUBMIT,
+		OF_ACTION_CLONE,
 	};
 	const struct of_action_hdr *a, *last[OF_ACTION_N] = {NULL};
 	struct of_actions set = x->action_set, sorted;
@@ -537,11 +558,13 @@ run_action_set(struct xlate *x)
 	}
 	of_actions_init(&sorted);
 	of_actions_init(&x->action_set);
-	for (a = of_action_first(set.data, set.size); a; a = of_action_next(a, set.data, set.size)) {
+	for (a = of_action_first(set.data, set.size); a;
+		a = of_action_next(a, set.data, set.size)) {
 		last[a->type] = a;
 	}
 	if (last[OF_ACTION_GROUP]) {
-		last[OF_ACTION_OUTPUT] = last[OF_ACTION_ENQUEUE] = last[OF_ACTION_CONTROLLER] = NULL;
+		last[OF_ACTION_OUTPUT] = last[OF_ACTION_ENQUEUE] = last[OF_ACTION_CONTROLLER] =
+			NULL;
 	}
 	for (size_t i = 0; i < WEFT_ARRAY_SIZE(order); i++) {
 		if (order[i] == OF_ACTION_SET_FIELD || order[i] == OF_ACTION_COPY_FIELD) {

@@ -48,15 +48,15 @@ struct translate_learned {
 
 struct translation {
 	struct dp_actions actions;
-	struct flow_mask mask;      /* bits read; datapath blocks only; in_port and recirc_id exact */
-	enum drop_reason drop;      /* why it drops, if the actions forward nothing; else DROP_N */
-	bool is_refused;            /* no such port or context: nothing to install */
-	struct rule **rules;        /* hit, in order; a table's miss counts as a rule. Not referenced */
+	struct flow_mask mask; /* bits read; datapath blocks only; in_port and recirc_id exact */
+	enum drop_reason drop; /* why it drops, if the actions forward nothing; else DROP_N */
+	bool is_refused;       /* no such port or context: nothing to install */
+	struct rule **rules;   /* hit, in order; a table's miss counts as a rule. Not referenced */
 	uint32_t n_rules;
 	uint32_t cap_rules;
 	struct translate_learned learned[TRANSLATE_MAX_LEARNED];
 	uint32_t n_learned;
-	uint32_t *contexts;         /* in the actions: a reference each, the owner's to give back */
+	uint32_t *contexts; /* in the actions: a reference each, the owner's to give back */
 	uint32_t n_contexts;
 	uint32_t cap_contexts;
 };

@@ -15,7 +15,7 @@
 enum tag_origin {
 	TAG_FROM_OUTER, /* the packet's outer tag */
 	TAG_FROM_INNER,
-	TAG_MADE,       /* nothing of the packet's: pushed, or unknown beyond the inner tag */
+	TAG_MADE, /* nothing of the packet's: pushed, or unknown beyond the inner tag */
 };
 
 struct xlate_push {
@@ -25,23 +25,24 @@ struct xlate_push {
 
 /* A packet in the middle of translation. */
 struct xlate_packet {
-	struct flow_key key;    /* as the pipeline sees it; in_port is OpenFlow's */
-	struct flow_key base;   /* what the actions put so far have made of it */
-	struct flow_mask made;  /* bits of @key that do not depend on the packet as it was received */
-	struct flow_mask pending; /* bits of @key that were set and not yet put */
-	struct flow_mask fixed; /* bits of @base that actions put have made constants */
+	struct flow_key key;  /* as the pipeline sees it; in_port is OpenFlow's */
+	struct flow_key base; /* what the actions put so far have made of it */
+	struct flow_mask
+		made; /* bits of @key that do not depend on the packet as it was received */
+	struct flow_mask pending;  /* bits of @key that were set and not yet put */
+	struct flow_mask fixed;    /* bits of @base that actions put have made constants */
 	enum tag_origin origin[2]; /* of the outer and the inner tag in @key */
-	uint8_t n_pops;         /* tags to pop, then */
-	uint8_t n_pushes;       /* tags to push, not yet put */
+	uint8_t n_pops;            /* tags to pop, then */
+	uint8_t n_pushes;          /* tags to push, not yet put */
 	struct xlate_push pushes[XLATE_MAX_PUSHES]; /* lowest first */
 	enum tag_origin own_origin; /* of the outermost tag that is not one of @pushes */
-	be16_t own_tci;         /* that tag; while there are pushes */
-	struct {                /* the inner tag that the first push moved out of sight */
+	be16_t own_tci;             /* that tag; while there are pushes */
+	struct {                    /* the inner tag that the first push moved out of sight */
 		be16_t tci, tpid, made_tci, made_tpid;
 		enum tag_origin origin;
 	} hidden;
-	bool ttl_moved;         /* @key's TTL depends on all of the packet's */
-	bool is_opaque;         /* headers behind the label stack are not in the key: recirculate */
+	bool ttl_moved; /* @key's TTL depends on all of the packet's */
+	bool is_opaque; /* headers behind the label stack are not in the key: recirculate */
 };
 
 struct xlate {
@@ -55,16 +56,16 @@ struct xlate {
 	struct rule *rule;            /* whose actions run; NULL: a packet-out's */
 	uint64_t cookie;
 	uint8_t table;
-	uint8_t reason;               /* enum of_packet_in_reason for CONTROLLER */
-	unsigned depth;               /* of resubmits */
+	uint8_t reason; /* enum of_packet_in_reason for CONTROLLER */
+	unsigned depth; /* of resubmits */
 	unsigned n_actions;
 	bool is_packet_out;
-	bool has_output;              /* the packet, or a copy, goes somewhere */
-	bool stopped;                 /* nothing more may happen to this packet */
+	bool has_output; /* the packet, or a copy, goes somewhere */
+	bool stopped;    /* nothing more may happen to this packet */
 	bool freezing;
-	uint8_t freeze_table;         /* where to go on; OF_TABLE_ALL: with the list alone */
-	enum drop_reason drop;        /* why, if nothing has been output */
-	bool failed;                  /* whatever was put: the result is a drop for that reason */
+	uint8_t freeze_table;  /* where to go on; OF_TABLE_ALL: with the list alone */
+	enum drop_reason drop; /* why, if nothing has been output */
+	bool failed;           /* whatever was put: the result is a drop for that reason */
 };
 
 /* --- translate.c --- */

@@ -46,8 +46,8 @@ enum wanted_tag {
 static bool admit(struct xlate *x, struct normal *n);
 static bool is_member(const struct of_port_info *port, uint16_t vlan);
 static enum wanted_tag wanted_tag(const struct of_port_info *port, const struct normal *n);
-static void output_normal(struct xlate *x, const struct normal *n, const struct ofport *const *to,
-	size_t n_to);
+static void output_normal(
+	struct xlate *x, const struct normal *n, const struct ofport *const *to, size_t n_to);
 static void apply_tag(struct xlate *x, const struct normal *n, enum wanted_tag wanted);
 
 void
@@ -198,7 +198,7 @@ static bool
 can_send(const struct ofport *port)
 {
 	return port->info.dp_port.v <= DP_PORT_MAX &&
-		!(port->info.config & (OF_PORT_DOWN | OF_PORT_NO_FWD));
+	       !(port->info.config & (OF_PORT_DOWN | OF_PORT_NO_FWD));
 }
 
 static void
@@ -348,7 +348,8 @@ is_member(const struct of_port_info *port, uint16_t vlan)
 static enum wanted_tag
 wanted_tag(const struct of_port_info *port, const struct normal *n)
 {
-	bool untagged = port->vlan_mode == OF_VLAN_ACCESS || port->vlan_mode == OF_VLAN_DOT1Q_TUNNEL ||
+	bool untagged =
+		port->vlan_mode == OF_VLAN_ACCESS || port->vlan_mode == OF_VLAN_DOT1Q_TUNNEL ||
 		(port->vlan_mode == OF_VLAN_NATIVE_UNTAGGED && n->vlan == port->tag) || !n->vlan;
 
 	if (n->is_payload) {

@@ -16,12 +16,38 @@
 /* Fields as they are put, one action each. Of fields that share a place the first whose
  * prerequisite the packet meets is meant. */
 static const uint8_t put_order[] = {
-	FIELD_ETH_DST, FIELD_ETH_SRC, FIELD_MPLS_LABEL, FIELD_MPLS_TC, FIELD_MPLS_TTL, FIELD_PBB_ISID,
-	FIELD_PBB_UCA, FIELD_IPV4_SRC, FIELD_IPV4_DST, FIELD_IPV6_SRC, FIELD_IPV6_DST,
-	FIELD_IPV6_FLABEL, FIELD_IP_TOS, FIELD_IP_TTL, FIELD_ARP_OP, FIELD_ARP_SPA, FIELD_ARP_TPA,
-	FIELD_ARP_SHA, FIELD_ARP_THA, FIELD_TCP_SRC, FIELD_TCP_DST, FIELD_UDP_SRC, FIELD_UDP_DST,
-	FIELD_SCTP_SRC, FIELD_SCTP_DST, FIELD_ICMPV4_TYPE, FIELD_ICMPV4_CODE, FIELD_ICMPV6_TYPE,
-	FIELD_ICMPV6_CODE, FIELD_ND_TARGET, FIELD_ND_SLL, FIELD_ND_TLL,
+	FIELD_ETH_DST,
+	FIELD_ETH_SRC,
+	FIELD_MPLS_LABEL,
+	FIELD_MPLS_TC,
+	FIELD_MPLS_TTL,
+	FIELD_PBB_ISID,
+	FIELD_PBB_UCA,
+	FIELD_IPV4_SRC,
+	FIELD_IPV4_DST,
+	FIELD_IPV6_SRC,
+	FIELD_IPV6_DST,
+	FIELD_IPV6_FLABEL,
+	FIELD_IP_TOS,
+	FIELD_IP_TTL,
+	FIELD_ARP_OP,
+	FIELD_ARP_SPA,
+	FIELD_ARP_TPA,
+	FIELD_ARP_SHA,
+	FIELD_ARP_THA,
+	FIELD_TCP_SRC,
+	FIELD_TCP_DST,
+	FIELD_UDP_SRC,
+	FIELD_UDP_DST,
+	FIELD_SCTP_SRC,
+	FIELD_SCTP_DST,
+	FIELD_ICMPV4_TYPE,
+	FIELD_ICMPV4_CODE,
+	FIELD_ICMPV6_TYPE,
+	FIELD_ICMPV6_CODE,
+	FIELD_ND_TARGET,
+	FIELD_ND_SLL,
+	FIELD_ND_TLL,
 };
 
 #define FIRST_L3_FIELD FIELD_IPV4_SRC
@@ -141,8 +167,9 @@ xlate_set_field(struct xlate *x, enum field_id field, const union field_value *v
 		field_value_ones(f, &ones);
 		mask = &ones;
 	}
-	if ((field == FIELD_VLAN_TCI || field == FIELD_VLAN_VID || field == FIELD_VLAN_PCP) ?
-		!xlate_is_tagged(x) : !xlate_holds(x, f->prereq)) {
+	if ((field == FIELD_VLAN_TCI || field == FIELD_VLAN_VID || field == FIELD_VLAN_PCP)
+			? !xlate_is_tagged(x)
+			: !xlate_holds(x, f->prereq)) {
 		return; /* a bucket's or packet-out's: rules were checked when they came */
 	}
 	field_store_masked(f, &k->key, value, mask);
@@ -201,10 +228,12 @@ xlate_copy_field(struct xlate *x, const struct of_action_copy_field *a)
 		return;
 	}
 	field_load(src, &x->pkt.key, &from);
-	copy_bits(from.b, src->n_bytes, a->src_ofs, to.b, mask.b, dst->n_bytes, a->dst_ofs, a->n_bits);
+	copy_bits(from.b, src->n_bytes, a->src_ofs, to.b, mask.b, dst->n_bytes, a->dst_ofs,
+		a->n_bits);
 	/* The result is a constant of this flow: it depends on the bits that were copied. */
 	field_value_ones(src, &ones);
-	copy_bits(ones.b, src->n_bytes, a->src_ofs, read.b, read.b, src->n_bytes, a->src_ofs, a->n_bits);
+	copy_bits(ones.b, src->n_bytes, a->src_ofs, read.b, read.b, src->n_bytes, a->src_ofs,
+		a->n_bits);
 	field_store(src, &bits.bits, &read);
 	xlate_read(x, &bits);
 	xlate_set_field(x, a->dst, &to, &mask);

@@ -23,7 +23,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	of_packet_parse(data, size, &key);
 	if (size <= sizeof(copy)) {
 		memcpy(copy, data, size);
-		if (of_context_decode(copy, size, &c, NULL) && of_context_encode(&c, back) != size) {
+		if (of_context_decode(copy, size, &c, NULL) &&
+			of_context_encode(&c, back) != size) {
 			abort();
 		}
 	}

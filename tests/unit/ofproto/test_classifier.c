@@ -148,8 +148,8 @@ compare(const struct pair *p, uint64_t version)
 	/* Any key that agrees in the bits that were looked at finds the same. */
 	random_value(&other);
 	for (unsigned i = 0; i < OF_N_WORDS; i++) {
-		other.words[i] = (other.words[i] & ~wc.bits.words[i]) |
-			(key.words[i] & wc.bits.words[i]);
+		other.words[i] =
+			(other.words[i] & ~wc.bits.words[i]) | (key.words[i] & wc.bits.words[i]);
 	}
 	r2 = cls_lookup(&p->cls, version, &other, NULL);
 	assert_ptr_equal(r2, r);
@@ -212,9 +212,10 @@ test_classifier_find_and_overlap(void **state)
 		add(&p, 1);
 		random_match(&m);
 		for (unsigned i = 0; i < p.n; i++) {
-			found |= p.all[i]->cls.priority == priority && of_match_equal(&p.all[i]->match, &m);
+			found |= p.all[i]->cls.priority == priority &&
+				 of_match_equal(&p.all[i]->match, &m);
 			overlap |= p.all[i]->cls.priority == priority &&
-				of_match_overlaps(&p.all[i]->match, &m);
+				   of_match_overlaps(&p.all[i]->match, &m);
 		}
 		r = cls_find(&p.cls, 1, &m, priority);
 		assert_int_equal(r != NULL, found);

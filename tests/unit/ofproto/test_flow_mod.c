@@ -127,18 +127,18 @@ test_modify_is_loose_or_strict(void **state)
 	credit(w, "in_port=2,tcp", 2, 20);
 	world_flow(w, "modify table=0,ip,actions=3");
 	assert_flows(w, "cookie=0x1,priority=5,ip actions=output:3\n"
-		"cookie=0x2,priority=6,tcp actions=output:3\n");
+			"cookie=0x2,priority=6,tcp actions=output:3\n");
 	assert_int_equal(sum(w).packets, 2);
 	world_flow(w, "modify_strict table=0,priority=5,ip,actions=4");
 	assert_flows(w, "cookie=0x1,priority=5,ip actions=output:4\n"
-		"cookie=0x2,priority=6,tcp actions=output:3\n");
+			"cookie=0x2,priority=6,tcp actions=output:3\n");
 	/* Nothing matches: nothing is added. */
 	world_flow(w, "modify_strict table=0,priority=7,ip,actions=4");
 	world_flow(w, "modify udp,actions=4");
 	assert_int_equal(ofproto_n_rules(w->p), 2);
 	world_flow(w, "modify cookie=0x1/0xff,actions=5");
 	assert_flows(w, "cookie=0x1,priority=5,ip actions=output:5\n"
-		"cookie=0x2,priority=6,tcp actions=output:3\n");
+			"cookie=0x2,priority=6,tcp actions=output:3\n");
 	world_flow(w, "modify ip,reset_counts,actions=5");
 	assert_int_equal(sum(w).packets, 0);
 	assert_string_equal(world_translate(w, "in_port=1,tcp"), "output(15)");
@@ -161,7 +161,7 @@ test_delete_filters(void **state)
 	assert_int_equal(ofproto_n_rules(w->p), 4);
 	world_flow(w, "delete out_port=2");
 	assert_flows(w, "cookie=0x11,priority=5,ip actions=output:1\n"
-		"table=3,cookie=0x22,udp actions=output:3\n");
+			"table=3,cookie=0x22,udp actions=output:3\n");
 	world_flow(w, "delete cookie=0x2/0xf");
 	assert_flows(w, "cookie=0x11,priority=5,ip actions=output:1\n");
 	world_flow(w, "delete_strict table=0,priority=5,ip");
@@ -200,14 +200,17 @@ test_refused(void **state)
 		{"udp,actions=set_field:5->tcp_src", OFPET_BAD_ACTION, OFPBAC_MATCH_INCONSISTENT},
 		{"actions=set_field:4097->vlan_vid", OFPET_BAD_ACTION, OFPBAC_MATCH_INCONSISTENT},
 		{"actions=pop_vlan", OFPET_BAD_ACTION, OFPBAC_MATCH_INCONSISTENT},
-		{"dl_vlan=1,actions=pop_vlan,pop_vlan", OFPET_BAD_ACTION, OFPBAC_MATCH_INCONSISTENT},
-		{"dl_vlan=1,actions=set_field:1->vlan_vid", OFPET_BAD_ACTION, OFPBAC_BAD_SET_ARGUMENT},
+		{"dl_vlan=1,actions=pop_vlan,pop_vlan", OFPET_BAD_ACTION,
+			OFPBAC_MATCH_INCONSISTENT},
+		{"dl_vlan=1,actions=set_field:1->vlan_vid", OFPET_BAD_ACTION,
+			OFPBAC_BAD_SET_ARGUMENT},
 		{"actions=push_vlan:0x1234", OFPET_BAD_ACTION, OFPBAC_BAD_ARGUMENT},
 		{"actions=push_mpls:0x0800", OFPET_BAD_ACTION, OFPBAC_BAD_ARGUMENT},
 		{"actions=push_pbb:0x0800", OFPET_BAD_ACTION, OFPBAC_BAD_ARGUMENT},
 		{"actions=dec_ttl", OFPET_BAD_ACTION, OFPBAC_MATCH_INCONSISTENT},
 		{"ip,actions=dec_mpls_ttl", OFPET_BAD_ACTION, OFPBAC_MATCH_INCONSISTENT},
-		{"ip,actions=push_mpls:0x8847,dec_ttl", OFPET_BAD_ACTION, OFPBAC_MATCH_INCONSISTENT},
+		{"ip,actions=push_mpls:0x8847,dec_ttl", OFPET_BAD_ACTION,
+			OFPBAC_MATCH_INCONSISTENT},
 		{"nw_dst=1.2.3.4,actions=1", OFPET_BAD_MATCH, OFPBMC_BAD_PREREQ},
 		{"ip,tcp_dst=5,actions=1", OFPET_BAD_MATCH, OFPBMC_BAD_PREREQ},
 		{"modify nw_dst=1.2.3.4,actions=1", OFPET_BAD_MATCH, OFPBMC_BAD_PREREQ},
@@ -219,7 +222,8 @@ test_refused(void **state)
 		world_refuse(w, rows[i].flow, rows[i].type, rows[i].code);
 	}
 	assert_int_equal(ofproto_n_rules(w->p), 0);
-	world_flow(w, "ip,actions=push_mpls:0x8847,set_field:5->mpls_label,pop_mpls:0x0800,dec_ttl,output:1");
+	world_flow(w,
+		"ip,actions=push_mpls:0x8847,set_field:5->mpls_label,pop_mpls:0x0800,dec_ttl,output:1");
 	world_flow(w, "actions=push_vlan:0x8100,set_field:4097->vlan_vid,output:1");
 }
 
@@ -283,7 +287,7 @@ step(struct of_txn *t, struct world *w, const char *text)
 {
 	struct of_flow_mod fm = {.command = OF_FLOW_ADD};
 	bool ok = of_text_parse_flow(text, strlen(text), true, NULL, &fm, NULL) &&
-		of_txn_flow_mod(t, w->p, &fm, w->now_ms, NULL);
+		  of_txn_flow_mod(t, w->p, &fm, w->now_ms, NULL);
 
 	of_flow_mod_uninit(&fm);
 	return ok;
@@ -511,7 +515,8 @@ test_ports(void **state)
 	assert_false(ofproto_port_set(w->p, &info, NULL));
 	info.number = OF_PORT(OFPP_LOCAL);
 	assert_true(ofproto_port_set(w->p, &info, NULL));
-	assert_int_equal(of_model_port_by_dp(w->model, (struct dp_port){99}, &p)->number.v, OFPP_LOCAL);
+	assert_int_equal(
+		of_model_port_by_dp(w->model, (struct dp_port){99}, &p)->number.v, OFPP_LOCAL);
 	assert_ptr_equal(p, w->p);
 	ofproto_port_del(w->p, OF_PORT(3));
 	assert_null(ofproto_port_find(w->p, OF_PORT(3)));

@@ -49,13 +49,13 @@ struct fake {
 		};
 	} replies[MAX_REPLIES];
 	unsigned n_replies;
-	int refuse_put;        /* -EDQUOT (unless narrow), -ENOSPC; 0: take it */
+	int refuse_put; /* -EDQUOT (unless narrow), -ENOSPC; 0: take it */
 	bool ring_is_full;
 	unsigned n_puts;
 	uint16_t last_flags;
 	char executed[1024];
 	unsigned n_contexts;
-	struct world *w;       /* NULL: learned addresses are not written */
+	struct world *w;                /* NULL: learned addresses are not written */
 	void (*in_put)(struct fake *f); /* runs in the middle of a put */
 };
 
@@ -192,7 +192,8 @@ fake_context_put(void *user, uint64_t request, uint32_t id, const void *bytes, s
 }
 
 static int
-fake_execute(void *user, uint64_t request, struct dp_parked parked, const void *actions, size_t size)
+fake_execute(
+	void *user, uint64_t request, struct dp_parked parked, const void *actions, size_t size)
 {
 	struct fake *f = user;
 	struct strbuf s = STRBUF_INIT;
@@ -230,9 +231,13 @@ fake_learned(void *user, uint32_t id, uint16_t vlan, const uint8_t mac[6], struc
 static void
 fake_init(struct fake *f, struct of_reader *reader)
 {
-	struct flow_registry_ops ops = {.put = fake_put, .del = fake_del,
-		.context_put = fake_context_put, .execute = fake_execute, .stats = fake_stats,
-		.learned = fake_learned, .user = f};
+	struct flow_registry_ops ops = {.put = fake_put,
+		.del = fake_del,
+		.context_put = fake_context_put,
+		.execute = fake_execute,
+		.stats = fake_stats,
+		.learned = fake_learned,
+		.user = f};
 
 	memset(f, 0, sizeof(*f));
 	f->r = flow_registry_create(reader, &ops);
@@ -545,9 +550,13 @@ test_registry_refusals(void **state)
 {
 	struct setup *s = *state;
 	struct flow_key key;
-	struct flow_registry_ops ops = {.put = fake_put, .del = fake_del,
-		.context_put = fake_context_put, .execute = fake_execute, .stats = fake_stats,
-		.learned = fake_learned, .user = &s->f};
+	struct flow_registry_ops ops = {.put = fake_put,
+		.del = fake_del,
+		.context_put = fake_context_put,
+		.execute = fake_execute,
+		.stats = fake_stats,
+		.learned = fake_learned,
+		.user = &s->f};
 	struct flow_registry *other;
 
 	world_flow(&s->w, "ip,actions=2");
@@ -710,7 +719,10 @@ random_mod(char *text, size_t size)
 		"set_field:00:00:00:00:00:07->eth_dst,output:4", "resubmit(,1)", "controller:50"};
 	unsigned what = upto(8);
 
-	snprintf(text, size, "%s table=%u,%s%s", what < 4 ? "add" : what < 6 ? "modify" : "delete",
+	snprintf(text, size, "%s table=%u,%s%s",
+		what < 4   ? "add"
+		: what < 6 ? "modify"
+			   : "delete",
 		upto(2), matches[upto(WEFT_ARRAY_SIZE(matches))], what < 6 ? ",actions=" : "");
 	if (what < 6) {
 		strcat(text, actions[upto(WEFT_ARRAY_SIZE(actions))]);
@@ -731,7 +743,8 @@ check_all(struct setup *s)
 		}
 		random_key(&key);
 		for (unsigned n = 0; n < OF_N_WORDS; n++) {
-			key.words[n] = (key.words[n] & ~flow->mask.bits.words[n]) | flow->key.words[n];
+			key.words[n] =
+				(key.words[n] & ~flow->mask.bits.words[n]) | flow->key.words[n];
 		}
 		dp_actions_format(flow->actions.data, flow->actions.size, &have);
 		world_translate_key(&s->w, &key);
@@ -758,7 +771,8 @@ test_registry_random(void **state)
 			world_flow(&s->w, text);
 			break;
 		case 1:
-			world_port(&s->w, 1 + upto(4), upto(3) ? OF_VLAN_TRUNK : OF_VLAN_ACCESS, 5, NULL);
+			world_port(&s->w, 1 + upto(4), upto(3) ? OF_VLAN_TRUNK : OF_VLAN_ACCESS, 5,
+				NULL);
 			break;
 		case 2:
 			s->f.refuse_put = upto(3) ? 0 : upto(2) ? -EDQUOT : -ENOSPC;

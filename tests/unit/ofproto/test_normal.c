@@ -66,7 +66,8 @@ test_normal_floods_each_vlan_where_it_is(void **state)
 		/* Priority is kept. */
 		{"in_port=3,dl_vlan=20,dl_vlan_pcp=5",
 			"clone(pop_vlan,output(17)),output(12),output(14),output(15),output(18)"},
-		{"in_port=7", "push_vlan(tpid=0x8100,vid=20,pcp=0),output(12),output(13),output(14),"
+		{"in_port=7",
+			"push_vlan(tpid=0x8100,vid=20,pcp=0),output(12),output(13),output(14),"
 			"output(15),output(18)"},
 		/* A priority tag is no VLAN: it becomes one. */
 		{"in_port=1,dl_vlan=0,dl_vlan_pcp=3",
@@ -80,9 +81,11 @@ test_normal_floods_each_vlan_where_it_is(void **state)
 		{"in_port=3,dl_vlan=99", "drop(vlan-not-allowed)"},
 		{"in_port=8", "drop(vlan-not-allowed)"},
 		/* Customers' tags are payload. */
-		{"in_port=6", "output(11),output(14),push_vlan(tpid=0x88a8,vid=10,pcp=0),output(12),"
+		{"in_port=6",
+			"output(11),output(14),push_vlan(tpid=0x88a8,vid=10,pcp=0),output(12),"
 			"output(13),output(15)"},
-		{"in_port=6,dl_vlan=99", "output(11),output(14),push_vlan(tpid=0x88a8,vid=10,pcp=0),"
+		{"in_port=6,dl_vlan=99",
+			"output(11),output(14),push_vlan(tpid=0x88a8,vid=10,pcp=0),"
 			"output(12),output(13),output(15)"},
 		/* Reserved addresses stay here. */
 		{"in_port=1,dl_dst=01:80:c2:00:00:00", "drop"},
@@ -121,11 +124,12 @@ test_normal_learns_per_vlan(void **state)
 	world_translate(w, "in_port=1,dl_dst=00:00:00:00:00:01");
 	assert_non_null(strstr(w->text, "output(14),output(16)"));
 	/* Where it came from. */
-	assert_string_equal(world_translate(w, "in_port=3,dl_vlan=20,dl_dst=00:00:00:00:00:01"), "drop");
+	assert_string_equal(
+		world_translate(w, "in_port=3,dl_vlan=20,dl_dst=00:00:00:00:00:01"), "drop");
 	/* It moves. */
 	ofproto_fdb_learn(w->p, 20, mac, OF_PORT(8), w->now_ms);
-	assert_string_equal(world_translate(w, "in_port=3,dl_vlan=20,dl_dst=00:00:00:00:00:01"),
-		"output(18)");
+	assert_string_equal(
+		world_translate(w, "in_port=3,dl_vlan=20,dl_dst=00:00:00:00:00:01"), "output(18)");
 	/* Its port goes. */
 	ofproto_port_del(w->p, OF_PORT(8));
 	world_translate(w, "in_port=3,dl_vlan=20,dl_dst=00:00:00:00:00:01");
@@ -140,7 +144,8 @@ test_normal_leaves_the_packet_as_it_was(void **state)
 	world_flow(w, "priority=40000,in_port=3,actions=NORMAL,output:2");
 	assert_string_equal(world_translate(w, "in_port=3,dl_vlan=10"),
 		"clone(pop_vlan,output(11),output(14),output(16)),output(12),output(15),output(12)");
-	world_flow(w, "priority=40000,in_port=1,actions=set_field:00:00:00:00:00:09->eth_src,NORMAL,output:2");
+	world_flow(w,
+		"priority=40000,in_port=1,actions=set_field:00:00:00:00:00:09->eth_src,NORMAL,output:2");
 	assert_string_equal(world_translate(w, "in_port=1"),
 		"set(eth_src=00:00:00:00:00:09),output(14),output(16),"
 		"clone(" PUSH10 ",output(12),output(13),output(15)),output(12)");

@@ -21,10 +21,11 @@ static const struct {
 	const char *input;
 } rows[] = {
 	{"priority=5,pkt_mark=0x5,tcp,reg0=0x5,reg15=0x1/0x3,tun_id=0x5,tun_src=1.2.3.4,"
-		"tun_dst=5.6.7.0/24,metadata=0x5/0xf,in_port=1,dl_vlan=10,dl_vlan_pcp=3,"
-		"dl_src=00:00:00:00:00:01,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00,nw_src=10.0.0.0/8,"
-		"nw_dst=1.2.3.4,nw_tos=32,nw_ecn=1,nw_ttl=5,nw_frag=no,tp_src=80,tp_dst=0x50/0xfff0 "
-		"actions=output:2", NULL},
+	 "tun_dst=5.6.7.0/24,metadata=0x5/0xf,in_port=1,dl_vlan=10,dl_vlan_pcp=3,"
+	 "dl_src=00:00:00:00:00:01,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00,nw_src=10.0.0.0/8,"
+	 "nw_dst=1.2.3.4,nw_tos=32,nw_ecn=1,nw_ttl=5,nw_frag=no,tp_src=80,tp_dst=0x50/0xfff0 "
+	 "actions=output:2",
+		NULL},
 	{"ip,nw_proto=89 actions=drop", "dl_type=0x0800,nw_proto=89,actions=drop"},
 	{"vlan_tci=0x1000/0x1000 actions=drop", "vlan_vid=0x1000/0x1000,actions=drop"},
 	{"vlan_tci=0x0000/0x1fff actions=drop", "vlan_vid=0,actions=drop"},
@@ -36,33 +37,36 @@ static const struct {
 	{"icmp6,icmp_type=135,icmp_code=0,nd_target=fe80::1,nd_sll=00:00:00:00:00:02 actions=FLOOD",
 		NULL},
 	{"arp,arp_spa=1.2.3.4,arp_tpa=1.2.3.0/24,arp_op=1,arp_sha=00:00:00:00:00:01,"
-		"arp_tha=00:00:00:00:00:02 actions=IN_PORT,ALL,LOCAL,CONTROLLER:65535,CONTROLLER:65535,"
-		"CONTROLLER:128",
+	 "arp_tha=00:00:00:00:00:02 actions=IN_PORT,ALL,LOCAL,CONTROLLER:65535,CONTROLLER:65535,"
+	 "CONTROLLER:128",
 		"arp,arp_op=1,arp_spa=1.2.3.4,arp_tpa=1.2.3.0/24,arp_sha=00:00:00:00:00:01,"
 		"arp_tha=00:00:00:00:00:02,actions=in_port,all,local,controller,controller:65535,"
 		"CONTROLLER:128"},
 	{"udp6,tp_src=5 actions=output:2,set_queue:3,group:5,enqueue:1:2",
 		"udp6,udp_src=5,actions=output:2,set_queue:3,group:5,enqueue(1,2)"},
 	{"sctp,tp_dst=5 actions=set_field:10.0.0.1->ip_src,set_field:00:00:00:00:00:05->eth_dst,"
-		"set_field:00:00:00:00:00:07->eth_src,set_field:1.1.1.1->ip_dst,set_field:5->sctp_src,"
-		"set_field:4->ip_dscp,set_field:1->nw_ecn,mod_nw_ttl:3,dec_ttl",
+	 "set_field:00:00:00:00:00:07->eth_src,set_field:1.1.1.1->ip_dst,set_field:5->sctp_src,"
+	 "set_field:4->ip_dscp,set_field:1->nw_ecn,mod_nw_ttl:3,dec_ttl",
 		"sctp,sctp_dst=5,actions=set_field:10.0.0.1->nw_src,set_field:00:00:00:00:00:05->eth_dst,"
 		"mod_dl_src:00:00:00:00:00:07,mod_nw_dst:1.1.1.1,mod_tp_src:5,mod_nw_tos:16,mod_nw_ecn:1,"
 		"mod_nw_ttl:3,dec_ttl"},
-	{"dl_vlan=10 actions=pop_vlan,push_vlan:0x88a8", "dl_vlan=10,actions=strip_vlan,push_vlan:0x88a8"},
+	{"dl_vlan=10 actions=pop_vlan,push_vlan:0x88a8",
+		"dl_vlan=10,actions=strip_vlan,push_vlan:0x88a8"},
 	{"actions=push_vlan:0x8100,set_field:4106->vlan_vid,set_field:3->vlan_pcp", NULL},
 	{"ip actions=push_mpls:0x8847,set_mpls_ttl(3),dec_mpls_ttl,set_field:5->mpls_label,"
-		"set_field:3->mpls_tc,pop_mpls:0x0800",
+	 "set_field:3->mpls_tc,pop_mpls:0x0800",
 		"ip,actions=push_mpls:0x8847,set_mpls_ttl:3,dec_mpls_ttl,set_mpls_label:5,"
 		"set_field:3->mpls_tc,pop_mpls:0x0800"},
 	{"mpls,mpls_label=5,mpls_tc=3,mpls_ttl=7,mpls_bos=1 actions=dec_mpls_ttl,"
-		"load:0x5->NXM_NX_REG0[],load:0x5->NXM_NX_REG0[0..3],"
-		"move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],set_field:0x5/0xf->metadata,resubmit(,5),"
-		"resubmit:3,resubmit(3,4)", NULL},
+	 "load:0x5->NXM_NX_REG0[],load:0x5->NXM_NX_REG0[0..3],"
+	 "move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],set_field:0x5/0xf->metadata,resubmit(,5),"
+	 "resubmit:3,resubmit(3,4)",
+		NULL},
 	{"icmp,icmp_type=8,icmp_code=0 actions=meter:3,set_field:0x5/0xff->reg0,clear_actions,"
-		"write_actions(output:3,push_vlan:0x8100),write_metadata:0x5/0xff,goto_table:9", NULL},
+	 "write_actions(output:3,push_vlan:0x8100),write_metadata:0x5/0xff,goto_table:9",
+		NULL},
 	{"actions=clone(output:3,set_field:0x5->reg1),"
-		"controller(reason=no_match,max_len=5,id=3,userdata=01.02.03)",
+	 "controller(reason=no_match,max_len=5,id=3,userdata=01.02.03)",
 		"actions=clone(output:3,set_field:5->reg1),"
 		"controller(max_len=5,reason=no_match,id=3,userdata=01.02.03)"},
 	{"ct_state=-new+est+trk,ct_zone=5,ct_mark=0x5/0xf actions=drop",
@@ -72,13 +76,15 @@ static const struct {
 	{"tcp6,tp_dst=5 actions=drop", "nw_proto=6,dl_type=0x86dd,tcp_dst=5,actions=drop"},
 	{"in_port=LOCAL actions=set_field:0x1234->tun_id", NULL},
 	{"ip,nw_frag=later actions=drop", NULL},
-	{"ip,nw_src=1.0.3.0/255.0.255.0 actions=drop", "ip,nw_src=1.2.3.4/255.0.255.0,actions=drop"},
+	{"ip,nw_src=1.0.3.0/255.0.255.0 actions=drop",
+		"ip,nw_src=1.2.3.4/255.0.255.0,actions=drop"},
 	{"dl_type=0x1234 actions=drop", "eth_type=0x1234,actions=drop"},
 	{"tcp,tcp_flags=+syn-ack actions=drop", NULL},
 	{"tcp,tcp_flags=syn actions=drop", "tcp,tcp_flags=2 actions=drop"},
 	{"priority=0 actions=NORMAL", NULL},
 	{"arp actions=move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],set_field:2->arp_op,"
-		"load:0x5->NXM_OF_ARP_OP[],load:0xa->NXM_OF_ETH_DST[0..3],load:0x1->NXM_NX_REG1[3]", NULL},
+	 "load:0x5->NXM_OF_ARP_OP[],load:0xa->NXM_OF_ETH_DST[0..3],load:0x1->NXM_NX_REG1[3]",
+		NULL},
 };
 
 static void
@@ -115,8 +121,8 @@ test_text_prints_as_ovs_ofctl(void **state)
 		/* What was printed means the same. */
 		parse(rows[i].printed, &again);
 		assert_true(of_match_equal(&fm.match, &again.match));
-		assert_true(of_actions_equal(fm.actions.data, fm.actions.size, again.actions.data,
-			again.actions.size));
+		assert_true(of_actions_equal(
+			fm.actions.data, fm.actions.size, again.actions.data, again.actions.size));
 		of_flow_mod_uninit(&fm);
 		of_flow_mod_uninit(&again);
 	}
@@ -130,7 +136,8 @@ test_text_flow_items(void **state)
 
 	(void)state;
 	parse("table=3, priority=5,cookie=0x5,idle_timeout=6,hard_timeout=7,importance=8,send_flow_rem,"
-		"check_overlap,reset_counts,no_packet_counts,no_byte_counts,actions=drop", &fm);
+	      "check_overlap,reset_counts,no_packet_counts,no_byte_counts,actions=drop",
+		&fm);
 	assert_int_equal(fm.table, 3);
 	assert_int_equal(fm.priority, 5);
 	assert_int_equal(fm.cookie, 5);
@@ -160,13 +167,25 @@ test_text_dump_line(void **state)
 
 	(void)state;
 	parse("table=2,priority=5,ip,send_flow_rem,idle_timeout=3,hard_timeout=4,importance=9,"
-		"cookie=0xabc,actions=1", &fm);
-	view = (struct of_flow_view){.match = fm.match, .table = 2, .priority = 5, .idle_timeout = 3,
-		.hard_timeout = 4, .importance = 9, .flags = OF_FLAG_SEND_FLOW_REM, .cookie = 0xabc,
-		.created_ms = 1000, .now_ms = 2250, .packets = 3, .bytes = 180, .actions = fm.actions.data,
+	      "cookie=0xabc,actions=1",
+		&fm);
+	view = (struct of_flow_view){.match = fm.match,
+		.table = 2,
+		.priority = 5,
+		.idle_timeout = 3,
+		.hard_timeout = 4,
+		.importance = 9,
+		.flags = OF_FLAG_SEND_FLOW_REM,
+		.cookie = 0xabc,
+		.created_ms = 1000,
+		.now_ms = 2250,
+		.packets = 3,
+		.bytes = 180,
+		.actions = fm.actions.data,
 		.actions_size = fm.actions.size};
 	of_text_format_flow(&view, NULL, &out);
-	assert_string_equal(strbuf_text(&out), "cookie=0xabc, duration=1.25s, table=2, n_packets=3, "
+	assert_string_equal(strbuf_text(&out),
+		"cookie=0xabc, duration=1.25s, table=2, n_packets=3, "
 		"n_bytes=180, idle_timeout=3, hard_timeout=4, send_flow_rem importance=9, priority=5,ip "
 		"actions=output:1");
 	/* The line can be read back. */
@@ -183,7 +202,7 @@ test_text_dump_line(void **state)
 	view.cookie = 0;
 	of_text_format_flow(&view, NULL, &out);
 	assert_string_equal(strbuf_text(&out), "cookie=0x0, duration=2s, table=2, n_packets=3, "
-		"n_bytes=180, actions=output:1");
+					       "n_bytes=180, actions=output:1");
 	of_flow_mod_uninit(&fm);
 	strbuf_uninit(&out);
 }
@@ -216,8 +235,8 @@ test_text_port_names(void **state)
 	of_text_format_match(&fm.match, fm.priority, &names, &out);
 	strbuf_put_char(&out, ' ');
 	of_text_format_actions(fm.actions.data, fm.actions.size, &names, &out);
-	assert_string_equal(strbuf_text(&out),
-		"in_port=vm1 output:vm1,output:vm1,resubmit:vm1,output:8");
+	assert_string_equal(
+		strbuf_text(&out), "in_port=vm1 output:vm1,output:vm1,resubmit:vm1,output:8");
 	of_flow_mod_uninit(&fm);
 	strbuf_uninit(&out);
 }

@@ -53,30 +53,71 @@ static const struct {
 	{"in_port=1", 4, "8000000400000001"},
 	{"in_port=LOCAL", 1, "00000002fffe"},
 	{"in_port=5,dl_src=00:00:00:00:00:01,dl_dst=00:00:00:00:00:02", 4,
-		"8000000400000005" "80000606000000000002" "80000806000000000001"},
-	{"ip,nw_dst=10.0.0.0/8", 4, "80000a020800" "800019080a000000ff000000"},
-	{"dl_vlan=10,dl_vlan_pcp=3", 4, "80000c02100a" "80000e0103"},
+		"8000000400000005"
+		"80000606000000000002"
+		"80000806000000000001"},
+	{"ip,nw_dst=10.0.0.0/8", 4,
+		"80000a020800"
+		"800019080a000000ff000000"},
+	{"dl_vlan=10,dl_vlan_pcp=3", 4,
+		"80000c02100a"
+		"80000e0103"},
 	{"vlan_tci=0x1000/0x1000", 4, "80000d0410001000"},
 	{"vlan_tci=0x0000/0x1fff", 4, "80000c020000"},
 	{"vlan_tci=0x0005/0xffff", 4, "000008020005"},
-	{"ip,nw_tos=0x10/0x31", 4, "80000a020800" "00000b021031"},
+	{"ip,nw_tos=0x10/0x31", 4,
+		"80000a020800"
+		"00000b021031"},
 	{"dl_vlan=10", 1, "00000904100a1fff"},
-	{"tcp,tp_dst=80", 4, "80000a020800" "8000140106" "80001c020050"},
-	{"icmp,icmp_type=8,icmp_code=0", 4, "80000a020800" "8000140101" "8000260108" "8000280100"},
-	{"ipv6,ipv6_exthdr=0x41,ipv6_label=5", 4, "80000a0286dd" "8000380400000005" "80004e020041"},
-	{"ip,nw_tos=32,nw_ecn=1", 4, "80000a020800" "8000100108" "8000120101"},
-	{"arp,arp_op=1,arp_spa=1.2.3.4", 4, "80000a020806" "80002a020001" "80002c0401020304"},
-	{"mpls,mpls_label=5,mpls_tc=3,mpls_bos=1", 4, "80000a028847" "8000440400000005" "8000460103"
+	{"tcp,tp_dst=80", 4,
+		"80000a020800"
+		"8000140106"
+		"80001c020050"},
+	{"icmp,icmp_type=8,icmp_code=0", 4,
+		"80000a020800"
+		"8000140101"
+		"8000260108"
+		"8000280100"},
+	{"ipv6,ipv6_exthdr=0x41,ipv6_label=5", 4,
+		"80000a0286dd"
+		"8000380400000005"
+		"80004e020041"},
+	{"ip,nw_tos=32,nw_ecn=1", 4,
+		"80000a020800"
+		"8000100108"
+		"8000120101"},
+	{"arp,arp_op=1,arp_spa=1.2.3.4", 4,
+		"80000a020806"
+		"80002a020001"
+		"80002c0401020304"},
+	{"mpls,mpls_label=5,mpls_tc=3,mpls_bos=1", 4,
+		"80000a028847"
+		"8000440400000005"
+		"8000460103"
 		"8000480101"},
-	{"tun_id=5,metadata=0x1/0xff", 4, "80000510000000000000000100000000000000ff"
+	{"tun_id=5,metadata=0x1/0xff", 4,
+		"80000510000000000000000100000000000000ff"
 		"80004c080000000000000005"},
-	{"eth_type=0x88e7,pbb_isid=0x10203", 4, "80000a0288e7" "80004a03010203"},
-	{"tcp,tcp_flags=2", 6, "80000a020800" "8000140106" "800054020002"},
-	{"tcp,tcp_flags=2", 4, "80000a020800" "8000140106" "ffff54064f4e46000002"},
-	{"reg0=0x1,reg9=0x2/0x3", 4, "0001000400000001" "000113080000000200000003"},
+	{"eth_type=0x88e7,pbb_isid=0x10203", 4,
+		"80000a0288e7"
+		"80004a03010203"},
+	{"tcp,tcp_flags=2", 6,
+		"80000a020800"
+		"8000140106"
+		"800054020002"},
+	{"tcp,tcp_flags=2", 4,
+		"80000a020800"
+		"8000140106"
+		"ffff54064f4e46000002"},
+	{"reg0=0x1,reg9=0x2/0x3", 4,
+		"0001000400000001"
+		"000113080000000200000003"},
 	{"tun_src=1.2.3.4,tun_ttl=0/0", 4, "00013e0401020304"},
-	{"icmp6,icmpv6_type=135,nd_target=fe80::1,nd_sll=00:00:00:00:00:05", 4, "80000a0286dd"
-		"800014013a" "80003a0187" "80003e10fe800000000000000000000000000001"
+	{"icmp6,icmpv6_type=135,nd_target=fe80::1,nd_sll=00:00:00:00:00:05", 4,
+		"80000a0286dd"
+		"800014013a"
+		"80003a0187"
+		"80003e10fe800000000000000000000000000001"
 		"80004006000000000005"},
 };
 
@@ -145,8 +186,8 @@ test_oxm_round_trip_of_each_field(void **state)
 			assert_memory_equal(e.value.b, value.b, f->n_bytes);
 			strbuf_clear(&out);
 			oxm_put_header(&out, id, versions[v], true);
-			assert_true(oxm_pull_header((uint8_t *)out.data, out.len, &e.field, &e.has_mask, &used,
-				NULL));
+			assert_true(oxm_pull_header(
+				(uint8_t *)out.data, out.len, &e.field, &e.has_mask, &used, NULL));
 			assert_true(e.has_mask && e.field == id);
 			strbuf_uninit(&out);
 		}
@@ -170,15 +211,35 @@ test_oxm_errors(void **state)
 		{"1234000100", OFPBMC_BAD_FIELD, 0},
 		{"ffff54061234567800ff", OFPBMC_BAD_FIELD, 0},
 		{"80000a02080080000a020800", OFPBMC_DUP_FIELD, 6},
-		{"80001604" "01020304", OFPBMC_BAD_PREREQ, 0},
-		{"80000a0286dd" "80001604" "01020304", OFPBMC_BAD_PREREQ, 6},
-		{"8000140106" "80000a020800", OFPBMC_BAD_PREREQ, 0},
+		{"80001604"
+		 "01020304",
+			OFPBMC_BAD_PREREQ, 0},
+		{"80000a0286dd"
+		 "80001604"
+		 "01020304",
+			OFPBMC_BAD_PREREQ, 6},
+		{"8000140106"
+		 "80000a020800",
+			OFPBMC_BAD_PREREQ, 0},
 		{"80000e0103", OFPBMC_BAD_PREREQ, 0},
-		{"80000c02" "2005", OFPBMC_BAD_VALUE, 4},
-		{"80000a020800" "80001001" "40", OFPBMC_BAD_VALUE, 10},
-		{"80000b04" "0800ffff", OFPBMC_BAD_MASK, 4},
-		{"80000510" "00000000000000ff" "000000000000000f", OFPBMC_BAD_WILDCARDS, 4},
-		{"80000d04" "1001" "1000", OFPBMC_BAD_WILDCARDS, 4},
+		{"80000c02"
+		 "2005",
+			OFPBMC_BAD_VALUE, 4},
+		{"80000a020800"
+		 "80001001"
+		 "40",
+			OFPBMC_BAD_VALUE, 10},
+		{"80000b04"
+		 "0800ffff",
+			OFPBMC_BAD_MASK, 4},
+		{"80000510"
+		 "00000000000000ff"
+		 "000000000000000f",
+			OFPBMC_BAD_WILDCARDS, 4},
+		{"80000d04"
+		 "1001"
+		 "1000",
+			OFPBMC_BAD_WILDCARDS, 4},
 	};
 
 	(void)state;
@@ -194,7 +255,8 @@ test_oxm_errors(void **state)
 		if (err.code != OFPET_BAD_MATCH || err.subcode != (int)bad[i].code ||
 			err.offset != bad[i].offset) {
 			fail_msg("%s: %s at %zu: %s", bad[i].bytes,
-				of_error_name((uint16_t)err.code, (uint16_t)err.subcode), err.offset, err.text);
+				of_error_name((uint16_t)err.code, (uint16_t)err.subcode),
+				err.offset, err.text);
 		}
 	}
 }
@@ -208,7 +270,9 @@ test_oxm_flags_and_frame(void **state)
 	size_t len, used;
 
 	(void)state;
-	len = unhex("80007e0100" "8000000400000001", bytes);
+	len = unhex("80007e0100"
+		    "8000000400000001",
+		bytes);
 	assert_true(oxm_decode_match(bytes, len, OXM_SKIP_UNKNOWN, &m, NULL));
 	assert_int_equal(be32_to(m.value.in_port), 1);
 	len = unhex("8000160401020304", bytes);
@@ -218,7 +282,8 @@ test_oxm_flags_and_frame(void **state)
 	of_match_set_u64(&m, FIELD_ETH_TYPE, 0x0800);
 	strbuf_clear(&out);
 	oxm_put_match(&out, &m, 4);
-	assert_string_equal(hex(&out), "0001000a80000a020800" "000000000000");
+	assert_string_equal(hex(&out), "0001000a80000a020800"
+				       "000000000000");
 	assert_true(oxm_pull_match((uint8_t *)out.data, out.len, 0, &m, &used, NULL));
 	assert_int_equal(used, 16);
 	assert_false(oxm_pull_match((uint8_t *)out.data, 15, 0, &m, &used, NULL));

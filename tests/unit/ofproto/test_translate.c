@@ -30,11 +30,12 @@ static const struct row rows[] = {
 	/* A higher priority decides without looking at what is below. */
 	{{"priority=9,in_port=1,actions=2", "priority=5,tcp,tp_dst=5,actions=3"},
 		"in_port=1,tcp,tp_dst=5", "output(12)", ""},
-	{{"actions=goto_table:3", "table=3,ip,actions=4"}, "in_port=1,ip", "output(14)", "eth_type"},
+	{{"actions=goto_table:3", "table=3,ip,actions=4"}, "in_port=1,ip", "output(14)",
+		"eth_type"},
 	{{"actions=write_metadata:0x5/0xf,goto_table:3", "table=3,metadata=0x5/0xf,actions=4"},
 		"in_port=1,ip", "output(14)", ""},
-	{{"actions=resubmit(,7),output:2", "table=7,actions=set_field:3->reg1,output:5"}, "in_port=1",
-		"output(15),output(12)", ""},
+	{{"actions=resubmit(,7),output:2", "table=7,actions=set_field:3->reg1,output:5"},
+		"in_port=1", "output(15),output(12)", ""},
 	{{"in_port=1,actions=resubmit(4,)", "in_port=4,actions=5"}, "in_port=1", "output(15)", ""},
 	/* Ports. */
 	{{"actions=1"}, "in_port=1", "drop", ""},
@@ -52,20 +53,24 @@ static const struct row rows[] = {
 	/* What the packet is known to have need not be set. */
 	{{"dl_dst=00:00:00:00:00:07,actions=set_field:00:00:00:00:00:07->eth_dst,output:2"},
 		"in_port=1,dl_dst=00:00:00:00:00:07", "output(12)", "eth_dst"},
-	{{"actions=set_field:00:00:00:00:00:07->eth_dst,output:2"}, "in_port=1,dl_dst=00:00:00:00:00:07",
-		"set(eth_dst=00:00:00:00:00:07),output(12)", ""},
+	{{"actions=set_field:00:00:00:00:00:07->eth_dst,output:2"},
+		"in_port=1,dl_dst=00:00:00:00:00:07", "set(eth_dst=00:00:00:00:00:07),output(12)",
+		""},
 	/* ... and back again. */
 	{{"dl_dst=00:00:00:00:00:07,actions=set_field:00:00:00:00:00:08->eth_dst,output:2,"
-		"set_field:00:00:00:00:00:07->eth_dst,output:3"}, "in_port=1,dl_dst=00:00:00:00:00:07",
+	  "set_field:00:00:00:00:00:07->eth_dst,output:3"},
+		"in_port=1,dl_dst=00:00:00:00:00:07",
 		"set(eth_dst=00:00:00:00:00:08),output(12),set(eth_dst=00:00:00:00:00:07),"
-		"output(13)", "eth_dst"},
+		"output(13)",
+		"eth_dst"},
 	/* A table that looks at what was set looks at nothing of the packet. */
-	{{"ip,actions=set_field:10.0.0.1->ip_dst,resubmit(,3)", "table=3,ip,nw_dst=10.0.0.1,actions=4"},
+	{{"ip,actions=set_field:10.0.0.1->ip_dst,resubmit(,3)",
+		 "table=3,ip,nw_dst=10.0.0.1,actions=4"},
 		"in_port=1,ip,nw_dst=9.9.9.9", "set(ip_dst=10.0.0.1),output(14)", "eth_type"},
 	/* Moved bits depend on where they came from. */
 	{{"actions=move:NXM_OF_ETH_SRC[0..15]->NXM_NX_REG0[0..15],resubmit(,3)",
-		"table=3,reg0=0x5,actions=4"}, "in_port=1,dl_src=00:00:00:00:00:05", "output(14)",
-		"eth_src/00000000ffff"},
+		 "table=3,reg0=0x5,actions=4"},
+		"in_port=1,dl_src=00:00:00:00:00:05", "output(14)", "eth_src/00000000ffff"},
 	{{"actions=move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],in_port"},
 		"in_port=1,dl_src=00:00:00:00:00:05", "set(eth_dst=00:00:00:00:00:05),output(11)",
 		"eth_src"},
@@ -76,7 +81,8 @@ static const struct row rows[] = {
 		"pop_vlan,output(12)", "vlan_tci/1000"},
 	{{"dl_vlan=10,actions=pop_vlan,output:2,output:3"}, "in_port=1,dl_vlan=10",
 		"pop_vlan,output(12),output(13)", "vlan_tci/1fff"},
-	{{"actions=push_vlan:0x8100,pop_vlan,output:2"}, "in_port=1", "output(12)", "vlan_tci/1000"},
+	{{"actions=push_vlan:0x8100,pop_vlan,output:2"}, "in_port=1", "output(12)",
+		"vlan_tci/1000"},
 	{{"dl_vlan=10,actions=set_field:4116->vlan_vid,output:2"}, "in_port=1,dl_vlan=10",
 		"set(vlan_tci=0x14/0xfff),output(12)", "vlan_tci/1fff"},
 	{{"dl_vlan=10,actions=push_vlan:0x88a8,set_field:4116->vlan_vid,output:2"},
@@ -89,19 +95,21 @@ static const struct row rows[] = {
 	/* TTL. */
 	{{"ip,actions=dec_ttl,output:2"}, "in_port=1,ip,nw_ttl=64",
 		"dec_ttl(drop(invalid-ttl)),output(12)", "eth_type"},
-	{{"ip,actions=dec_ttl,resubmit(,3)", "table=3,ip,nw_ttl=63,actions=4"}, "in_port=1,ip,nw_ttl=64",
-		"dec_ttl(drop(invalid-ttl)),output(14)", "eth_type,nw_ttl"},
+	{{"ip,actions=dec_ttl,resubmit(,3)", "table=3,ip,nw_ttl=63,actions=4"},
+		"in_port=1,ip,nw_ttl=64", "dec_ttl(drop(invalid-ttl)),output(14)",
+		"eth_type,nw_ttl"},
 	{{"ip,nw_ttl=1,actions=dec_ttl,output:2"}, "in_port=1,ip,nw_ttl=1", "drop(invalid-ttl)",
 		"eth_type,nw_ttl"},
 	{{"ip,actions=mod_nw_ttl:5,dec_ttl,output:2"}, "in_port=1,ip,nw_ttl=64",
 		"set(nw_ttl=4),output(12)", "eth_type"},
 	/* Action set: order, last of a kind, group of none. */
 	{{"actions=write_actions(output:3,push_vlan:0x8100,output:2),goto_table:1",
-		"table=1,actions=write_actions(set_field:00:00:00:00:00:01->eth_dst)"}, "in_port=1",
+		 "table=1,actions=write_actions(set_field:00:00:00:00:00:01->eth_dst)"},
+		"in_port=1",
 		"push_vlan(tpid=0x8100,vid=0,pcp=0),set(eth_dst=00:00:00:00:00:01),output(12)",
 		"vlan_tci/1000"},
-	{{"actions=write_actions(output:3),goto_table:1", "table=1,actions=clear_actions"}, "in_port=1",
-		"drop", ""},
+	{{"actions=write_actions(output:3),goto_table:1", "table=1,actions=clear_actions"},
+		"in_port=1", "drop", ""},
 	{{"actions=output:4,write_actions(output:3),goto_table:1"}, "in_port=1",
 		"output(14),output(13)", ""},
 	/* Clones. */
@@ -118,7 +126,8 @@ static const struct row rows[] = {
 	/* Limits. */
 	{{"actions=resubmit(,0)"}, "in_port=1", "drop(resubmit-depth)", ""},
 	{{"actions=resubmit(,1),resubmit(,1)", "table=1,actions=resubmit(,2),resubmit(,2)",
-		"table=2,actions=resubmit(,0),resubmit(,0)"}, "in_port=1", "drop(resubmit-depth)", ""},
+		 "table=2,actions=resubmit(,0),resubmit(,0)"},
+		"in_port=1", "drop(resubmit-depth)", ""},
 };
 
 static void

@@ -33,13 +33,38 @@ static void
 random_match(char *text, size_t size)
 {
 	static const char *const parts[] = {
-		"in_port=1", "in_port=2", "dl_dst=00:00:00:00:00:01", "dl_dst=00:00:00:00:00:02",
-		"dl_src=00:00:00:00:00:01", "dl_dst=01:00:00:00:00:00/01:00:00:00:00:00",
-		"dl_vlan=1", "dl_vlan=2", "vlan_tci=0x1000/0x1000", "vlan_tci=0/0x1fff",
-		"dl_vlan=1,dl_vlan_pcp=2", "ip", "ip,nw_dst=10.0.0.0/8", "ip,nw_dst=10.0.0.1",
-		"ip,nw_src=10.0.0.1", "ip,nw_ttl=2", "ip,nw_ttl=1", "ip,nw_ttl=3", "inner_tci=0x1001", "ip,nw_tos=32", "tcp,tp_dst=1", "tcp,tp_dst=0/0x1",
-		"udp,tp_src=1", "ipv6", "ipv6,ipv6_dst=fe80::/64", "arp", "arp,arp_op=1", "reg0=1",
-		"metadata=1/3", "icmp,icmp_type=8", "tcp,nw_dst=10.0.0.2,tp_dst=2", "reg1=0x1/0x1",
+		"in_port=1",
+		"in_port=2",
+		"dl_dst=00:00:00:00:00:01",
+		"dl_dst=00:00:00:00:00:02",
+		"dl_src=00:00:00:00:00:01",
+		"dl_dst=01:00:00:00:00:00/01:00:00:00:00:00",
+		"dl_vlan=1",
+		"dl_vlan=2",
+		"vlan_tci=0x1000/0x1000",
+		"vlan_tci=0/0x1fff",
+		"dl_vlan=1,dl_vlan_pcp=2",
+		"ip",
+		"ip,nw_dst=10.0.0.0/8",
+		"ip,nw_dst=10.0.0.1",
+		"ip,nw_src=10.0.0.1",
+		"ip,nw_ttl=2",
+		"ip,nw_ttl=1",
+		"ip,nw_ttl=3",
+		"inner_tci=0x1001",
+		"ip,nw_tos=32",
+		"tcp,tp_dst=1",
+		"tcp,tp_dst=0/0x1",
+		"udp,tp_src=1",
+		"ipv6",
+		"ipv6,ipv6_dst=fe80::/64",
+		"arp",
+		"arp,arp_op=1",
+		"reg0=1",
+		"metadata=1/3",
+		"icmp,icmp_type=8",
+		"tcp,nw_dst=10.0.0.2,tp_dst=2",
+		"reg1=0x1/0x1",
 	};
 
 	snprintf(text, size, "%s", upto(8) ? parts[upto(WEFT_ARRAY_SIZE(parts))] : "");
@@ -49,12 +74,25 @@ static void
 random_actions(char *text, size_t size, unsigned table)
 {
 	static const char *const plain[] = {
-		"output:1", "output:2", "output:3", "in_port", "all", "normal", "drop?",
-		"set_field:00:00:00:00:00:01->eth_dst", "set_field:00:00:00:00:00:02->eth_dst",
-		"set_field:1->reg0", "set_field:0x1/0x1->reg1", "push_vlan:0x8100",
-		"mod_vlan_vid:1", "mod_vlan_pcp:2", "move:NXM_OF_ETH_SRC[0..3]->NXM_NX_REG0[0..3]",
-		"move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[]", "move:NXM_NX_REG0[0..7]->NXM_OF_ETH_DST[0..7]",
-		"clone(set_field:00:00:00:00:00:09->eth_src,output:3)", "controller:100",
+		"output:1",
+		"output:2",
+		"output:3",
+		"in_port",
+		"all",
+		"normal",
+		"drop?",
+		"set_field:00:00:00:00:00:01->eth_dst",
+		"set_field:00:00:00:00:00:02->eth_dst",
+		"set_field:1->reg0",
+		"set_field:0x1/0x1->reg1",
+		"push_vlan:0x8100",
+		"mod_vlan_vid:1",
+		"mod_vlan_pcp:2",
+		"move:NXM_OF_ETH_SRC[0..3]->NXM_NX_REG0[0..3]",
+		"move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[]",
+		"move:NXM_NX_REG0[0..7]->NXM_OF_ETH_DST[0..7]",
+		"clone(set_field:00:00:00:00:00:09->eth_src,output:3)",
+		"controller:100",
 	};
 	struct strbuf s = STRBUF_INIT;
 	unsigned n = upto(4);
@@ -112,10 +150,11 @@ add_random_rule(struct world *w)
 		prepend(actions, sizeof(actions), on_ip[upto(WEFT_ARRAY_SIZE(on_ip))]);
 	}
 	if (!strncmp(match, "dl_vlan", 7) && !upto(2)) {
-		prepend(actions, sizeof(actions), upto(2) ? "pop_vlan" : "set_field:4098->vlan_vid");
+		prepend(actions, sizeof(actions),
+			upto(2) ? "pop_vlan" : "set_field:4098->vlan_vid");
 	}
-	snprintf(flow, sizeof(flow), "add table=%u,priority=%u,%s actions=%s", table, 1 + upto(6), match,
-		actions);
+	snprintf(flow, sizeof(flow), "add table=%u,priority=%u,%s actions=%s", table, 1 + upto(6),
+		match, actions);
 	world_flow(w, flow);
 }
 
@@ -128,11 +167,11 @@ random_packet(struct flow_key *key)
 	unsigned kind = upto(WEFT_ARRAY_SIZE(kinds));
 
 	len = (size_t)snprintf(text, sizeof(text),
-		"in_port=%u,dl_src=00:00:00:00:00:%02x,dl_dst=%02x:00:00:00:00:%02x,%s", 1 + upto(3), upto(4),
-		upto(2), upto(4), kinds[kind]);
+		"in_port=%u,dl_src=00:00:00:00:00:%02x,dl_dst=%02x:00:00:00:00:%02x,%s",
+		1 + upto(3), upto(4), upto(2), upto(4), kinds[kind]);
 	if (!upto(2)) {
-		len += (size_t)snprintf(text + len, sizeof(text) - len, ",dl_vlan=%u,dl_vlan_pcp=%u",
-			upto(3), upto(4));
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+			",dl_vlan=%u,dl_vlan_pcp=%u", upto(3), upto(4));
 		if (!upto(3)) {
 			len += (size_t)snprintf(text + len, sizeof(text) - len,
 				",inner_tci=0x100%u,inner_tpid=0x8100", upto(3));
@@ -140,8 +179,8 @@ random_packet(struct flow_key *key)
 	}
 	if (kind >= 1 && kind <= 4) {
 		len += (size_t)snprintf(text + len, sizeof(text) - len,
-			",nw_src=10.0.0.%u,nw_dst=10.0.0.%u,nw_ttl=%u,nw_tos=%u", upto(3), upto(3), upto(5),
-			upto(2) * 32);
+			",nw_src=10.0.0.%u,nw_dst=10.0.0.%u,nw_ttl=%u,nw_tos=%u", upto(3), upto(3),
+			upto(5), upto(2) * 32);
 	}
 	if (kind == 2 || kind == 3) {
 		snprintf(text + len, sizeof(text) - len, ",tp_src=%u,tp_dst=%u", upto(3), upto(3));
@@ -217,7 +256,8 @@ test_translate_mask_covers_what_was_read(void **state)
 		for (unsigned i = 0; i < 4; i++) {
 			uint8_t mac[6] = {0, 0, 0, 0, 0, (uint8_t)i};
 
-			ofproto_fdb_learn(w.p, (uint16_t)upto(3), mac, OF_PORT(1 + upto(4)), w.now_ms);
+			ofproto_fdb_learn(
+				w.p, (uint16_t)upto(3), mac, OF_PORT(1 + upto(4)), w.now_ms);
 		}
 		for (unsigned i = 0; i < N_PACKETS; i++) {
 			struct flow_key key, variant;
@@ -245,7 +285,8 @@ test_translate_mask_covers_what_was_read(void **state)
 					w.t.mask = mask;
 					strbuf_put(&a, world_mask(&w));
 					world_translate_key(&w, &variant);
-					fail_msg("%s\n%s\nand\n%s", strbuf_text(&a), actions, w.text);
+					fail_msg("%s\n%s\nand\n%s", strbuf_text(&a), actions,
+						w.text);
 				}
 			}
 		}

@@ -30,7 +30,8 @@ flow_removed(void *user, struct ofproto *p, const struct of_flow_view *flow,
 	(void)p;
 	of_text_format_match(&flow->match, flow->priority, NULL, &s);
 	snprintf(w->removed + len, sizeof(w->removed) - len, "%d %s %llu/%llu\n", (int)reason,
-		strbuf_text(&s), (unsigned long long)flow->packets, (unsigned long long)flow->bytes);
+		strbuf_text(&s), (unsigned long long)flow->packets,
+		(unsigned long long)flow->bytes);
 	w->n_removed++;
 	strbuf_uninit(&s);
 }
@@ -74,7 +75,8 @@ world_uninit(struct world *w)
 }
 
 void
-world_port(struct world *w, unsigned number, enum of_vlan_mode mode, uint16_t tag, const int *trunks)
+world_port(
+	struct world *w, unsigned number, enum of_vlan_mode mode, uint16_t tag, const int *trunks)
 {
 	struct of_port_info info = {
 		.number = OF_PORT(number),
@@ -96,7 +98,7 @@ flow_mod(struct world *w, const char *text, struct weft_error *err)
 {
 	struct of_flow_mod fm = {.command = OF_FLOW_ADD};
 	bool ok = of_text_parse_flow(text, strlen(text), true, NULL, &fm, err) &&
-		ofproto_flow_mod(w->p, &fm, w->now_ms, err);
+		  ofproto_flow_mod(w->p, &fm, w->now_ms, err);
 
 	of_flow_mod_uninit(&fm);
 	return ok;

@@ -19,9 +19,9 @@ struct world {
 	struct ofproto *p;
 	uint64_t now_ms;
 	struct translation t;
-	char text[16384];           /* of the last translation: actions, "; ", mask */
+	char text[16384]; /* of the last translation: actions, "; ", mask */
 	/* What came out. */
-	char removed[4096];         /* a line for each flow-removed: "reason flow" */
+	char removed[4096]; /* a line for each flow-removed: "reason flow" */
 	unsigned n_removed;
 	unsigned n_contexts_gone;
 };
@@ -30,8 +30,8 @@ void world_init(struct world *w);
 void world_uninit(struct world *w);
 
 /* Port @number as an access port, trunk..; @trunks: VLANs ended by -1, or NULL. */
-void world_port(struct world *w, unsigned number, enum of_vlan_mode mode, uint16_t tag,
-	const int *trunks);
+void world_port(
+	struct world *w, unsigned number, enum of_vlan_mode mode, uint16_t tag, const int *trunks);
 
 /* Executes "add ...", "modify ...", "delete ...", .. (of_text.h); fails the test if it is refused. */
 void world_flow(struct world *w, const char *text);
