@@ -81,7 +81,8 @@ class _Ring:
         """Makes the chain that begins with descriptor head available."""
         self.put("<H", self.avail + 4 + 2 * (self.avail_idx % self.size), head)
         self.avail_idx = (self.avail_idx + 1) & 0xFFFF
-        self.put("<H", self.avail + 2, self.avail_idx)
+        # In one store: pack_into() would clear it first, and the switch may look at any time.
+        self.memory[self.avail + 2 : self.avail + 4] = self.avail_idx.to_bytes(2, "little")
 
     def wants_kick(self):
         return not self.get("<H", self.used)[0] & USED_NO_NOTIFY

@@ -14,38 +14,58 @@ The kernel's offloads stay as they are by default: checksums are partial and TCP
 
 import hashlib
 import os
+import socket
+import threading
 
 import pytest
 from lab import Netns, Nic, QemuGuest, Weft, ovs_ofctl, wait_for
 
 SIZE = 10 << 20
+SEED = 4096
+PORT = 5001
 VM_MAC = "52:54:00:00:00:01"
 
 
 class Host:
-    """An end that runs shell commands: a namespace."""
+    """An end in a namespace: plain sockets of the kernel there."""
 
-    def __init__(self, lab, netns, ifname, address):
-        self.lab = lab
+    def __init__(self, netns, ifname, address):
         self.netns = netns
         self.ifname = ifname
         self.address = address
+        self.data = b""
 
-    def serve(self, path):
-        """Listens and writes what comes to path."""
-        self.server = self.netns.start("/bin/busybox", "sh", "-c", f"exec busybox nc -l -p 5001 >{path}")
-        wait_for("the listener", lambda: ":5001" in self.netns.run("ss", "-ltn"), 5)
+    def make(self, data):
+        self.data = data
 
-    def received(self, path):
-        self.server.wait(60)
-        return hashlib.sha256(open(path, "rb").read()).hexdigest()
+    def serve(self):
+        listener = self.netns.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.settimeout(30)
+        listener.bind((self.address, PORT))
+        listener.listen(1)
+        self.digest = hashlib.sha256()
+        self.thread = threading.Thread(target=self._receive, args=[listener], daemon=True)
+        self.thread.start()
 
-    def send(self, path, address):
-        self.netns.run("/bin/busybox", "sh", "-c", f"busybox nc {address} 5001 <{path}", timeout=60)
+    def _receive(self, listener):
+        with listener, listener.accept()[0] as connection:
+            connection.settimeout(60)
+            while data := connection.recv(1 << 16):
+                self.digest.update(data)
 
-    def make(self, path, data):
-        with open(path, "wb") as file:
-            file.write(data)
+    def received(self):
+        self.thread.join(120)
+        assert not self.thread.is_alive()
+        return self.digest.hexdigest()
+
+    def send(self, address):
+        with self.netns.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
+            connection.settimeout(60)
+            connection.connect((address, PORT))
+            connection.sendall(self.data)
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(1) == b""
 
 
 class Guest:
@@ -55,22 +75,20 @@ class Guest:
         self.guest = guest
         self.address = address
 
-    def serve(self, path):
-        self.output = self.guest.start(f"nc -l -p 5001 >{path}")
-        self.guest.run("until netstat -ltn | grep -q :5001; do usleep 10000; done")
-        self.path = path
-
-    def received(self, path):
-        self.guest.wait(self.output, 120)
-        return self.guest.run(f"sha256sum {path}", timeout=60).split()[0]
-
-    def send(self, path, address):
-        self.guest.run(f"nc {address} 5001 <{path}", timeout=120)
-
-    def make(self, path, data):
+    def make(self, data):
         # Made in the guest: the console is too slow for 10 MB. The seed is ours.
-        self.guest.put("/tmp/seed", data[:4096])
-        self.guest.run(f"for i in $(seq {SIZE // 4096}); do cat /tmp/seed; done >{path}", timeout=60)
+        self.guest.put("/tmp/seed", data[:SEED])
+        self.guest.run(f"for i in $(seq {SIZE // SEED}); do cat /tmp/seed; done >/tmp/out", timeout=60)
+
+    def serve(self):
+        self.log = self.guest.receive_tcp(PORT)
+
+    def received(self):
+        self.guest.wait(self.log, 120)
+        return self.guest.run("sha256sum /tmp/received", timeout=60).split()[0]
+
+    def send(self, address):
+        self.guest.send_tcp(address, PORT, "/tmp/out")
 
 
 @pytest.fixture
@@ -86,8 +104,8 @@ def ends(lab):
     yield {
         "weft": weft,
         "guest": Guest(guest, "10.0.0.1"),
-        "namespace": Host(lab, space, "eth0", "10.0.0.2"),
-        "host": Host(lab, host_space, f"i{lab.id}", "10.0.0.3"),
+        "namespace": Host(space, "eth0", "10.0.0.2"),
+        "host": Host(host_space, f"i{lab.id}", "10.0.0.3"),
         "veth": name,
         "internal": f"i{lab.id}",
     }
@@ -99,13 +117,11 @@ PAIRS = [(a, b) for a in ("guest", "namespace", "host") for b in ("guest", "name
 
 def test_tcp_transfer_between_all_pairs_arrives_unchanged(lab, ends):
     for source, target in PAIRS:
-        data = os.urandom(4096) * (SIZE // 4096)
-        from_path = "/tmp/out" if source == "guest" else str(lab.dir / "out")
-        to_path = "/tmp/in" if target == "guest" else str(lab.dir / "in")
-        ends[source].make(from_path, data)
-        ends[target].serve(to_path)
-        ends[source].send(from_path, ends[target].address)
-        assert ends[target].received(to_path) == hashlib.sha256(data).hexdigest(), (source, target)
+        data = os.urandom(SEED) * (SIZE // SEED)
+        ends[source].make(data)
+        ends[target].serve()
+        ends[source].send(ends[target].address)
+        assert ends[target].received() == hashlib.sha256(data).hexdigest(), (source, target)
 
 
 TAGS = {
@@ -141,12 +157,13 @@ def test_tagged_frames_arrive_byte_for_byte(lab, ends, tags):
 
 def test_link_down_of_a_peer_is_told_by_port_status(lab, ends):
     weft, netns = ends["weft"], ends["namespace"].netns
-    monitor = lab.start("monitor", ["ovs-ofctl", "-O", "OpenFlow13", "monitor", f"unix:{weft.rundir}/br0.mgmt"],
+    monitor = lab.start("monitor", ["ovs-ofctl", "-v", "-O", "OpenFlow13", "monitor",
+                                    f"unix:{weft.rundir}/br0.mgmt", "65535"],
                         env={"OVS_RUNDIR": str(lab.dir)}, expect=None)
-    wait_for("the monitor's control socket", lambda: list(lab.dir.glob("ovs-ofctl.*.ctl")))
+    monitor.wait_log("received: OFPT_BARRIER_REPLY")
     assert "LINK_DOWN" not in ovs_ofctl(weft, "dump-ports-desc", "br0").split(ends["veth"])[1].split("speed")[0]
     netns.run("ip", "link", "set", "eth0", "down")
-    monitor.wait_log("PORT_STATUS", 5)
+    monitor.wait_log("OFPT_PORT_STATUS", 5)
     wait_for("LINK_DOWN in the port's description",
              lambda: "LINK_DOWN" in ovs_ofctl(weft, "dump-ports-desc", "br0").split(ends["veth"])[1].split("speed")[0])
     netns.run("ip", "link", "set", "eth0", "up")
