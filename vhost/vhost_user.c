@@ -242,10 +242,10 @@ vring_state_changed(int vid, uint16_t queue, int enable)
 		(atomic_load(&v->vid) >= 0 && atomic_load(&v->vid) != vid)) {
 		return 0;
 	}
+	/* No waiting for workers here: rte_vhost holds the access locks of all queues of the device
+	 * around this call, and a worker in enqueue spins for one. It is these locks that protect the
+	 * queue: rte_vhost looks under them whether it is enabled. */
 	atomic_store(&v->queue_on[queue], enable);
-	if (!enable && atomic_load(&v->vid) == vid) {
-		v->config.synchronize();
-	}
 	v->config.changed(v->config.user);
 	return 0;
 }

@@ -6,9 +6,11 @@
  *           back until close. A device without a guest takes and gives nothing.
  * Threads:  open and close: ports thread. rx, tx, rx_sleep, rx_woken: workers, each queue one at a
  *           time. rte_vhost calls back on threads of its own, or on that of close.
- * Removal:  when a guest or a queue goes away the callback withdraws it by an atomic store, waits
- *           for the workers' grace period through config.synchronize, and returns; then rte_vhost
- *           frees and unmaps. No lock that a callback takes is ever held around an rte_vhost call.
+ * Removal:  when a guest goes away the callback withdraws it by an atomic store, waits for the
+ *           workers' grace period through config.synchronize, and returns; then rte_vhost frees
+ *           and unmaps. A queue that is disabled is withdrawn alike but not waited for: rte_vhost
+ *           calls back with the queue's access lock held, on which a worker may spin. No lock that
+ *           a callback takes is ever held around an rte_vhost call.
  * Offloads: refused (checksum, TSO, UFO, ECN, both ways): a guest sends and gets complete packets.
  *           Mergeable receive buffers stay.
  * Trust:    rte_vhost checks rings and addresses; a guest that breaks them loses its own traffic.

@@ -13,7 +13,7 @@ import threading
 import pytest
 from lab import VhostGuest, Weft
 
-ROUNDS = 300
+TURNS, GUESTS = 30, 10
 A, B = "020000000001", "020000000002"
 
 
@@ -76,26 +76,32 @@ def test_guests_come_and_go_300_times_under_traffic(lab, build):
     talk.start()
     fds = resident = 0
     try:
-        for number in range(ROUNDS):
-            name = f"c{number % 3}"
-            if name not in {port["name"] for port in weft.cli("port", "list", json=True)}:
-                weft.cli("port", "add", "br0", name, "type=vhost-user")
-            guest = VhostGuest(lab, weft.vhost_path(name)).open()
-            guest.send(*[frame("0200000000cc", "ffffffffffff", i) for i in range(50)])
-            # By turns: the guest is killed, shuts down, or its port goes first.
-            if number % 3 == 0:
-                guest.close()
-            elif number % 3 == 1:
-                guest.stop()
-            else:
-                weft.cli("port", "del", "br0", name)
-                guest.close()
-            if number % 3 != 2 and number % 2:
-                weft.cli("port", "del", "br0", name)
-            if number == ROUNDS // 3:
+        for turn in range(TURNS):
+            names = [f"c{number}" for number in range(GUESTS)]
+            there = {port["name"] for port in weft.cli("port", "list", json=True)}
+            for name in names:
+                if name not in there:
+                    weft.cli("port", "add", "br0", name, "type=vhost-user")
+            guests = [VhostGuest(lab, weft.vhost_path(name)).open() for name in names]
+            for guest in guests:
+                guest.send(*[frame("0200000000cc", "ffffffffffff", number) for number in range(50)])
+            for number, (name, guest) in enumerate(zip(names, guests)):
+                # By turns: the guest is killed, shuts down, or its port goes first.
+                way = (number + turn) % 4
+                if way == 0:
+                    guest.close()
+                elif way == 1:
+                    guest.stop()
+                else:
+                    weft.cli("port", "del", "br0", name)
+                    guest.close()
+            if turn == TURNS // 3:
                 fds, resident = descriptors(weft.datapath.pid), memory_kb(weft.datapath.pid)
     finally:
-        talk.end()
+        try:
+            talk.end()
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{weft.cli('drops')}\n{weft.cli('port', 'list')}") from error
     for port in weft.cli("port", "list", json=True):
         if port["name"].startswith("c"):
             weft.cli("port", "del", "br0", port["name"])
