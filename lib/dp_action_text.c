@@ -261,6 +261,7 @@ take_number(
 {
 	struct span part, value, name, rest = *arguments;
 
+	*n = 0;
 	if (!next_part(&rest, &part)) {
 		return refuse(p, *arguments, "parentheses do not match");
 	}
@@ -296,6 +297,7 @@ take_end(const struct parser *p, struct span arguments)
 static bool
 take_plain(const struct parser *p, struct span arguments, uint64_t max, uint64_t *n)
 {
+	*n = 0;
 	return (span_number(arguments, n) && *n <= max) ||
 	       refuse(p, arguments, "not a number in range");
 }

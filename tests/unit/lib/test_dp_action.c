@@ -267,6 +267,28 @@ test_dp_action_validate_sizes(void **state)
 	dp_actions_uninit(&list);
 }
 
+static void
+test_dp_action_validate_depth(void **state)
+{
+	size_t at[DP_ACTIONS_MAX_DEPTH + 1];
+
+	(void)state;
+	for (unsigned depth = DP_ACTIONS_MAX_DEPTH; depth <= DP_ACTIONS_MAX_DEPTH + 1; depth++) {
+		struct dp_actions list;
+
+		dp_actions_init(&list);
+		for (unsigned i = 0; i < depth; i++) {
+			at[i] = dp_actions_begin(&list, DP_ACTION_CLONE, 0);
+		}
+		for (unsigned i = depth; i-- > 0;) {
+			dp_actions_end(&list, at[i]);
+		}
+		assert_int_equal(dp_actions_validate(list.data, list.size, NULL),
+			depth <= DP_ACTIONS_MAX_DEPTH);
+		dp_actions_uninit(&list);
+	}
+}
+
 /* Touches everything that a valid list holds. */
 static unsigned
 count(const void *data, size_t size)
@@ -333,6 +355,7 @@ main(void)
 		cmocka_unit_test(test_dp_action_walk),
 		cmocka_unit_test(test_dp_action_validate_refuses),
 		cmocka_unit_test(test_dp_action_validate_sizes),
+		cmocka_unit_test(test_dp_action_validate_depth),
 		cmocka_unit_test(test_dp_action_random),
 	};
 

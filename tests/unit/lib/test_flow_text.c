@@ -269,11 +269,11 @@ test_flow_text_names_ports(void **state)
 }
 
 static void
-test_field_value_without_mask(void **state)
+test_field_value_alone(void **state)
 {
 	static const char *const refused[] = {"10.0.0.0/8", "ANY", "*"};
 	const struct field *f = field_get(FIELD_IPV4_SRC);
-	union field_value value;
+	union field_value value, mask;
 	struct strbuf s = STRBUF_INIT;
 
 	(void)state;
@@ -284,6 +284,9 @@ test_field_value_without_mask(void **state)
 		assert_false(
 			field_parse_value(f, refused[i], strlen(refused[i]), &value, NULL, NULL));
 	}
+	assert_true(field_parse_value(f, "10.1.2.3/8", 10, &value, &mask, NULL));
+	assert_memory_equal(value.b, "\x0a\0\0\0", 4); /* no bit outside the mask */
+	assert_memory_equal(mask.b, "\xff\0\0\0", 4);
 	assert_false(field_parse_value(field_get(FIELD_TCP_FLAGS), "+syn", 4, &value, NULL, NULL));
 	assert_false(field_parse_value(field_get(FIELD_IP_FRAG), "yes", 3, &value, NULL, NULL));
 	assert_true(field_parse_value(field_get(FIELD_IP_FRAG), "no", 2, &value, NULL, NULL));
@@ -394,7 +397,7 @@ main(void)
 		cmocka_unit_test(test_flow_text_refuses_in_words),
 		cmocka_unit_test(test_flow_text_tells_where),
 		cmocka_unit_test(test_flow_text_names_ports),
-		cmocka_unit_test(test_field_value_without_mask),
+		cmocka_unit_test(test_field_value_alone),
 		cmocka_unit_test(test_flow_text_round_trip),
 		cmocka_unit_test(test_flow_text_cut_and_scribbled),
 	};

@@ -24,7 +24,8 @@
 #define BURST 7u
 /* The producer lets the consumer fall asleep so often. */
 #define N_PAUSES 50u
-#define WAKE_TIMEOUT_MS 10000
+#define N_ROUNDS 100000u
+#define WAKE_TIMEOUT_MS 5000
 
 struct test {
 	struct shm_ring in, out;
@@ -32,6 +33,7 @@ struct test {
 	int event_fd;
 	unsigned n_sleeps;
 	bool lost_wake;
+	_Atomic bool stop; /* the producer is to give up */
 };
 
 /* Length and contents follow from the number. */
@@ -123,11 +125,64 @@ test_shm_ring_between_threads(void **state)
 	close(t.event_fd);
 }
 
+/* Publishes each record just when the consumer, having given back the last one, falls asleep. */
+static void *
+produce_one_by_one(void *arg)
+{
+	struct test *t = arg;
+
+	for (uint32_t n = 0; n < N_ROUNDS; n++) {
+		while (shm_ring_used(&t->in)) {
+			if (atomic_load(&t->stop)) {
+				return NULL;
+			}
+		}
+		shm_ring_reserve(&t->in, n, 0);
+		shm_ring_publish(&t->in);
+	}
+	return NULL;
+}
+
+/* No wake-up is lost: needs the fences of both sides. */
+static void
+test_shm_ring_wakes_always(void **state)
+{
+	struct test t = {.event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+	pthread_t producer;
+	uint32_t n = 0;
+
+	(void)state;
+	t.memory = aligned_alloc(64, SHM_RING_HEADER_SIZE + SIZE);
+	shm_ring_init_private(&t.in, t.memory, SIZE, t.event_fd);
+	shm_ring_init_private(&t.out, t.memory, SIZE, t.event_fd);
+	assert_int_equal(pthread_create(&producer, NULL, produce_one_by_one, &t), 0);
+	while (n < N_ROUNDS && !t.lost_wake) {
+		uint32_t kind;
+		char nothing;
+
+		if (shm_ring_read(&t.out, &nothing, 0, &kind) == -EAGAIN) {
+			/* The news that the ring is empty takes its time to the producer: meet it there. */
+			shm_ring_release(&t.out);
+			for (volatile uint32_t spin = n % 256; spin > 0; spin--) {
+			}
+			wait_for_records(&t);
+		} else {
+			assert_int_equal(kind, n++);
+		}
+	}
+	atomic_store(&t.stop, true);
+	pthread_join(producer, NULL);
+	assert_false(t.lost_wake);
+	free(t.memory);
+	close(t.event_fd);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shm_ring_between_threads),
+		cmocka_unit_test(test_shm_ring_wakes_always),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -107,6 +108,7 @@ test_stats_region_attach_refuses(void **state)
 	struct stats_header h = good;
 	struct stats_region r;
 	int plain = open("/dev/zero", O_RDWR);
+	FILE *file = tmpfile();
 
 	(void)state;
 	assert_true(attach_to(&good, size, F_SEAL_SHRINK));
@@ -131,6 +133,12 @@ test_stats_region_attach_refuses(void **state)
 	h.n_workers = h.n_slots = 1u << 31;
 	assert_false(attach_to(&h, STATS_REGION_HEADER_SIZE, F_SEAL_SHRINK));
 	assert_false(stats_region_attach(&r, plain, INSTANCE, NULL));
+	/* A file may be cut while it is mapped, whatever stands in it. */
+	assert_non_null(file);
+	assert_int_equal(ftruncate(fileno(file), (off_t)size), 0);
+	assert_true(pwrite(fileno(file), &good, sizeof good, 0) == sizeof good);
+	assert_false(stats_region_attach(&r, fileno(file), INSTANCE, NULL));
+	fclose(file);
 	assert_false(stats_region_attach(&r, -1, INSTANCE, NULL));
 	close(plain);
 }
