@@ -81,7 +81,7 @@ enum dp_action_type {
 struct dp_action_hdr {
 	uint16_t type; /* enum dp_action_type */
 	uint16_t zero;
-	uint32_t len;  /* bytes, header and nested lists included; a multiple of 8 */
+	uint32_t len; /* bytes, header and nested lists included; a multiple of 8 */
 };
 
 struct dp_action_u32 {
@@ -115,7 +115,7 @@ struct dp_action_push_mpls {
 	struct dp_action_hdr hdr;
 	be16_t eth_type; /* 0x8847 or 0x8848 */
 	uint16_t zero;
-	be32_t lse;      /* label, TC and TTL; BoS is set as the packet needs it */
+	be32_t lse; /* label, TC and TTL; BoS is set as the packet needs it */
 };
 
 /* Sets the bits of @mask in a field. Behind it stand the value and the mask, each of the field's
@@ -182,8 +182,8 @@ bool dp_actions_equal(const void *a, size_t a_size, const void *b, size_t b_size
 
 void dp_actions_put_output(struct dp_actions *list, struct dp_port port, uint32_t max_len);
 void dp_actions_put_drop(struct dp_actions *list, enum drop_reason reason);
-void dp_actions_put_to_agent(struct dp_actions *list, uint32_t context, uint16_t max_len,
-	uint16_t reason);
+void dp_actions_put_to_agent(
+	struct dp_actions *list, uint32_t context, uint16_t max_len, uint16_t reason);
 void dp_actions_put_push_vlan(struct dp_actions *list, be16_t tpid, be16_t tci);
 /* An action that is its header alone. */
 void dp_actions_put_flag(struct dp_actions *list, enum dp_action_type type);
@@ -194,12 +194,12 @@ void dp_actions_put_push_mpls(struct dp_actions *list, be16_t eth_type, be32_t l
 void dp_actions_put_set_field(struct dp_actions *list, enum field_id field,
 	const union field_value *value, const union field_value *mask);
 void dp_actions_put_object(struct dp_actions *list, enum dp_action_type type, struct dp_handle h);
-void dp_actions_put_decap(struct dp_actions *list, enum dp_tunnel_kind kind, struct dp_port port,
-	uint32_t recirc_id);
+void dp_actions_put_decap(
+	struct dp_actions *list, enum dp_tunnel_kind kind, struct dp_port port, uint32_t recirc_id);
 void dp_actions_put_check_len(struct dp_actions *list, uint32_t max_len,
 	const struct dp_actions *longer, const struct dp_actions *shorter);
-void dp_actions_put_hash(struct dp_actions *list, uint32_t basis, const uint16_t *fields,
-	uint32_t n_fields);
+void dp_actions_put_hash(
+	struct dp_actions *list, uint32_t basis, const uint16_t *fields, uint32_t n_fields);
 void dp_actions_append(struct dp_actions *list, const void *data, size_t size);
 
 /* Opens a CLONE, SAMPLE, DEC_TTL or DEC_MPLS_TTL (@v: SAMPLE's probability, else 0): what is put
@@ -209,8 +209,8 @@ void dp_actions_end(struct dp_actions *list, size_t at);
 
 /* Walks a valid list:  for (a = dp_action_first(d, n); a; a = dp_action_next(a, d, n)) */
 const struct dp_action_hdr *dp_action_first(const void *data, size_t size);
-const struct dp_action_hdr *dp_action_next(const struct dp_action_hdr *a, const void *data,
-	size_t size);
+const struct dp_action_hdr *dp_action_next(
+	const struct dp_action_hdr *a, const void *data, size_t size);
 
 /* The nested list of @a: its start, its size in @size (0: none). CHECK_LEN: @which 0 longer, 1
  * not longer; else 0. */

@@ -49,12 +49,12 @@ struct weft_error;
 #define DP_RING_SIZE (4u << 20)        /* command and reply rings */
 #define DP_UPCALL_RING_SIZE (1u << 20) /* a port holds at most an eighth */
 #define DP_MAX_MESSAGE (160u << 10)
-#define DP_UPCALL_DATA_MAX 256u        /* packet bytes in a miss, and in a link of a chain */
+#define DP_UPCALL_DATA_MAX 256u /* packet bytes in a miss, and in a link of a chain */
 #define DP_CONTEXT_MAX_SIZE 2048u
 #define DP_PARKED_PER_PORT 256u
 #define DP_PARKED_PER_KEY 32u
 #define DP_PARK_MS 1000u
-#define DP_RECIRC_MAX 16u              /* recirculations of one packet */
+#define DP_RECIRC_MAX 16u /* recirculations of one packet */
 
 /* Commands (agent to tables thread) and their replies (type + DP_REPLY). */
 enum dp_command_type {
@@ -85,7 +85,7 @@ struct dp_command {
 /* Begins every reply. */
 struct dp_reply {
 	uint64_t request;
-	int32_t status;   /* 0 or a negative errno */
+	int32_t status; /* 0 or a negative errno */
 	uint32_t zero;
 };
 
@@ -209,9 +209,9 @@ struct dp_object_item {
 };
 
 struct dp_bucket {
-	uint32_t size;   /* with its actions, a multiple of 8 */
-	uint32_t id;     /* unique in the object */
-	uint32_t weight; /* select: 0 is never chosen */
+	uint32_t size;                 /* with its actions, a multiple of 8 */
+	uint32_t id;                   /* unique in the object */
+	uint32_t weight;               /* select: 0 is never chosen */
 	uint32_t watch_port;           /* its liveness counts; UINT32_MAX: none */
 	struct dp_handle watch_object; /* live while it has a live bucket; none */
 	uint8_t actions[];
@@ -243,7 +243,7 @@ struct dp_meter_band {
 };
 
 enum dp_encap_flags {
-	DP_ENCAP_ID_FROM_KEY = 1 << 0,  /* tun_id, else as in the header */
+	DP_ENCAP_ID_FROM_KEY = 1 << 0, /* tun_id, else as in the header */
 	DP_ENCAP_DST_FROM_KEY = 1 << 1,
 	DP_ENCAP_TOS_INHERIT = 1 << 2,
 	DP_ENCAP_TTL_INHERIT = 1 << 3,
@@ -254,12 +254,12 @@ enum dp_encap_flags {
 
 /* The outer headers, from Ethernet on, as they are to be sent, up to 256 bytes. */
 struct dp_encap {
-	uint32_t kind;  /* enum dp_tunnel_kind */
+	uint32_t kind; /* enum dp_tunnel_kind */
 	uint32_t flags;
-	uint16_t size;  /* of the header */
+	uint16_t size; /* of the header */
 	uint16_t l3_off;
 	uint16_t l4_off;
-	uint16_t mtu;   /* largest outer L3 packet; 0: not checked */
+	uint16_t mtu;      /* largest outer L3 packet; 0: not checked */
 	uint32_t too_long; /* 0 drop, 1 fragment outside, 2 to the agent */
 	uint32_t context;  /* for to-agent */
 	uint8_t header[];
@@ -329,7 +329,7 @@ enum dp_upcall_type {
 enum dp_upcall_flags {
 	DP_UPCALL_CSUM_COMPLETED = 1 << 0, /* data has checksums that were left to the receiver */
 	DP_UPCALL_GSO = 1 << 1,
-	DP_UPCALL_MORE = 1 << 2,           /* the chain goes on in the next record of this ring */
+	DP_UPCALL_MORE = 1 << 2, /* the chain goes on in the next record of this ring */
 };
 
 /* Behind it: key blocks, data_len bytes of the packet. In a chain only the first record has a
@@ -342,23 +342,23 @@ struct dp_upcall {
 	uint16_t data_len;
 	uint8_t key_blocks;
 	uint8_t zero;
-	uint16_t flags;          /* enum dp_upcall_flags */
-	uint16_t reason;         /* of the to-agent action */
-	uint32_t context;        /* of the to-agent action */
-	uint32_t hash;           /* of the packet, as select would take it */
+	uint16_t flags;   /* enum dp_upcall_flags */
+	uint16_t reason;  /* of the to-agent action */
+	uint32_t context; /* of the to-agent action */
+	uint32_t hash;    /* of the packet, as select would take it */
 };
 
 /* A message taken apart: pointers into the caller's copy. Unused parts are NULL, 0. */
 struct dp_message {
 	uint32_t type;
-	const void *body;        /* the struct of that type */
-	struct flow_key key;     /* unpacked, absent blocks zero */
+	const void *body;    /* the struct of that type */
+	struct flow_key key; /* unpacked, absent blocks zero */
 	struct flow_mask mask;
 	uint8_t key_blocks;
 	uint8_t mask_blocks;
-	const void *actions;     /* validated, for commands and flow items */
+	const void *actions; /* validated, for commands and flow items */
 	size_t actions_size;
-	const uint8_t *data;     /* packet bytes, context bytes or object body */
+	const uint8_t *data; /* packet bytes, context bytes or object body */
 	size_t data_len;
 	const struct dp_handle *parts;
 	const struct flow_stats *part_stats;

@@ -9,10 +9,12 @@ DROP(TRANSLATION_LIMIT, "translation-limit", "translation made too many actions"
 DROP(INVALID_TTL, "invalid-ttl", "TTL would reach 0 and no rule wants to know")
 DROP(SOURCE_NOT_ALLOWED, "source-not-allowed", "source address is not in the port's allow list")
 DROP(VLAN_NOT_ALLOWED, "vlan-not-allowed", "the port is no member of the packet's VLAN")
-DROP(TUNNEL_NO_UNDERLAY, "tunnel-no-underlay", "the route to the remote leaves by no port of a switch")
+DROP(TUNNEL_NO_UNDERLAY, "tunnel-no-underlay",
+	"the route to the remote leaves by no port of a switch")
 DROP(TUNNEL_NO_ROUTE, "tunnel-no-route", "no route to the tunnel's remote")
 DROP(TUNNEL_NO_NEIGHBOUR, "tunnel-no-neighbour", "the next hop does not answer")
-DROP(TUNNEL_FROM_GUEST, "tunnel-from-guest", "tunnel packet from a port that is not an underlay port")
+DROP(TUNNEL_FROM_GUEST, "tunnel-from-guest",
+	"tunnel packet from a port that is not an underlay port")
 DROP(TUNNEL_ID_RANGE, "tunnel-id-range", "tunnel id is wider than the tunnel carries")
 DROP(TUNNEL_UNKNOWN, "tunnel-unknown", "tunnel packet that no tunnel port takes")
 /* Decided by the datapath on the way in. */

@@ -13,30 +13,31 @@
 #define HI_OFFSET(ID) ((ID) == FIELD_TUN_ID ? (uint16_t)offsetof(struct flow_key, tun_id_hi) : 0)
 
 const struct field field_table[FIELD_N] = {
-#define FIELD(ID, NAME, ALIAS, MEMBER, N_BYTES, SHIFT, WIDTH, PREREQ, FORMAT, FLAGS) \
-	[FIELD_##ID] = { \
-		.name = NAME, \
-		.alias = ALIAS, \
-		.offset = offsetof(struct flow_key, MEMBER), \
-		.hi_offset = HI_OFFSET(FIELD_##ID), \
-		.n_bytes = N_BYTES, \
-		.shift = SHIFT, \
-		.width = WIDTH, \
-		.block = offsetof(struct flow_key, MEMBER) / FLOW_BLOCK_SIZE, \
-		.prereq = FIELD_PRE_##PREREQ, \
-		.format = FIELD_FMT_##FORMAT, \
-		.flags = FLAGS, \
+#define FIELD(ID, NAME, ALIAS, MEMBER, N_BYTES, SHIFT, WIDTH, PREREQ, FORMAT, FLAGS)               \
+	[FIELD_##ID] = {                                                                           \
+		.name = NAME,                                                                      \
+		.alias = ALIAS,                                                                    \
+		.offset = offsetof(struct flow_key, MEMBER),                                       \
+		.hi_offset = HI_OFFSET(FIELD_##ID),                                                \
+		.n_bytes = N_BYTES,                                                                \
+		.shift = SHIFT,                                                                    \
+		.width = WIDTH,                                                                    \
+		.block = offsetof(struct flow_key, MEMBER) / FLOW_BLOCK_SIZE,                      \
+		.prereq = FIELD_PRE_##PREREQ,                                                      \
+		.format = FIELD_FMT_##FORMAT,                                                      \
+		.flags = FLAGS,                                                                    \
 	},
 #include "lib/field_list.h"
 #undef FIELD
 };
 
-#define FIELD(ID, NAME, ALIAS, MEMBER, N_BYTES, SHIFT, WIDTH, ...) \
+#define FIELD(ID, NAME, ALIAS, MEMBER, N_BYTES, SHIFT, WIDTH, ...)                                 \
 	_Static_assert(WIDTH == 8 * N_BYTES || N_BYTES <= 4, NAME " is whole, or a small number"); \
-	_Static_assert(SHIFT + WIDTH <= 8 * N_BYTES && N_BYTES <= FIELD_MAX_BYTES, NAME " fits"); \
-	_Static_assert(FIELD_##ID == FIELD_TUN_ID || \
-			offsetof(struct flow_key, MEMBER) / FLOW_BLOCK_SIZE == \
-				(offsetof(struct flow_key, MEMBER) + N_BYTES - 1) / FLOW_BLOCK_SIZE, \
+	_Static_assert(SHIFT + WIDTH <= 8 * N_BYTES && N_BYTES <= FIELD_MAX_BYTES, NAME " fits");  \
+	_Static_assert(FIELD_##ID == FIELD_TUN_ID ||                                               \
+			       offsetof(struct flow_key, MEMBER) / FLOW_BLOCK_SIZE ==              \
+				       (offsetof(struct flow_key, MEMBER) + N_BYTES - 1) /         \
+					       FLOW_BLOCK_SIZE,                                    \
 		NAME " stands in one block");
 #include "lib/field_list.h"
 #undef FIELD
@@ -50,7 +51,8 @@ field_by_name(const char *name, size_t len)
 		const struct field *f = &field_table[i];
 
 		if ((strlen(f->name) == len && !strncasecmp(f->name, name, len)) ||
-			(f->alias && strlen(f->alias) == len && !strncasecmp(f->alias, name, len))) {
+			(f->alias && strlen(f->alias) == len &&
+				!strncasecmp(f->alias, name, len))) {
 			break;
 		}
 	}
@@ -152,7 +154,9 @@ field_store_masked(const struct field *f, struct flow_key *key, const union fiel
 	} else {
 		uint32_t bits = (number_of(f, mask->b) & low_bits(f)) << f->shift;
 
-		bytes_of(f, (number_of(f, raw) & ~bits) | (number_of(f, value->b) << f->shift & bits), raw);
+		bytes_of(f,
+			(number_of(f, raw) & ~bits) | (number_of(f, value->b) << f->shift & bits),
+			raw);
 	}
 	store_raw(f, key, raw);
 }
@@ -260,14 +264,18 @@ static const struct {
 	[FIELD_PRE_ARP] = {{ETH_TYPE_ARP, ETH_TYPE_RARP}, {0}, {0}, READS_ETH_TYPE},
 	[FIELD_PRE_TCP] = {{ETH_TYPE_IPV4, ETH_TYPE_IPV6}, {6}, {0}, READS_ETH_TYPE | READS_PROTO},
 	[FIELD_PRE_UDP] = {{ETH_TYPE_IPV4, ETH_TYPE_IPV6}, {17}, {0}, READS_ETH_TYPE | READS_PROTO},
-	[FIELD_PRE_SCTP] = {{ETH_TYPE_IPV4, ETH_TYPE_IPV6}, {132}, {0}, READS_ETH_TYPE | READS_PROTO},
+	[FIELD_PRE_SCTP] = {{ETH_TYPE_IPV4, ETH_TYPE_IPV6}, {132}, {0},
+		READS_ETH_TYPE | READS_PROTO},
 	[FIELD_PRE_L4] = {{ETH_TYPE_IPV4, ETH_TYPE_IPV6}, {6, 17, 132}, {0},
 		READS_ETH_TYPE | READS_PROTO},
 	[FIELD_PRE_ICMPV4] = {{ETH_TYPE_IPV4}, {1}, {0}, READS_ETH_TYPE | READS_PROTO},
 	[FIELD_PRE_ICMPV6] = {{ETH_TYPE_IPV6}, {58}, {0}, READS_ETH_TYPE | READS_PROTO},
-	[FIELD_PRE_ND] = {{ETH_TYPE_IPV6}, {58}, {135, 136}, READS_ETH_TYPE | READS_PROTO | READS_ICMP},
-	[FIELD_PRE_ND_SOL] = {{ETH_TYPE_IPV6}, {58}, {135}, READS_ETH_TYPE | READS_PROTO | READS_ICMP},
-	[FIELD_PRE_ND_ADV] = {{ETH_TYPE_IPV6}, {58}, {136}, READS_ETH_TYPE | READS_PROTO | READS_ICMP},
+	[FIELD_PRE_ND] = {{ETH_TYPE_IPV6}, {58}, {135, 136},
+		READS_ETH_TYPE | READS_PROTO | READS_ICMP},
+	[FIELD_PRE_ND_SOL] = {{ETH_TYPE_IPV6}, {58}, {135},
+		READS_ETH_TYPE | READS_PROTO | READS_ICMP},
+	[FIELD_PRE_ND_ADV] = {{ETH_TYPE_IPV6}, {58}, {136},
+		READS_ETH_TYPE | READS_PROTO | READS_ICMP},
 	[FIELD_PRE_MPLS] = {{ETH_TYPE_MPLS, ETH_TYPE_MPLS_MULTICAST}, {0}, {0}, READS_ETH_TYPE},
 	[FIELD_PRE_PBB] = {{ETH_TYPE_PBB}, {0}, {0}, READS_ETH_TYPE},
 };
@@ -300,18 +308,18 @@ field_prereq_holds(enum field_prereq prereq, const struct flow_key *key)
 	uint8_t reads = prereqs[prereq].reads;
 
 	return (!(reads & READS_VLAN) || key->vlan_tci & be16_from(FLOW_VLAN_PRESENT)) &&
-		(!(reads & READS_VLAN2) || key->inner_tci & be16_from(FLOW_VLAN_PRESENT)) &&
-		(!(reads & READS_ETH_TYPE) ||
-			has_u16(prereqs[prereq].eth_types, 2, be16_to(key->eth_type))) &&
-		(!(reads & READS_PROTO) || has_u8(prereqs[prereq].protocols, 3, key->ip_proto)) &&
-		(!(reads & READS_ICMP) ||
-			(has_u8(prereqs[prereq].icmp_types, 2, be16_to(key->icmp_type)) &&
-				!key->icmp_code));
+	       (!(reads & READS_VLAN2) || key->inner_tci & be16_from(FLOW_VLAN_PRESENT)) &&
+	       (!(reads & READS_ETH_TYPE) ||
+		       has_u16(prereqs[prereq].eth_types, 2, be16_to(key->eth_type))) &&
+	       (!(reads & READS_PROTO) || has_u8(prereqs[prereq].protocols, 3, key->ip_proto)) &&
+	       (!(reads & READS_ICMP) ||
+		       (has_u8(prereqs[prereq].icmp_types, 2, be16_to(key->icmp_type)) &&
+			       !key->icmp_code));
 }
 
 bool
-field_prereq_matched(enum field_prereq prereq, const struct flow_key *value,
-	const struct flow_mask *mask)
+field_prereq_matched(
+	enum field_prereq prereq, const struct flow_key *value, const struct flow_mask *mask)
 {
 	uint8_t reads = prereqs[prereq].reads;
 

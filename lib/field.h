@@ -21,16 +21,16 @@ struct weft_error;
 /* What a packet must be for a field to mean something. Each implies the ones it stands on. */
 enum field_prereq {
 	FIELD_PRE_NONE,
-	FIELD_PRE_VLAN,   /* an outer tag */
-	FIELD_PRE_VLAN2,  /* an inner tag */
+	FIELD_PRE_VLAN,  /* an outer tag */
+	FIELD_PRE_VLAN2, /* an inner tag */
 	FIELD_PRE_IPV4,
 	FIELD_PRE_IPV6,
-	FIELD_PRE_IP,     /* IPv4 or IPv6 */
-	FIELD_PRE_ARP,    /* ARP or RARP */
+	FIELD_PRE_IP,  /* IPv4 or IPv6 */
+	FIELD_PRE_ARP, /* ARP or RARP */
 	FIELD_PRE_TCP,
 	FIELD_PRE_UDP,
 	FIELD_PRE_SCTP,
-	FIELD_PRE_L4,     /* TCP, UDP or SCTP */
+	FIELD_PRE_L4, /* TCP, UDP or SCTP */
 	FIELD_PRE_ICMPV4,
 	FIELD_PRE_ICMPV6,
 	FIELD_PRE_ND,     /* ICMPv6 type 135 or 136, code 0 */
@@ -53,14 +53,14 @@ enum field_format {
 	FIELD_FMT_TCP_FLAGS, /* +syn-ack or a number */
 	FIELD_FMT_TUN_FLAGS,
 	FIELD_FMT_CT_STATE,
-	FIELD_FMT_BYTES,     /* a long hexadecimal number */
+	FIELD_FMT_BYTES,       /* a long hexadecimal number */
 	FIELD_FMT_PACKET_TYPE, /* (NAMESPACE,TYPE) */
 };
 
 enum field_flags {
 	FIELD_MASKABLE = 1 << 0,
-	FIELD_WRITABLE = 1 << 1,  /* set-field can change it */
-	FIELD_PIPELINE = 1 << 2,  /* of the switch, not of the packet; ofproto/ alone */
+	FIELD_WRITABLE = 1 << 1, /* set-field can change it */
+	FIELD_PIPELINE = 1 << 2, /* of the switch, not of the packet; ofproto/ alone */
 };
 
 enum field_id {
@@ -81,13 +81,13 @@ struct field {
 	const char *alias; /* a second name that text may use, or NULL */
 	uint16_t offset;   /* bytes from the start of struct flow_key */
 	uint16_t hi_offset;
-	uint8_t n_bytes;   /* of the value, both parts together */
+	uint8_t n_bytes; /* of the value, both parts together */
 	uint8_t shift;
-	uint16_t width;    /* bits */
-	uint8_t block;     /* of @offset */
-	uint8_t prereq;    /* enum field_prereq */
-	uint8_t format;    /* enum field_format */
-	uint8_t flags;     /* enum field_flags */
+	uint16_t width; /* bits */
+	uint8_t block;  /* of @offset */
+	uint8_t prereq; /* enum field_prereq */
+	uint8_t format; /* enum field_format */
+	uint8_t flags;  /* enum field_flags */
 };
 
 extern const struct field field_table[FIELD_N];
@@ -106,8 +106,8 @@ void field_load(const struct field *f, const struct flow_key *key, union field_v
 void field_store(const struct field *f, struct flow_key *key, const union field_value *value);
 
 /* key = (key & ~mask) | (value & mask), within the field. */
-void field_store_masked(const struct field *f, struct flow_key *key,
-	const union field_value *value, const union field_value *mask);
+void field_store_masked(const struct field *f, struct flow_key *key, const union field_value *value,
+	const union field_value *mask);
 
 /* Sets all bits of the field in @mask. */
 void field_mask_exact(const struct field *f, struct flow_mask *mask);
@@ -129,8 +129,8 @@ void field_value_from_u64(const struct field *f, uint64_t n, union field_value *
 /* Whether a packet with @key (all blocks present) meets @prereq; and whether a match of @value
  * under @mask lets only such packets through. */
 bool field_prereq_holds(enum field_prereq prereq, const struct flow_key *key);
-bool field_prereq_matched(enum field_prereq prereq, const struct flow_key *value,
-	const struct flow_mask *mask);
+bool field_prereq_matched(
+	enum field_prereq prereq, const struct flow_key *value, const struct flow_mask *mask);
 
 /* Sets in @mask the bits that field_prereq_holds() reads, so that a translation that asked it may
  * widen no further. */
@@ -149,8 +149,8 @@ void field_format_value(const struct field *f, const union field_value *value,
  * (tcp, udp, arp, ip, ipv6, icmp, icmp6, ...). "any" when @mask is empty. flow_text_parse() takes
  * what flow_text_format() prints, shorthands and aliases; it fills in no prerequisites beyond those
  * of shorthands. A field whose bits stand there already, with another value, is an error. */
-void flow_text_format(const struct flow_key *value, const struct flow_mask *mask,
-	struct strbuf *out);
+void flow_text_format(
+	const struct flow_key *value, const struct flow_mask *mask, struct strbuf *out);
 bool flow_text_parse(const char *text, size_t len, struct flow_key *value, struct flow_mask *mask,
 	struct weft_error *err) WEFT_MUST_CHECK;
 

@@ -8,6 +8,7 @@
  * To add a field: a row here, a number in ofproto/ if OpenFlow knows it, a test, a line in
  * docs/openflow.md.
  */
+/* clang-format off */
 #define M FIELD_MASKABLE
 #define W FIELD_WRITABLE
 #define P FIELD_PIPELINE
@@ -131,3 +132,4 @@ FIELD(SKB_PRIORITY, "skb_priority", NULL, skb_priority, 4, 0, 32, NONE, HEX, P)
 #undef M
 #undef W
 #undef P
+/* clang-format on */

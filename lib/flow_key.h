@@ -43,8 +43,8 @@
 #define FLOW_VLAN_PRESENT 0x1000u
 
 /* ip_frag: what kind of fragment, and where the parser had to stop. */
-#define FLOW_FRAG_ANY 0x01u    /* a fragment */
-#define FLOW_FRAG_LATER 0x02u  /* ... but not the first: no L4 header */
+#define FLOW_FRAG_ANY 0x01u   /* a fragment */
+#define FLOW_FRAG_LATER 0x02u /* ... but not the first: no L4 header */
 #define FLOW_FRAG_MASK 0x03u
 #define FLOW_BAD_L3 0x04u /* L3 header truncated or inconsistent: deeper fields are zero */
 #define FLOW_BAD_L4 0x08u /* L4 header truncated: its fields are zero */
@@ -227,8 +227,8 @@ bool flow_key_matches(const struct flow_key *key, uint8_t present, const struct 
 
 /* Hash of @key (blocks @present) under @mask. Equal masked keys have equal hashes, whether a block
  * is absent or all zero. */
-uint32_t flow_key_hash(const struct flow_key *key, uint8_t present, const struct flow_mask *mask,
-	uint32_t basis);
+uint32_t flow_key_hash(
+	const struct flow_key *key, uint8_t present, const struct flow_mask *mask, uint32_t basis);
 
 /* Whether two keys without absent blocks are the same. */
 bool flow_key_equal(const struct flow_key *a, const struct flow_key *b);

@@ -35,27 +35,27 @@ enum packet_flags {
 
 /* Offsets of headers from the start of the frame; 0: none (but for the Ethernet header's). */
 struct packet {
-	uint8_t *data;      /* the frame's first byte; head_len bytes are contiguous */
-	void *body;         /* opaque: the buffer, to be released by whoever consumes the packet */
-	uint32_t len;       /* of the frame, all segments, without FCS */
-	uint32_t head_len;  /* at least min(len, PACKET_HEAD_MIN) */
-	uint16_t in_port;   /* datapath port */
-	uint16_t headroom;  /* bytes that may be pushed in front of data */
-	uint16_t flags;     /* enum packet_flags */
+	uint8_t *data;     /* the frame's first byte; head_len bytes are contiguous */
+	void *body;        /* opaque: the buffer, to be released by whoever consumes the packet */
+	uint32_t len;      /* of the frame, all segments, without FCS */
+	uint32_t head_len; /* at least min(len, PACKET_HEAD_MIN) */
+	uint16_t in_port;  /* datapath port */
+	uint16_t headroom; /* bytes that may be pushed in front of data */
+	uint16_t flags;    /* enum packet_flags */
 	uint16_t gso_size;
 	uint16_t csum_start;
 	uint16_t csum_offset;
 	/* Set by the parser. */
-	uint16_t l3_off;    /* behind Ethernet and VLAN tags (and MPLS) */
+	uint16_t l3_off; /* behind Ethernet and VLAN tags (and MPLS) */
 	uint16_t l4_off;
 	uint16_t l4_payload_off;
 	uint8_t n_tags;     /* VLAN tags found, 0 to 2 */
 	uint8_t key_blocks; /* presence bitmap of its key */
 	uint8_t rx_queue;
-	uint8_t n_recirc;   /* how often it has recirculated */
-	uint8_t depth;      /* how deep it was parsed (the datapath's) */
+	uint8_t n_recirc; /* how often it has recirculated */
+	uint8_t depth;    /* how deep it was parsed (the datapath's) */
 	uint8_t zero;
-	uint32_t hash;      /* of the key, for select and multi-queue tx */
+	uint32_t hash; /* of the key, for select and multi-queue tx */
 	uint32_t recirc_id;
 };
 
