@@ -23,20 +23,20 @@
 #define WEFT_UNLIKELY(X) __builtin_expect(!!(X), 0)
 
 #define WEFT_ARRAY_SIZE(ARRAY) (sizeof(ARRAY) / sizeof((ARRAY)[0]))
-#define WEFT_CONTAINER_OF(POINTER, TYPE, MEMBER) \
+#define WEFT_CONTAINER_OF(POINTER, TYPE, MEMBER)                                                   \
 	((TYPE *)(void *)((char *)(POINTER) - __builtin_offsetof(TYPE, MEMBER)))
-#define WEFT_ROUND_UP(X, TO) (((X) + (TO) - 1) / (TO) * (TO))
-#define WEFT_MIN(A, B) \
-	({ \
-		__typeof__(A) weft_min_a = (A); \
-		__typeof__(B) weft_min_b = (B); \
-		weft_min_a < weft_min_b ? weft_min_a : weft_min_b; \
+#define WEFT_ROUND_UP(X, TO) (((X) + (TO)-1) / (TO) * (TO))
+#define WEFT_MIN(A, B)                                                                             \
+	({                                                                                         \
+		__typeof__(A) weft_min_a = (A);                                                    \
+		__typeof__(B) weft_min_b = (B);                                                    \
+		weft_min_a < weft_min_b ? weft_min_a : weft_min_b;                                 \
 	})
-#define WEFT_MAX(A, B) \
-	({ \
-		__typeof__(A) weft_max_a = (A); \
-		__typeof__(B) weft_max_b = (B); \
-		weft_max_a > weft_max_b ? weft_max_a : weft_max_b; \
+#define WEFT_MAX(A, B)                                                                             \
+	({                                                                                         \
+		__typeof__(A) weft_max_a = (A);                                                    \
+		__typeof__(B) weft_max_b = (B);                                                    \
+		weft_max_a > weft_max_b ? weft_max_a : weft_max_b;                                 \
 	})
 
 #if defined(__clang__)

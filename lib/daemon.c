@@ -106,7 +106,8 @@ lock_pidfile(struct daemon *d, struct weft_error *err)
 	/* A lock of the open file, so that the child keeps it when the parent ends. */
 	if (flock(d->pidfile_fd, LOCK_EX | LOCK_NB) < 0) {
 		return weft_error_set(err, WEFT_ERR_CONFLICT, EEXIST,
-			"%s runs already: pid file %s is locked; stop it first", d->program, d->pidfile);
+			"%s runs already: pid file %s is locked; stop it first", d->program,
+			d->pidfile);
 	}
 	return true;
 }
@@ -135,8 +136,8 @@ detach(struct daemon *d, struct weft_error *err)
 	pid_t child;
 
 	if (pipe2(ends, O_CLOEXEC) < 0 || (child = fork()) < 0) {
-		return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot go to the background: %s",
-			strerror(errno));
+		return weft_error_set(err, WEFT_ERR_SYSTEM, errno,
+			"cannot go to the background: %s", strerror(errno));
 	}
 	if (child > 0) {
 		close(ends[1]);
@@ -158,8 +159,8 @@ bool
 daemon_start(struct daemon *d, struct weft_error *err)
 {
 	return make_directories(d->rundir, err) &&
-		(!d->log_file || log_set_file(d->log_file, err)) &&
-		(!d->pidfile || lock_pidfile(d, err)) && (!d->detach || detach(d, err));
+	       (!d->log_file || log_set_file(d->log_file, err)) &&
+	       (!d->pidfile || lock_pidfile(d, err)) && (!d->detach || detach(d, err));
 }
 
 void
@@ -169,9 +170,10 @@ daemon_ready(struct daemon *d)
 		char text[32];
 		int len = snprintf(text, sizeof text, "%d\n", (int)getpid());
 
-		if (ftruncate(d->pidfile_fd, 0) < 0 || pwrite(d->pidfile_fd, text, (size_t)len, 0) != len) {
-			fprintf(stderr, "%s: cannot write pid file %s: %s\n", d->program, d->pidfile,
-				strerror(errno));
+		if (ftruncate(d->pidfile_fd, 0) < 0 ||
+			pwrite(d->pidfile_fd, text, (size_t)len, 0) != len) {
+			fprintf(stderr, "%s: cannot write pid file %s: %s\n", d->program,
+				d->pidfile, strerror(errno));
 		}
 	}
 	if (d->ready_fd >= 0) {

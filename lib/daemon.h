@@ -21,14 +21,14 @@ struct weft_error;
 #define DAEMON_DEFAULT_RUNDIR "/run/weft"
 
 struct daemon {
-	const char *program;  /* "weft-agent" */
-	const char *rundir;   /* WEFT_RUNDIR or /run/weft unless --rundir */
-	const char *group;    /* of sockets; NULL: leave */
+	const char *program; /* "weft-agent" */
+	const char *rundir;  /* WEFT_RUNDIR or /run/weft unless --rundir */
+	const char *group;   /* of sockets; NULL: leave */
 	const char *log_file;
 	const char *pidfile;
 	bool detach;
 	/* private */
-	int ready_fd;         /* -1: nobody waits */
+	int ready_fd; /* -1: nobody waits */
 	int pidfile_fd;
 };
 
@@ -44,15 +44,17 @@ enum daemon_option_value {
 	DAEMON_OPT_HELP,
 };
 
-#define DAEMON_OPTIONS \
-	{"rundir", required_argument, NULL, DAEMON_OPT_RUNDIR}, \
-	{"group", required_argument, NULL, DAEMON_OPT_GROUP}, \
-	{"log-level", required_argument, NULL, DAEMON_OPT_LOG_LEVEL}, \
-	{"log-file", required_argument, NULL, DAEMON_OPT_LOG_FILE}, \
-	{"pidfile", required_argument, NULL, DAEMON_OPT_PIDFILE}, \
-	{"detach", no_argument, NULL, DAEMON_OPT_DETACH}, \
-	{"version", no_argument, NULL, DAEMON_OPT_VERSION}, \
-	{"help", no_argument, NULL, DAEMON_OPT_HELP}
+#define DAEMON_OPTIONS                                                                             \
+	{"rundir", required_argument, NULL, DAEMON_OPT_RUNDIR},                                    \
+		{"group", required_argument, NULL, DAEMON_OPT_GROUP},                              \
+		{"log-level", required_argument, NULL, DAEMON_OPT_LOG_LEVEL},                      \
+		{"log-file", required_argument, NULL, DAEMON_OPT_LOG_FILE},                        \
+		{"pidfile", required_argument, NULL, DAEMON_OPT_PIDFILE},                          \
+		{"detach", no_argument, NULL, DAEMON_OPT_DETACH},                                  \
+		{"version", no_argument, NULL, DAEMON_OPT_VERSION},                                \
+	{                                                                                          \
+		"help", no_argument, NULL, DAEMON_OPT_HELP                                         \
+	}
 
 /* Help text of the common options. */
 extern const char daemon_options_help[];
@@ -64,8 +66,8 @@ void daemon_init(struct daemon *d, const char *program);
 bool daemon_option(struct daemon *d, int value, const char *argument, const char *help);
 
 /* Prints "PROGRAM: TEXT; see PROGRAM --help" and exits with 1. */
-void daemon_usage_error(const struct daemon *d, const char *format, ...) WEFT_PRINTF(2, 3)
-	WEFT_NORETURN;
+void daemon_usage_error(const struct daemon *d, const char *format, ...)
+	WEFT_PRINTF(2, 3) WEFT_NORETURN;
 
 /* Makes the run directory, opens the log file, locks the pid file, goes to the background. */
 bool daemon_start(struct daemon *d, struct weft_error *err) WEFT_MUST_CHECK;

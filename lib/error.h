@@ -18,8 +18,8 @@
 
 enum weft_error_domain {
 	WEFT_ERR_NONE,
-	WEFT_ERR_SYSTEM,   /* code: a positive errno */
-	WEFT_ERR_INVALID,  /* input that cannot be right; code: 0, or an errno such as EINVAL, ERANGE */
+	WEFT_ERR_SYSTEM, /* code: a positive errno */
+	WEFT_ERR_INVALID, /* input that cannot be right; code: 0, or an errno such as EINVAL, ERANGE */
 	WEFT_ERR_CONFLICT, /* right, but not now: exists, busy, missing; code: an errno */
 	WEFT_ERR_OPENFLOW, /* code: error type, subcode: error code of the OpenFlow specification */
 	WEFT_ERR_RPC,      /* code: JSON-RPC 2.0 error code */
@@ -35,7 +35,10 @@ struct weft_error {
 	char text[WEFT_ERROR_TEXT];
 };
 
-#define WEFT_ERROR_INIT {.domain = WEFT_ERR_NONE}
+#define WEFT_ERROR_INIT                                                                            \
+	{                                                                                          \
+		.domain = WEFT_ERR_NONE                                                            \
+	}
 
 static inline void
 weft_error_init(struct weft_error *err)

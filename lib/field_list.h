@@ -132,4 +132,3 @@ FIELD(SKB_PRIORITY, "skb_priority", NULL, skb_priority, 4, 0, 32, NONE, HEX, P)
 #undef M
 #undef W
 #undef P
-/* clang-format on */

@@ -25,7 +25,8 @@ file_read(const char *path, size_t max, size_t *size, struct weft_error *err)
 	ssize_t n;
 
 	if (fd < 0) {
-		weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot read %s: %s", path, strerror(errno));
+		weft_error_set(
+			err, WEFT_ERR_SYSTEM, errno, "cannot read %s: %s", path, strerror(errno));
 		return NULL;
 	}
 	data = xmalloc(capacity + 1);
@@ -37,7 +38,8 @@ file_read(const char *path, size_t max, size_t *size, struct weft_error *err)
 		}
 		len += n > 0 ? (size_t)n : 0;
 		if (len > max) {
-			weft_error_set(err, WEFT_ERR_INVALID, EFBIG, "%s is longer than %zu bytes", path, max);
+			weft_error_set(err, WEFT_ERR_INVALID, EFBIG, "%s is longer than %zu bytes",
+				path, max);
 			n = -1;
 			break;
 		}
@@ -127,5 +129,6 @@ file_write_atomically(const char *path, const void *data, size_t size, struct we
 
 fail:
 	free(temporary);
-	return weft_error_set(err, WEFT_ERR_SYSTEM, -rc, "cannot write %s: %s", path, strerror(-rc));
+	return weft_error_set(
+		err, WEFT_ERR_SYSTEM, -rc, "cannot write %s: %s", path, strerror(-rc));
 }

@@ -17,5 +17,5 @@ char *file_read(const char *path, size_t max, size_t *size, struct weft_error *e
 
 /* Writes @path so that a reader, or a crash, sees the old content or the new, never a part: a
  * temporary file beside it, fsync, rename, fsync of the directory. Mode 0640 unless it exists. */
-bool file_write_atomically(const char *path, const void *data, size_t size, struct weft_error *err)
-	WEFT_MUST_CHECK;
+bool file_write_atomically(
+	const char *path, const void *data, size_t size, struct weft_error *err) WEFT_MUST_CHECK;

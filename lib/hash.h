@@ -13,8 +13,8 @@
 static inline uint64_t
 hash_mix(uint64_t h, uint64_t v)
 {
-	unsigned __int128 product = (unsigned __int128)(h ^ v ^ 0x9e3779b97f4a7c15u) *
-		0xd6e8feb86659fd93u;
+	unsigned __int128 product =
+		(unsigned __int128)(h ^ v ^ 0x9e3779b97f4a7c15u) * 0xd6e8feb86659fd93u;
 
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }

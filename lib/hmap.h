@@ -71,22 +71,23 @@ hmap_next_with_hash(const struct hmap_node *node)
 struct hmap_node *hmap_first(const struct hmap *map);
 struct hmap_node *hmap_next(const struct hmap *map, const struct hmap_node *node);
 
-#define HMAP_ENTRY(NODE, TYPE, MEMBER) \
-	({ \
-		struct hmap_node *hmap_entry_node = (NODE); \
-		hmap_entry_node ? WEFT_CONTAINER_OF(hmap_entry_node, TYPE, MEMBER) : NULL; \
+#define HMAP_ENTRY(NODE, TYPE, MEMBER)                                                             \
+	({                                                                                         \
+		struct hmap_node *hmap_entry_node = (NODE);                                        \
+		hmap_entry_node ? WEFT_CONTAINER_OF(hmap_entry_node, TYPE, MEMBER) : NULL;         \
 	})
 
-#define HMAP_FOREACH_WITH_HASH(VAR, MEMBER, HASH, MAP) \
-	for (VAR = HMAP_ENTRY(hmap_first_with_hash(MAP, HASH), __typeof__(*VAR), MEMBER); VAR; \
+#define HMAP_FOREACH_WITH_HASH(VAR, MEMBER, HASH, MAP)                                             \
+	for (VAR = HMAP_ENTRY(hmap_first_with_hash(MAP, HASH), __typeof__(*VAR), MEMBER); VAR;     \
 		VAR = HMAP_ENTRY(hmap_next_with_hash(&VAR->MEMBER), __typeof__(*VAR), MEMBER))
 
-#define HMAP_FOREACH(VAR, MEMBER, MAP) \
-	for (VAR = HMAP_ENTRY(hmap_first(MAP), __typeof__(*VAR), MEMBER); VAR; \
+#define HMAP_FOREACH(VAR, MEMBER, MAP)                                                             \
+	for (VAR = HMAP_ENTRY(hmap_first(MAP), __typeof__(*VAR), MEMBER); VAR;                     \
 		VAR = HMAP_ENTRY(hmap_next(MAP, &VAR->MEMBER), __typeof__(*VAR), MEMBER))
 
 /* The body may remove (and free) @VAR. @NEXT: a second variable of the type. */
-#define HMAP_FOREACH_SAFE(VAR, NEXT, MEMBER, MAP) \
-	for (VAR = HMAP_ENTRY(hmap_first(MAP), __typeof__(*VAR), MEMBER); \
-		VAR && (NEXT = HMAP_ENTRY(hmap_next(MAP, &VAR->MEMBER), __typeof__(*VAR), MEMBER), true); \
+#define HMAP_FOREACH_SAFE(VAR, NEXT, MEMBER, MAP)                                                  \
+	for (VAR = HMAP_ENTRY(hmap_first(MAP), __typeof__(*VAR), MEMBER);                          \
+		VAR &&                                                                             \
+		(NEXT = HMAP_ENTRY(hmap_next(MAP, &VAR->MEMBER), __typeof__(*VAR), MEMBER), true); \
 		VAR = NEXT)

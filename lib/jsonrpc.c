@@ -64,15 +64,15 @@ struct rpc_peer {
 	struct rpc_line_buffer in;
 	int fds[RPC_MAX_FDS]; /* received, for the next message */
 	size_t n_fds;
-	struct list out;      /* struct chunk */
+	struct list out; /* struct chunk */
 	size_t backlog;
-	struct list pending;  /* struct pending: our calls */
-	struct list calls;    /* struct rpc_call: theirs */
+	struct list pending; /* struct pending: our calls */
+	struct list calls;   /* struct rpc_call: theirs */
 	json_int_t next_id;
 	void (*closed_peer)(struct rpc_peer *p, void *user);
 	void (*closed)(void *user);
 	void *closed_user;
-	unsigned entered;     /* event functions on the stack */
+	unsigned entered; /* event functions on the stack */
 	bool dead;
 	struct rpc_counters own_counters;
 };
@@ -147,7 +147,7 @@ rpc_server_notify(struct rpc_server *s, const char *method, json_t *params)
 {
 	struct rpc_peer *p, *next;
 
-	LIST_FOREACH_SAFE(p, next, link, &s->peers) {
+	LIST_FOREACH_SAFE (p, next, link, &s->peers) {
 		rpc_peer_notify(p, method, json_incref(params));
 	}
 	json_decref(params);
@@ -182,8 +182,8 @@ rpc_peer_destroy(struct rpc_peer *p)
 }
 
 void
-rpc_peer_call(struct rpc_peer *p, const char *method, json_t *params, rpc_reply_fn *reply,
-	void *user)
+rpc_peer_call(
+	struct rpc_peer *p, const char *method, json_t *params, rpc_reply_fn *reply, void *user)
 {
 	struct pending *pending = xcalloc(1, sizeof *pending);
 
@@ -191,15 +191,19 @@ rpc_peer_call(struct rpc_peer *p, const char *method, json_t *params, rpc_reply_
 	pending->reply = reply;
 	pending->user = user;
 	list_push_back(&p->pending, &pending->link);
-	peer_send(p, json_pack("{s:s, s:s, s:o, s:I}", "jsonrpc", "2.0", "method", method, "params",
-			     params ? params : json_object(), "id", pending->id), NULL, 0);
+	peer_send(p,
+		json_pack("{s:s, s:s, s:o, s:I}", "jsonrpc", "2.0", "method", method, "params",
+			params ? params : json_object(), "id", pending->id),
+		NULL, 0);
 }
 
 void
 rpc_peer_notify(struct rpc_peer *p, const char *method, json_t *params)
 {
-	peer_send(p, json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params",
-			     params ? params : json_object()), NULL, 0);
+	peer_send(p,
+		json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params",
+			params ? params : json_object()),
+		NULL, 0);
 }
 
 void
@@ -242,8 +246,10 @@ rpc_call_reply_fds(struct rpc_call *call, json_t *result, const int *fds, size_t
 		result = json_null();
 	}
 	if (call->peer) {
-		peer_send(call->peer, json_pack("{s:s, s:o, s:O}", "jsonrpc", "2.0", "result", result,
-					      "id", call->id), fds, n_fds);
+		peer_send(call->peer,
+			json_pack("{s:s, s:o, s:O}", "jsonrpc", "2.0", "result", result, "id",
+				call->id),
+			fds, n_fds);
 	} else {
 		json_decref(result);
 	}
@@ -254,8 +260,10 @@ static void
 send_error(struct rpc_peer *p, json_t *id, int code, const char *text)
 {
 	p->counters->errors++;
-	peer_send(p, json_pack("{s:s, s:{s:i, s:s%}, s:O}", "jsonrpc", "2.0", "error", "code", code,
-			     "message", text, strlen(text), "id", id), NULL, 0);
+	peer_send(p,
+		json_pack("{s:s, s:{s:i, s:s%}, s:O}", "jsonrpc", "2.0", "error", "code", code,
+			"message", text, strlen(text), "id", id),
+		NULL, 0);
 }
 
 void
@@ -323,13 +331,15 @@ peer_end(struct rpc_peer *p, bool tell)
 		p->server->n_peers--;
 	}
 	while (!list_is_empty(&p->calls)) {
-		struct rpc_call *call = LIST_ENTRY(list_pop_front(&p->calls), struct rpc_call, link);
+		struct rpc_call *call =
+			LIST_ENTRY(list_pop_front(&p->calls), struct rpc_call, link);
 
 		call->peer = NULL;
 	}
 	weft_error_set(&err, WEFT_ERR_SYSTEM, ECONNRESET, "the connection was closed");
 	while (!list_is_empty(&p->pending)) {
-		struct pending *pending = LIST_ENTRY(list_pop_front(&p->pending), struct pending, link);
+		struct pending *pending =
+			LIST_ENTRY(list_pop_front(&p->pending), struct pending, link);
 
 		pending->reply(NULL, &err, NULL, 0, pending->user);
 		free(pending);
@@ -385,7 +395,8 @@ peer_leave(struct rpc_peer *p)
 static void
 peer_send(struct rpc_peer *p, json_t *message, const int *fds, size_t n_fds)
 {
-	char *text = p->dead || !message ? NULL : json_dumps(message, JSON_COMPACT | JSON_ENCODE_ANY);
+	char *text =
+		p->dead || !message ? NULL : json_dumps(message, JSON_COMPACT | JSON_ENCODE_ANY);
 	struct chunk *chunk;
 	size_t len;
 
@@ -435,7 +446,8 @@ on_accept(evutil_socket_t fd, short what, void *user)
 		}
 		if (s->n_peers >= RPC_MAX_PEERS) {
 			s->counters.refused++;
-			LOG_WARN_RL("%s: more than %u connections: one refused", s->path, RPC_MAX_PEERS);
+			LOG_WARN_RL("%s: more than %u connections: one refused", s->path,
+				RPC_MAX_PEERS);
 			close(connection);
 			continue;
 		}
@@ -523,7 +535,7 @@ handle_response(struct rpc_peer *p, const struct rpc_message *m)
 
 	memcpy(fds, p->fds, n_fds * sizeof fds[0]);
 	p->n_fds = 0;
-	LIST_FOREACH(pending, link, &p->pending) {
+	LIST_FOREACH (pending, link, &p->pending) {
 		if (m->id && json_integer_value(m->id) == pending->id) {
 			break;
 		}
@@ -580,8 +592,8 @@ on_readable(evutil_socket_t fd, short what, void *user)
 
 	(void)what;
 	peer_enter(p);
-	n = unix_recv_fds(fd, rpc_line_buffer_room(&p->in, READ_SIZE), READ_SIZE, p->fds + p->n_fds,
-		&room);
+	n = unix_recv_fds(
+		fd, rpc_line_buffer_room(&p->in, READ_SIZE), READ_SIZE, p->fds + p->n_fds, &room);
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		peer_end(p, true);
 		peer_leave(p);
@@ -601,8 +613,8 @@ on_readable(evutil_socket_t fd, short what, void *user)
 	}
 	if (!p->dead && p->in.size > RPC_MAX_MESSAGE) {
 		p->counters->garbage++;
-		LOG_WARN_RL("process %d: a message of more than %u bytes: connection closed", (int)p->pid,
-			RPC_MAX_MESSAGE);
+		LOG_WARN_RL("process %d: a message of more than %u bytes: connection closed",
+			(int)p->pid, RPC_MAX_MESSAGE);
 		peer_end(p, true);
 	}
 	peer_leave(p);

@@ -55,12 +55,12 @@ struct rpc_methods {
 };
 
 struct rpc_counters {
-	uint64_t accepted;  /* connections */
-	uint64_t refused;   /* connections beyond the limit */
+	uint64_t accepted; /* connections */
+	uint64_t refused;  /* connections beyond the limit */
 	uint64_t requests;
-	uint64_t errors;    /* requests answered by an error */
-	uint64_t garbage;   /* connections closed for what they sent */
-	uint64_t stalled;   /* connections closed since they did not read */
+	uint64_t errors;  /* requests answered by an error */
+	uint64_t garbage; /* connections closed for what they sent */
+	uint64_t stalled; /* connections closed since they did not read */
 };
 
 /* Listens on @path (unix_listen()'s rules). Destroying it closes all peers and removes the file. */
@@ -81,16 +81,17 @@ void rpc_peer_destroy(struct rpc_peer *p);
 /* Calls a method of the other side. Takes @params. @reply is called once with a result (borrowed)
  * or, with result NULL, an error; @fds are the callee's to close. When the connection ends before,
  * it is called with an error. */
-typedef void rpc_reply_fn(json_t *result, const struct weft_error *err, const int *fds,
-	size_t n_fds, void *user);
-void rpc_peer_call(struct rpc_peer *p, const char *method, json_t *params, rpc_reply_fn *reply,
-	void *user);
+typedef void rpc_reply_fn(
+	json_t *result, const struct weft_error *err, const int *fds, size_t n_fds, void *user);
+void rpc_peer_call(
+	struct rpc_peer *p, const char *method, json_t *params, rpc_reply_fn *reply, void *user);
 
 /* Takes @params. */
 void rpc_peer_notify(struct rpc_peer *p, const char *method, json_t *params);
 
 /* Has @closed called when an accepted peer goes away (once, in place of an earlier one). */
-void rpc_peer_on_close(struct rpc_peer *p, void (*closed)(struct rpc_peer *p, void *user), void *user);
+void rpc_peer_on_close(
+	struct rpc_peer *p, void (*closed)(struct rpc_peer *p, void *user), void *user);
 
 /* The peer's process id, or 0. */
 int rpc_peer_pid(const struct rpc_peer *p);

@@ -86,12 +86,12 @@ await(struct rpc_client *c, short events, int64_t end_ms, struct weft_error *err
 			return true;
 		}
 		if (n == 0) {
-			return weft_error_set(err, WEFT_ERR_SYSTEM, ETIMEDOUT,
-				"%s does not answer", c->what);
+			return weft_error_set(
+				err, WEFT_ERR_SYSTEM, ETIMEDOUT, "%s does not answer", c->what);
 		}
 		if (errno != EINTR) {
-			return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot wait for %s: %s", c->what,
-				strerror(errno));
+			return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot wait for %s: %s",
+				c->what, strerror(errno));
 		}
 	}
 }
@@ -110,8 +110,8 @@ send_all(struct rpc_client *c, const char *text, size_t len, int64_t end_ms, str
 				return false;
 			}
 		} else if (errno != EINTR) {
-			return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "%s closed the connection",
-				c->what);
+			return weft_error_set(
+				err, WEFT_ERR_SYSTEM, errno, "%s closed the connection", c->what);
 		}
 	}
 	return true;
@@ -136,7 +136,8 @@ read_line(struct rpc_client *c, size_t *len, int64_t end_ms, struct weft_error *
 		if (n > 0) {
 			rpc_line_buffer_added(&c->in, (size_t)n);
 		} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-			weft_error_set(err, WEFT_ERR_SYSTEM, ECONNRESET, "%s closed the connection", c->what);
+			weft_error_set(err, WEFT_ERR_SYSTEM, ECONNRESET, "%s closed the connection",
+				c->what);
 			return NULL;
 		}
 	}
@@ -156,8 +157,8 @@ rpc_client_call_fds(struct rpc_client *c, const char *method, json_t *params, in
 {
 	int64_t end_ms = now_ms() + timeout_ms;
 	json_int_t id = ++c->next_id;
-	json_t *request = json_pack("{s:s, s:s, s:o, s:I}", "jsonrpc", "2.0", "method", method, "params",
-		params ? params : json_object(), "id", id);
+	json_t *request = json_pack("{s:s, s:s, s:o, s:I}", "jsonrpc", "2.0", "method", method,
+		"params", params ? params : json_object(), "id", id);
 	char *text = json_dumps(request, JSON_COMPACT);
 	json_t *result = NULL;
 	bool sent;

@@ -25,9 +25,9 @@ const char *rpc_line_buffer_next(struct rpc_line_buffer *b, size_t *len);
 
 struct rpc_message {
 	json_t *root;
-	const char *method;     /* of a request or notification; NULL: a response */
-	json_t *params;         /* an object, or NULL */
-	json_t *id;             /* NULL: notification */
+	const char *method; /* of a request or notification; NULL: a response */
+	json_t *params;     /* an object, or NULL */
+	json_t *id;         /* NULL: notification */
 	json_t *result;
 	bool error;
 	int error_code;

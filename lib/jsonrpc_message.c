@@ -113,8 +113,8 @@ rpc_message_parse(const char *line, size_t len, struct rpc_message *m, struct we
 			goto refuse;
 		}
 	} else if (!m->result || !m->id) {
-		weft_error_set(err, WEFT_ERR_RPC, RPC_INVALID_REQUEST,
-			"neither a request nor a response");
+		weft_error_set(
+			err, WEFT_ERR_RPC, RPC_INVALID_REQUEST, "neither a request nor a response");
 		goto refuse;
 	}
 	return true;

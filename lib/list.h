@@ -88,13 +88,13 @@ list_count(const struct list *l)
 /* The element of @TYPE that holds the links @LINK in @MEMBER. */
 #define LIST_ENTRY(LINK, TYPE, MEMBER) WEFT_CONTAINER_OF(LINK, TYPE, MEMBER)
 
-#define LIST_FOREACH(VAR, MEMBER, LIST) \
-	for (VAR = LIST_ENTRY((LIST)->next, __typeof__(*VAR), MEMBER); &VAR->MEMBER != (LIST); \
+#define LIST_FOREACH(VAR, MEMBER, LIST)                                                            \
+	for (VAR = LIST_ENTRY((LIST)->next, __typeof__(*VAR), MEMBER); &VAR->MEMBER != (LIST);     \
 		VAR = LIST_ENTRY(VAR->MEMBER.next, __typeof__(*VAR), MEMBER))
 
 /* The body may remove @VAR. @NEXT: a second variable of the type. */
-#define LIST_FOREACH_SAFE(VAR, NEXT, MEMBER, LIST) \
-	for (VAR = LIST_ENTRY((LIST)->next, __typeof__(*VAR), MEMBER), \
-		NEXT = LIST_ENTRY(VAR->MEMBER.next, __typeof__(*VAR), MEMBER); \
-		&VAR->MEMBER != (LIST); \
+#define LIST_FOREACH_SAFE(VAR, NEXT, MEMBER, LIST)                                                 \
+	for (VAR = LIST_ENTRY((LIST)->next, __typeof__(*VAR), MEMBER),                             \
+	    NEXT = LIST_ENTRY(VAR->MEMBER.next, __typeof__(*VAR), MEMBER);                         \
+		&VAR->MEMBER != (LIST);                                                            \
 		VAR = NEXT, NEXT = LIST_ENTRY(VAR->MEMBER.next, __typeof__(*VAR), MEMBER))

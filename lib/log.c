@@ -63,8 +63,8 @@ log_write(const struct log_module *module, enum log_level level, const char *for
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);
 	len = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
-	len += (size_t)snprintf(line + len, sizeof line - len, ".%03ldZ %s %s: ",
-		now.tv_nsec / 1000000, level_names[level], module->name);
+	len += (size_t)snprintf(line + len, sizeof line - len,
+		".%03ldZ %s %s: ", now.tv_nsec / 1000000, level_names[level], module->name);
 	va_start(args, format);
 	n = vsnprintf(line + len, sizeof line - len - 1, format, args);
 	va_end(args);
@@ -93,16 +93,16 @@ log_limit_pass(struct log_limit *limit, uint32_t *held)
 
 	do {
 		uint64_t from = at + LIMIT_BURST * LIMIT_INTERVAL_MS < now
-			? now - LIMIT_BURST * LIMIT_INTERVAL_MS
-			: at;
+					? now - LIMIT_BURST * LIMIT_INTERVAL_MS
+					: at;
 
 		next = from + LIMIT_INTERVAL_MS;
 		if (next > now) {
 			atomic_fetch_add_explicit(&limit->n_held, 1, memory_order_relaxed);
 			return false;
 		}
-	} while (!atomic_compare_exchange_weak_explicit(&limit->tokens_at_ms, &at, next,
-		memory_order_relaxed, memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&limit->tokens_at_ms, &at, next, memory_order_relaxed, memory_order_relaxed));
 	*held = atomic_exchange_explicit(&limit->n_held, 0, memory_order_relaxed);
 	return true;
 }
@@ -122,7 +122,8 @@ log_set_level(const char *text, struct weft_error *err)
 	}
 	if (level < 0) {
 		return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
-			"unknown log level \"%s\"; there are off, err, warn, info, dbg", level_text);
+			"unknown log level \"%s\"; there are off, err, warn, info, dbg",
+			level_text);
 	}
 	for (struct log_module *m = modules; m; m = m->next) {
 		if (!colon || (strlen(m->name) == (size_t)(colon - text) &&
@@ -146,8 +147,8 @@ log_set_file(const char *path, struct weft_error *err)
 	if (path) {
 		fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
 		if (fd < 0) {
-			return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot write log file %s: %s",
-				path, strerror(errno));
+			return weft_error_set(err, WEFT_ERR_SYSTEM, errno,
+				"cannot write log file %s: %s", path, strerror(errno));
 		}
 	}
 	pthread_mutex_lock(&file_lock);

@@ -35,17 +35,18 @@ struct log_module {
 };
 
 struct log_limit {
-	_Atomic uint64_t tokens_at_ms; /* when the bucket was full last, shifted by what was taken */
+	_Atomic uint64_t
+		tokens_at_ms; /* when the bucket was full last, shifted by what was taken */
 	_Atomic uint32_t n_held;
 };
 
 /* Declares the file's module. Registered before main(). Two files may share a name. */
-#define WEFT_LOG_MODULE(NAME) \
-	static struct log_module log_this_module = {#NAME, LOG_LEVEL_INFO, NULL}; \
-	static void __attribute__((constructor)) log_register_this_module(void) \
-	{ \
-		log_register(&log_this_module); \
-	} \
+#define WEFT_LOG_MODULE(NAME)                                                                      \
+	static struct log_module log_this_module = {#NAME, LOG_LEVEL_INFO, NULL};                  \
+	static void __attribute__((constructor)) log_register_this_module(void)                    \
+	{                                                                                          \
+		log_register(&log_this_module);                                                    \
+	}                                                                                          \
 	struct log_module
 
 void log_register(struct log_module *module);
@@ -54,24 +55,26 @@ void log_write(const struct log_module *module, enum log_level level, const char
 /* Whether the limit lets one more line through; @held: how many it had held back before. */
 bool log_limit_pass(struct log_limit *limit, uint32_t *held);
 
-#define LOG_AT(LEVEL, ...) \
-	do { \
-		if (atomic_load_explicit(&log_this_module.level, memory_order_relaxed) >= (int)(LEVEL)) { \
-			log_write(&log_this_module, LEVEL, __VA_ARGS__); \
-		} \
+#define LOG_AT(LEVEL, ...)                                                                         \
+	do {                                                                                       \
+		if (atomic_load_explicit(&log_this_module.level, memory_order_relaxed) >=          \
+			(int)(LEVEL)) {                                                            \
+			log_write(&log_this_module, LEVEL, __VA_ARGS__);                           \
+		}                                                                                  \
 	} while (0)
-#define LOG_AT_RL(LEVEL, ...) \
-	do { \
-		static struct log_limit log_limit_here; \
-		uint32_t log_held; \
-		if (atomic_load_explicit(&log_this_module.level, memory_order_relaxed) >= (int)(LEVEL) && \
-			log_limit_pass(&log_limit_here, &log_held)) { \
-			if (log_held) { \
-				log_write(&log_this_module, LEVEL, "%u lines like the next were held back", \
-					log_held); \
-			} \
-			log_write(&log_this_module, LEVEL, __VA_ARGS__); \
-		} \
+#define LOG_AT_RL(LEVEL, ...)                                                                      \
+	do {                                                                                       \
+		static struct log_limit log_limit_here;                                            \
+		uint32_t log_held;                                                                 \
+		if (atomic_load_explicit(&log_this_module.level, memory_order_relaxed) >=          \
+				(int)(LEVEL) &&                                                    \
+			log_limit_pass(&log_limit_here, &log_held)) {                              \
+			if (log_held) {                                                            \
+				log_write(&log_this_module, LEVEL,                                 \
+					"%u lines like the next were held back", log_held);        \
+			}                                                                          \
+			log_write(&log_this_module, LEVEL, __VA_ARGS__);                           \
+		}                                                                                  \
 	} while (0)
 
 #define LOG_ERR(...) LOG_AT(LOG_LEVEL_ERR, __VA_ARGS__)

@@ -15,7 +15,10 @@ struct strbuf {
 	size_t capacity;
 };
 
-#define STRBUF_INIT {.data = NULL}
+#define STRBUF_INIT                                                                                \
+	{                                                                                          \
+		.data = NULL                                                                       \
+	}
 
 void strbuf_init(struct strbuf *s);
 void strbuf_uninit(struct strbuf *s);

@@ -24,8 +24,8 @@ fill_address(const char *path, struct sockaddr_un *address, struct weft_error *e
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
 	if (strlen(path) >= sizeof address->sun_path) {
 		return weft_error_set(err, WEFT_ERR_INVALID, ENAMETOOLONG,
-			"socket path %s is longer than %zu characters; choose a shorter directory", path,
-			sizeof address->sun_path - 1);
+			"socket path %s is longer than %zu characters; choose a shorter directory",
+			path, sizeof address->sun_path - 1);
 	}
 	strcpy(address->sun_path, path);
 	return true;
@@ -54,8 +54,8 @@ unix_take_over(const char *path, struct weft_error *err)
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0) {
-		return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot make a socket: %s",
-			strerror(errno));
+		return weft_error_set(
+			err, WEFT_ERR_SYSTEM, errno, "cannot make a socket: %s", strerror(errno));
 	}
 	rc = connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
 	close(fd);
@@ -64,8 +64,8 @@ unix_take_over(const char *path, struct weft_error *err)
 			"somebody listens on %s; stop it or choose another path", path);
 	}
 	if (rc == ECONNREFUSED && unlink(path) < 0 && errno != ENOENT) {
-		return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot remove the stale socket %s: %s",
-			path, strerror(errno));
+		return weft_error_set(err, WEFT_ERR_SYSTEM, errno,
+			"cannot remove the stale socket %s: %s", path, strerror(errno));
 	}
 	return true;
 }
@@ -82,7 +82,8 @@ find_user(const char *name, uid_t *uid, struct weft_error *err)
 	} else if (end != name && !*end) {
 		*uid = (uid_t)number;
 	} else {
-		return weft_error_set(err, WEFT_ERR_INVALID, ENOENT, "no user \"%s\" on this machine", name);
+		return weft_error_set(
+			err, WEFT_ERR_INVALID, ENOENT, "no user \"%s\" on this machine", name);
 	}
 	return true;
 }
@@ -99,15 +100,15 @@ find_group(const char *name, gid_t *gid, struct weft_error *err)
 	} else if (end != name && !*end) {
 		*gid = (gid_t)number;
 	} else {
-		return weft_error_set(err, WEFT_ERR_INVALID, ENOENT, "no group \"%s\" on this machine",
-			name);
+		return weft_error_set(
+			err, WEFT_ERR_INVALID, ENOENT, "no group \"%s\" on this machine", name);
 	}
 	return true;
 }
 
 bool
-unix_set_access(const char *path, const char *owner, const char *group, int mode,
-	struct weft_error *err)
+unix_set_access(
+	const char *path, const char *owner, const char *group, int mode, struct weft_error *err)
 {
 	uid_t uid = (uid_t)-1;
 	gid_t gid = (gid_t)-1;
@@ -116,8 +117,8 @@ unix_set_access(const char *path, const char *owner, const char *group, int mode
 		return false;
 	}
 	if ((owner || group) && chown(path, uid, gid) < 0) {
-		return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot give %s to %s:%s: %s", path,
-			owner ? owner : "", group ? group : "", strerror(errno));
+		return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot give %s to %s:%s: %s",
+			path, owner ? owner : "", group ? group : "", strerror(errno));
 	}
 	if (mode >= 0 && chmod(path, (mode_t)mode) < 0) {
 		return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot set mode %03o on %s: %s",
@@ -171,7 +172,8 @@ unix_connect(const char *path, const char *what, struct weft_error *err)
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
-		weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot make a socket: %s", strerror(errno));
+		weft_error_set(
+			err, WEFT_ERR_SYSTEM, errno, "cannot make a socket: %s", strerror(errno));
 		return -1;
 	}
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) {
@@ -180,8 +182,10 @@ unix_connect(const char *path, const char *what, struct weft_error *err)
 	rc = errno;
 	close(fd);
 	if (rc == ENOENT || rc == ECONNREFUSED) {
-		weft_error_set(err, WEFT_ERR_SYSTEM, rc, "%s does not run: nobody listens on %s; start it, "
-			"or name its run directory with --rundir", what, path);
+		weft_error_set(err, WEFT_ERR_SYSTEM, rc,
+			"%s does not run: nobody listens on %s; start it, "
+			"or name its run directory with --rundir",
+			what, path);
 	} else {
 		weft_error_set(err, WEFT_ERR_SYSTEM, rc, "cannot reach %s on %s: %s", what, path,
 			strerror(rc));
@@ -273,7 +277,8 @@ make_directories(const char *path, struct weft_error *err)
 	size_t len = strlen(path);
 
 	if (len >= sizeof partial) {
-		return weft_error_set(err, WEFT_ERR_INVALID, ENAMETOOLONG, "path %s is too long", path);
+		return weft_error_set(
+			err, WEFT_ERR_INVALID, ENAMETOOLONG, "path %s is too long", path);
 	}
 	memcpy(partial, path, len + 1);
 	for (size_t i = 1; i <= len; i++) {
@@ -282,8 +287,8 @@ make_directories(const char *path, struct weft_error *err)
 		}
 		partial[i] = '\0';
 		if (mkdir(partial, 0755) < 0 && errno != EEXIST) {
-			return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot make directory %s: %s",
-				partial, strerror(errno));
+			return weft_error_set(err, WEFT_ERR_SYSTEM, errno,
+				"cannot make directory %s: %s", partial, strerror(errno));
 		}
 		partial[i] = path[i];
 	}
