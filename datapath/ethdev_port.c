@@ -114,14 +114,41 @@ find_ethdev(const char *devargs)
 	return found;
 }
 
+/* A name first, then its arguments. DPDK's other form, bus=..,class=.., makes its iterator crash. */
+static bool
+has_name(const char *devargs)
+{
+	size_t len = strcspn(devargs, ",");
+
+	return len && !memchr(devargs, '=', len);
+}
+
+static const char *
+probe_problem(int rc)
+{
+	switch (rc) {
+	case -EFAULT: /* no bus knows such a name */
+		return "unknown driver";
+	case -1: /* from drivers that name no cause */
+		return "its driver refuses, see the log of weft-datapath";
+	default:
+		return rte_strerror(-rc);
+	}
+}
+
 /* Finds the device, or makes DPDK find it, and claims it. */
 static bool
 claim(struct port_dev *dev, const char *name, struct weft_error *err)
 {
 	struct rte_eth_dev_owner owner;
-	uint16_t id = find_ethdev(dev->devargs);
+	uint16_t id;
 	int rc;
 
+	if (!has_name(dev->devargs)) {
+		return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+			"devargs=\"%s\" must begin with the device's name", dev->devargs);
+	}
+	id = find_ethdev(dev->devargs);
 	if (id != NO_ETHDEV && !rte_eth_dev_owner_get(id, &owner) &&
 		owner.id != RTE_ETH_DEV_NO_OWNER) {
 		return weft_error_set(err, WEFT_ERR_CONFLICT, EBUSY,
@@ -133,8 +160,9 @@ claim(struct port_dev *dev, const char *name, struct weft_error *err)
 		if (rc) {
 			return weft_error_set(err, WEFT_ERR_INVALID, -rc,
 				"DPDK cannot open devargs=\"%s\": %s; it takes NAME,KEY=VALUE.. as of "
-				"DPDK's drivers (net_tap0,iface=t0) or a PCI address",
-				dev->devargs, rte_strerror(-rc));
+				"DPDK's drivers (net_tap0,iface=t0) or the address of a PCI device that "
+				"is bound to vfio-pci",
+				dev->devargs, probe_problem(rc));
 		}
 		id = find_ethdev(dev->devargs);
 	}

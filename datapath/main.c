@@ -299,9 +299,13 @@ eal_start(const struct options *o)
 		args[n++] = (char *)"--no-huge";
 		args[n++] = prefix;
 	}
-	/* Physical devices are probed when a port names them, unless --eal says otherwise. */
-	if (!o->eal || !strstr(o->eal, "-a")) {
+	/* Physical devices are probed when a port names them, unless --eal says otherwise: a list of one
+	 * device that nobody drives (the host bridge) keeps the rest out until then. */
+	if (access("/sys/bus/pci/devices", R_OK)) {
 		args[n++] = (char *)"--no-pci";
+	} else if (!o->eal || !strstr(o->eal, "-a")) {
+		args[n++] = (char *)"-a";
+		args[n++] = (char *)"0000:00:00.0";
 	}
 	for (char *word = more ? strtok_r(more, " ", &save) : NULL; word && n < MAX_EAL_ARGS - 1;
 		word = strtok_r(NULL, " ", &save)) {
@@ -312,6 +316,21 @@ eal_start(const struct options *o)
 	rc = rte_eal_init(n, args);
 	strbuf_uninit(&lcores);
 	return rc < 0 ? -rte_errno : 0;
+}
+
+/* DPDK leaves its directories behind: RUNDIR/dpdk/PREFIX. */
+static void
+eal_stop(const struct daemon *daemon)
+{
+	char *own = xstrdup(rte_eal_get_runtime_dir()), *all = xasprintf("%s/dpdk", daemon->rundir);
+
+	rte_eal_cleanup();
+	if (!strncmp(own, all, strlen(all))) {
+		(void)rmdir(own);
+		(void)rmdir(all);
+	}
+	free(own);
+	free(all);
 }
 
 static struct rte_mempool *
@@ -447,6 +466,6 @@ main(int argc, char **argv)
 	if (!ok) {
 		fprintf(stderr, "weft-datapath: %s\n", err.text);
 	}
-	rte_eal_cleanup();
+	eal_stop(&o.daemon);
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
