@@ -3,6 +3,7 @@
  * Texts of actions, as ovs-actions(7) has them.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/error.h"
@@ -104,6 +105,7 @@ static bool parse_set_field(struct parser *p, struct of_span arg);
 static bool put_set(struct parser *p, enum field_id field, struct of_span value);
 static bool parse_load(struct parser *p, struct of_span arg);
 static bool parse_move(struct parser *p, struct of_span arg);
+static bool parse_mod_tos(struct parser *p, struct of_span arg);
 static bool parse_resubmit(struct parser *p, struct of_span arg);
 static bool parse_write_metadata(struct parser *p, struct of_span arg);
 static bool parse_nested(struct parser *p, enum of_action_type type, struct of_span arg);
@@ -255,15 +257,7 @@ parse_one(struct parser *p, struct of_span name, struct of_span arg, bool has_ar
 		return parse_write_metadata(p, arg);
 	}
 	if (of_span_is(name, "mod_nw_tos")) {
-		if (!of_span_number(arg, 255, &n) || n & 3) {
-			return fail(p, arg, "not a TOS whose two low bits are 0");
-		}
-		arg = (struct of_span){NULL, 0};
-		union field_value value;
-
-		field_value_from_u64(field_get(FIELD_IP_DSCP), n >> 2, &value);
-		of_actions_put_set_field(p->out, FIELD_IP_DSCP, &value, NULL);
-		return true;
+		return parse_mod_tos(p, arg);
 	}
 	return fail(p, name, "unknown; ovs-actions(7) lists them");
 }
@@ -390,9 +384,9 @@ put_set(struct parser *p, enum field_id field, struct of_span text)
 	}
 	if ((field == FIELD_TUN_SRC || field == FIELD_TUN_DST) && text.len < 16 &&
 		!memchr(text.at, ':', text.len)) {
-		memcpy(mapped, "::ffff:", 7);
-		memcpy(mapped + 7, text.at, text.len);
-		text = (struct of_span){mapped, text.len + 7};
+		text.len = (size_t)snprintf(
+			mapped, sizeof(mapped), "::ffff:%.*s", (int)text.len, text.at);
+		text.at = mapped;
 	}
 	if (!field_parse_value(f, text.at, text.len, &value, &mask, p->err)) {
 		return false;
@@ -448,6 +442,21 @@ parse_move(struct parser *p, struct of_span arg)
 		return fail(p, arg, "not FIELD[LOW..HIGH]->FIELD[LOW..HIGH] of the same width");
 	}
 	of_actions_put_copy_field(p->out, src.field, src.ofs, dst.field, dst.ofs, src.n_bits);
+	return true;
+}
+
+/* A TOS byte whose ECN bits are 0. */
+static bool
+parse_mod_tos(struct parser *p, struct of_span arg)
+{
+	union field_value value;
+	uint64_t n;
+
+	if (!of_span_number(arg, 255, &n) || n & 3) {
+		return fail(p, arg, "not a TOS whose two low bits are 0");
+	}
+	field_value_from_u64(field_get(FIELD_IP_DSCP), n >> 2, &value);
+	of_actions_put_set_field(p->out, FIELD_IP_DSCP, &value, NULL);
 	return true;
 }
 

@@ -13,7 +13,7 @@
 
 static struct ofport_set *ports_of(const struct ofproto *p);
 static size_t position(const struct ofport_set *set, uint32_t number);
-static void publish(struct ofproto *p, const struct ofport *old, struct ofport *port);
+static void publish(struct ofproto *p, struct of_port number, struct ofport *port);
 static void set_dp(struct of_model *m, struct dp_port dp, const struct ofport *port);
 static void free_port(struct grace_item *item);
 static void free_set(struct grace_item *item);
@@ -21,7 +21,7 @@ static void free_set(struct grace_item *item);
 bool
 ofproto_port_set(struct ofproto *p, const struct of_port_info *info, struct weft_error *err)
 {
-	const struct ofport *old = ofport_find(p, info->number), *other;
+	const struct ofport *other;
 	const struct of_port_info *named = ofproto_port_by_name(p, info->name);
 	struct ofport *port;
 
@@ -43,18 +43,16 @@ ofproto_port_set(struct ofproto *p, const struct of_port_info *info, struct weft
 	port = xcalloc(1, sizeof(*port));
 	port->ofproto = p;
 	port->info = *info;
-	publish(p, old, port);
+	publish(p, info->number, port);
 	return true;
 }
 
 void
 ofproto_port_del(struct ofproto *p, struct of_port number)
 {
-	const struct ofport *old = ofport_find(p, number);
-
-	if (old) {
+	if (ofport_find(p, number)) {
 		fdb_flush_port(p->fdb, number);
-		publish(p, old, NULL);
+		publish(p, number, NULL);
 	}
 }
 
@@ -143,7 +141,7 @@ void
 ofport_del_all(struct ofproto *p)
 {
 	while (ports_of(p)->n) {
-		publish(p, ports_of(p)->ports[ports_of(p)->n - 1], NULL);
+		publish(p, ports_of(p)->ports[ports_of(p)->n - 1]->info.number, NULL);
 	}
 }
 
@@ -171,12 +169,14 @@ position(const struct ofport_set *set, uint32_t number)
 	return low;
 }
 
-/* Puts @port in the place of @old (either may be NULL) and moves the version. */
+/* Puts @port (NULL: nothing) in the place of the one with that number, if there is one, and moves the
+ * version. */
 static void
-publish(struct ofproto *p, const struct ofport *old, struct ofport *port)
+publish(struct ofproto *p, struct of_port number, struct ofport *port)
 {
+	const struct ofport *old = ofport_find(p, number);
 	struct ofport_set *before = ports_of(p), *set;
-	size_t at = position(before, (port ? port : old)->info.number.v);
+	size_t at = position(before, number.v);
 	size_t rest = before->n - at - !!old;
 
 	set = xmalloc(sizeof(*set) + (before->n + 1) * sizeof(set->ports[0]));

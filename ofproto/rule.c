@@ -134,18 +134,18 @@ rule_view(const struct rule *r, uint64_t version, uint64_t now_ms, struct of_flo
 		.importance = r->importance,
 		.cookie = a->cookie,
 		.created_ms = r->created_ms,
-		.used_ms = WEFT_MAX(used_ms, r->created_ms),
-		.packets = r->flags & OF_FLAG_NO_PKT_COUNTS
-				   ? 0
-				   : atomic_load_explicit(&r->packets, memory_order_relaxed),
-		.bytes = r->flags & OF_FLAG_NO_BYT_COUNTS
-				 ? 0
-				 : atomic_load_explicit(&r->bytes, memory_order_relaxed),
+		.used_ms = used_ms > r->created_ms ? used_ms : r->created_ms,
 		.now_ms = now_ms,
 		.actions = a->data,
 		.actions_size = a->size,
 		.id = r->id,
 	};
+	if (!(r->flags & OF_FLAG_NO_PKT_COUNTS)) {
+		view->packets = atomic_load_explicit(&r->packets, memory_order_relaxed);
+	}
+	if (!(r->flags & OF_FLAG_NO_BYT_COUNTS)) {
+		view->bytes = atomic_load_explicit(&r->bytes, memory_order_relaxed);
+	}
 	cls_rule_match(&r->cls, &view->match);
 }
 
