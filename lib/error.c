@@ -60,7 +60,7 @@ weft_error_prefix(struct weft_error *err, const char *format, ...)
 	va_end(args);
 	len = strlen(text);
 	snprintf(text + len, sizeof text - len, ": %s", err->text);
-	memcpy(err->text, text, sizeof err->text - 1);
+	snprintf(err->text, sizeof err->text, "%.*s", (int)sizeof err->text - 1, text);
 }
 
 void

@@ -62,7 +62,9 @@ struct rpc_peer {
 	int fd;
 	pid_t pid;
 	struct rpc_line_buffer in;
-	int fds[RPC_MAX_FDS]; /* received, for the next message */
+	uint64_t n_received, n_handled; /* bytes; handled: up to the end of the line at hand */
+	int fds[RPC_MAX_FDS];           /* received, for this or a later line */
+	uint64_t fds_at[RPC_MAX_FDS];   /* number of the byte that each came with */
 	size_t n_fds;
 	struct list out; /* struct chunk */
 	size_t backlog;
@@ -256,9 +258,27 @@ rpc_call_reply_fds(struct rpc_call *call, json_t *result, const int *fds, size_t
 	call_end(call);
 }
 
+/* Errors may quote anything, cut anywhere; JSON takes UTF-8 alone. */
 static void
-send_error(struct rpc_peer *p, json_t *id, int code, const char *text)
+make_utf8(char *text)
 {
+	json_t *string = json_string(text);
+
+	if (!string) {
+		for (; *text; text++) {
+			*text = (unsigned char)*text < 0x80 ? *text : '?';
+		}
+	}
+	json_decref(string);
+}
+
+static void
+send_error(struct rpc_peer *p, json_t *id, int code, const char *message)
+{
+	char text[1024];
+
+	snprintf(text, sizeof text, "%s", message);
+	make_utf8(text);
 	p->counters->errors++;
 	peer_send(p,
 		json_pack("{s:s, s:{s:i, s:s%}, s:O}", "jsonrpc", "2.0", "error", "code", code,
@@ -524,34 +544,50 @@ handle_request(struct rpc_peer *p, const struct rpc_message *m)
 	json_decref(params);
 }
 
-/* Takes the descriptors that came with the message. */
+/* The descriptors that came with the line at hand. */
+static size_t
+take_fds(struct rpc_peer *p, int fds[RPC_MAX_FDS])
+{
+	size_t n = 0;
+
+	while (n < p->n_fds && p->fds_at[n] < p->n_handled) {
+		fds[n] = p->fds[n];
+		n++;
+	}
+	p->n_fds -= n;
+	memmove(p->fds, p->fds + n, p->n_fds * sizeof p->fds[0]);
+	memmove(p->fds_at, p->fds_at + n, p->n_fds * sizeof p->fds_at[0]);
+	return n;
+}
+
 static void
-handle_response(struct rpc_peer *p, const struct rpc_message *m)
+close_fds(const int *fds, size_t n_fds)
+{
+	for (size_t i = 0; i < n_fds; i++) {
+		close(fds[i]);
+	}
+}
+
+/* @fds are taken. */
+static void
+handle_response(struct rpc_peer *p, const struct rpc_message *m, const int *fds, size_t n_fds)
 {
 	struct weft_error err = WEFT_ERROR_INIT;
 	struct pending *pending;
-	int fds[RPC_MAX_FDS];
-	size_t n_fds = p->n_fds;
 
-	memcpy(fds, p->fds, n_fds * sizeof fds[0]);
-	p->n_fds = 0;
 	LIST_FOREACH (pending, link, &p->pending) {
 		if (m->id && json_integer_value(m->id) == pending->id) {
 			break;
 		}
 	}
 	if (&pending->link == &p->pending) {
-		for (size_t i = 0; i < n_fds; i++) {
-			close(fds[i]);
-		}
+		close_fds(fds, n_fds);
 		return;
 	}
 	list_remove(&pending->link);
 	if (m->error) {
 		weft_error_set(&err, WEFT_ERR_RPC, m->error_code, "%s", m->error_text);
-		for (size_t i = 0; i < n_fds; i++) {
-			close(fds[i]);
-		}
+		close_fds(fds, n_fds);
 		pending->reply(NULL, &err, NULL, 0, pending->user);
 	} else {
 		pending->reply(m->result, NULL, fds, n_fds, pending->user);
@@ -564,8 +600,13 @@ handle_line(struct rpc_peer *p, const char *line, size_t len)
 {
 	struct weft_error err = WEFT_ERROR_INIT;
 	struct rpc_message m;
+	int fds[RPC_MAX_FDS];
+	size_t n_fds;
 
+	p->n_handled += len + 1;
+	n_fds = take_fds(p, fds);
 	if (!rpc_message_parse(line, len, &m, &err)) {
+		close_fds(fds, n_fds);
 		p->counters->garbage++;
 		LOG_WARN_RL("process %d: %s: connection closed", (int)p->pid, err.text);
 		send_error(p, json_null(), err.code, err.text);
@@ -574,9 +615,10 @@ handle_line(struct rpc_peer *p, const char *line, size_t len)
 		return;
 	}
 	if (m.method) {
+		close_fds(fds, n_fds); /* only replies bring any */
 		handle_request(p, &m);
 	} else {
-		handle_response(p, &m);
+		handle_response(p, &m, fds, n_fds);
 	}
 	rpc_message_uninit(&m);
 }
@@ -599,9 +641,14 @@ on_readable(evutil_socket_t fd, short what, void *user)
 		peer_leave(p);
 		return;
 	}
-	p->n_fds += room;
 	if (n > 0) {
 		rpc_line_buffer_added(&p->in, (size_t)n);
+		p->n_received += (uint64_t)n;
+	}
+	/* The kernel ends a read within the data that descriptors were sent with: its last byte is
+	 * of their message, however many messages stand before it (unix(7)). */
+	for (size_t i = 0; i < room; i++) {
+		p->fds_at[p->n_fds++] = p->n_received - 1;
 	}
 	while (!p->dead && (line = rpc_line_buffer_next(&p->in, &len))) {
 		handle_line(p, line, len);

@@ -127,6 +127,13 @@ read_line(struct rpc_client *c, size_t *len, int64_t end_ms, struct weft_error *
 		size_t room = RPC_MAX_FDS - c->n_fds;
 		ssize_t n;
 
+		if (c->in.size > RPC_MAX_MESSAGE) {
+			weft_error_set(err, WEFT_ERR_SYSTEM, EMSGSIZE,
+				"%s sends a message of more than %u bytes", c->what,
+				RPC_MAX_MESSAGE);
+			return NULL;
+		}
+
 		if (!await(c, POLLIN, end_ms, err)) {
 			return NULL;
 		}
