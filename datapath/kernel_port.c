@@ -39,10 +39,14 @@ struct port_dev {
 	enum kind kind;
 	struct port *port;
 	struct packet_socket *socket;
-	struct netdev here, there; /* there: the namespace of a pair's other end */
+	struct netdev here;
+	/* The namespace of a pair's other end. Open only while it is needed: a descriptor would keep a
+	 * namespace alive that its owner has deleted. */
+	struct netdev there;
 	struct liveness_watch *watch, *peer_watch;
 	uint32_t ifindex; /* of our end; 0: not there yet */
 	uint32_t peer_ifindex;
+	uint8_t peer_mac[6];     /* when it was made */
 	bool is_peer_here;       /* in our namespace */
 	_Atomic bool is_running; /* liveness writes, workers read */
 	_Atomic bool is_gone;
@@ -142,6 +146,7 @@ find_pair(struct port_dev *dev, struct weft_error *err)
 	if (!netdev_find(&dev->there, dev->peer, 0, &other) && !strcmp(other.alias, dev->alias)) {
 		dev->ifindex = own.ifindex;
 		dev->peer_ifindex = other.ifindex;
+		memcpy(dev->peer_mac, other.mac, sizeof dev->peer_mac);
 		return 1;
 	}
 	/* Ours, but the other end is not what this configuration wants: make it anew. */
@@ -181,6 +186,7 @@ make_pair(struct port_dev *dev, uint32_t mtu, struct weft_error *err)
 		return refuse(err, rc, "find the new interface", dev->peer);
 	}
 	dev->peer_ifindex = other.ifindex;
+	memcpy(dev->peer_mac, other.mac, sizeof dev->peer_mac);
 	return true;
 }
 
@@ -253,6 +259,7 @@ open_pair(struct port_dev *dev, const struct port_config *config, struct weft_er
 	const char *netns = port_option_find(config->options, config->n_options, "netns");
 	uint32_t mtu = mtu_text ? (uint32_t)strtoul(mtu_text, NULL, 10) : 0;
 	char *rundir = realpath(config->rundir, NULL);
+	bool ok;
 
 	dev->alias = xasprintf("weft:%s:%s", rundir ? rundir : config->rundir, config->name);
 	free(rundir);
@@ -263,8 +270,10 @@ open_pair(struct port_dev *dev, const struct port_config *config, struct weft_er
 	}
 	dev->netns = netns ? xstrdup(netns) : NULL;
 	dev->is_peer_here = !netns;
-	return (!ip || netdev_check_addresses(ip, err)) && netdev_open(&dev->there, netns, err) &&
-	       make_pair(dev, mtu, err) && set_up_pair(dev, mtu, ip, err);
+	ok = (!ip || netdev_check_addresses(ip, err)) && netdev_open(&dev->there, netns, err) &&
+	     make_pair(dev, mtu, err) && set_up_pair(dev, mtu, ip, err);
+	netdev_close(&dev->there);
+	return ok;
 }
 
 static bool
@@ -374,7 +383,11 @@ kernel_set(
 	if (!text) {
 		return true;
 	}
+	if (!netdev_open(&dev->there, dev->netns, err)) {
+		return false;
+	}
 	rc = netdev_change(&dev->there, dev->peer_ifindex, &change);
+	netdev_close(&dev->there);
 	rc = rc ? rc : netdev_change(&dev->here, dev->ifindex, &change);
 	return !rc || refuse(err, rc, "set the MTU of interface", dev->name);
 }
@@ -413,11 +426,13 @@ kernel_status(struct port_dev *dev, struct port_status *status)
 	}
 	snprintf(status->peer, sizeof status->peer, "%s%s%.90s", dev->peer,
 		dev->netns ? " in " : "", dev->netns ? dev->netns : "");
-	if (dev->kind == KIND_INTERNAL &&
-		!netdev_find(&dev->there, NULL, dev->peer_ifindex, &other)) {
+	if (dev->kind == KIND_INTERNAL) {
 		/* The port is the host's end: that is the address and the interface that others know. */
-		memcpy(status->mac, other.mac, sizeof status->mac);
-		status->ifindex = dev->is_peer_here ? other.ifindex : 0;
+		bool seen = dev->is_peer_here &&
+			    !netdev_find(&dev->here, NULL, dev->peer_ifindex, &other);
+
+		memcpy(status->mac, seen ? other.mac : dev->peer_mac, sizeof status->mac);
+		status->ifindex = seen ? other.ifindex : 0;
 	}
 }
 
