@@ -279,6 +279,17 @@ test_edit_partial_checksums(void **state)
 		p->csum_offset = tcp ? 16 : 6;
 		for (unsigned i = 0; i < 4; i++) {
 			edit_both(p, &f, false);
+			/* The sum's place moves with tags. */
+			if (lab_below(2)) {
+				assert_int_equal(
+					packet_push_vlan(p, be16_from(0x8100), be16_from(5)),
+					EDIT_OK);
+				memmove(f.bytes + 16, f.bytes + 12, f.len - 12);
+				put_be32(f.bytes + 12, 0x81000005);
+				f.l3 += 4;
+				f.l4 += 4;
+				f.len += 4;
+			}
 		}
 		/* The upcall's view: the first 256 bytes, completed over the rest. */
 		memcpy(bytes, p->data, 256);
@@ -314,6 +325,33 @@ test_edit_keeps_wrong_checksums_wrong(void **state)
 		assert_memory_equal(f.bytes, bytes, f.len);
 		lab_free(p);
 	}
+}
+
+/* Every value of a port: among them the one whose UDP checksum would be 0, which says that there is none
+ * (RFC 768). */
+static void
+test_edit_udp_checksum_is_never_zero(void **state)
+{
+	static const uint8_t ones[2] = {0xff, 0xff};
+	struct lab_frame f;
+	struct packet *p;
+	unsigned n = 0;
+
+	(void)state;
+	lab_frame(&f, LAB_UDP4, 0, 4);
+	p = parsed(f.bytes, f.len, 0);
+	for (uint32_t port = 0; port < 0x10000; port++) {
+		uint8_t value[2];
+
+		put_be16(value, (uint16_t)port);
+		assert_int_equal(packet_set_field(p, FIELD_UDP_DST, value, ones), EDIT_OK);
+		put_be16(f.bytes + f.l4 + 2, (uint16_t)port);
+		lab_frame_csums(&f, false);
+		assert_frame(p, f.bytes, f.len);
+		n += get_be16(f.bytes + f.l4 + 6) == 0xffff;
+	}
+	assert_true(n > 0);
+	lab_free(p);
 }
 
 /* Ethernet pads short frames: the SCTP checksum ends with the IP packet. */
@@ -504,6 +542,7 @@ main(void)
 		cmocka_unit_test(test_edit_random_against_naive_model),
 		cmocka_unit_test(test_edit_partial_checksums),
 		cmocka_unit_test(test_edit_keeps_wrong_checksums_wrong),
+		cmocka_unit_test(test_edit_udp_checksum_is_never_zero),
 		cmocka_unit_test(test_edit_sctp_ignores_padding),
 		cmocka_unit_test(test_edit_fragments),
 		cmocka_unit_test(test_edit_vlan),
