@@ -52,8 +52,9 @@ depth_of_list(const void *actions, size_t size)
 			depth = WEFT_MAX(depth, depth_of_list(nested, nested_size));
 		}
 		if (a->type == DP_ACTION_SET_FIELD) {
-			depth = WEFT_MAX(depth, depth_of_field((enum field_id)
-							((const struct dp_action_set_field *)a)->field));
+			depth = WEFT_MAX(depth, depth_of_field((enum field_id)(
+							(const struct dp_action_set_field *)a)
+								       ->field));
 		} else if (a->type == DP_ACTION_DEC_TTL || a->type == DP_ACTION_TO_AGENT) {
 			depth = PARSE_L4;
 		}
@@ -105,7 +106,8 @@ actions_supported(const void *actions, size_t size, struct weft_error *err)
 		case DP_ACTION_CHECK_LEN:
 			break;
 		case DP_ACTION_SET_FIELD: {
-			enum field_id id = (enum field_id)((const struct dp_action_set_field *)a)->field;
+			enum field_id id =
+				(enum field_id)((const struct dp_action_set_field *)a)->field;
 
 			if (is_tunnel_field(id)) {
 				return weft_error_set(err, WEFT_ERR_INVALID, EOPNOTSUPP,
@@ -144,8 +146,8 @@ enum fate {
 };
 
 static void run_whole(struct run *r, struct packet *p, const void *actions, size_t size);
-static enum fate run_list(struct run *r, struct packet *p, const void *actions, size_t size,
-	bool last);
+static enum fate run_list(
+	struct run *r, struct packet *p, const void *actions, size_t size, bool last);
 
 /* Whether nothing behind @a needs the packet, so that @a may take it. */
 static bool
@@ -249,8 +251,9 @@ run_action(struct run *r, struct packet *p, const struct dp_action_hdr *a, bool 
 	case DP_ACTION_SET_FIELD: {
 		const struct dp_action_set_field *set = body;
 
-		return verdict(r, p, packet_set_field(p, (enum field_id)set->field, set->data,
-					     set->data + set->n_bytes));
+		return verdict(r, p,
+			packet_set_field(
+				p, (enum field_id)set->field, set->data, set->data + set->n_bytes));
 	}
 	case DP_ACTION_DEC_TTL:
 		return dec_ttl(r, p, a);
@@ -264,8 +267,8 @@ run_action(struct run *r, struct packet *p, const struct dp_action_hdr *a, bool 
 		nested = dp_action_nested(a, 0, &size);
 		return run_copy(r, p, nested, size, take);
 	case DP_ACTION_CHECK_LEN:
-		nested = dp_action_nested(a,
-			p->len <= ((const struct dp_action_check_len *)body)->max_len, &size);
+		nested = dp_action_nested(
+			a, p->len <= ((const struct dp_action_check_len *)body)->max_len, &size);
 		return run_list(r, p, nested, size, take);
 	case DP_ACTION_RECIRC:
 		worker_recirculate(r->w, p, ((const struct dp_action_u32 *)body)->v);

@@ -27,5 +27,5 @@ struct action_program *action_program_create(const void *actions, size_t size);
 bool actions_supported(const void *actions, size_t size, struct weft_error *err);
 
 /* Runs a list on a parsed packet and consumes it. @key: for to-agent. */
-void actions_run(struct worker *w, struct packet *p, const struct flow_key *key, const void *actions,
-	size_t size);
+void actions_run(struct worker *w, struct packet *p, const struct flow_key *key,
+	const void *actions, size_t size);

@@ -23,7 +23,7 @@ contexts_uninit(struct contexts *c)
 {
 	struct context *x, *next;
 
-	HMAP_FOREACH_SAFE(x, next, node, &c->map) {
+	HMAP_FOREACH_SAFE (x, next, node, &c->map) {
 		hmap_remove(&c->map, &x->node);
 		free(x);
 	}
@@ -35,7 +35,7 @@ find(const struct contexts *c, uint32_t id)
 {
 	struct context *x;
 
-	HMAP_FOREACH_WITH_HASH(x, node, hash_u64(id, 0), &c->map) {
+	HMAP_FOREACH_WITH_HASH (x, node, hash_u64(id, 0), &c->map) {
 		if (x->id == id) {
 			return x;
 		}
@@ -90,7 +90,7 @@ contexts_next(const struct contexts *c, uint32_t from)
 			return x;
 		}
 	}
-	HMAP_FOREACH(x, node, &c->map) {
+	HMAP_FOREACH (x, node, &c->map) {
 		if (x->id >= from && (!best || x->id < best->id)) {
 			best = x;
 		}

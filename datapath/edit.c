@@ -138,7 +138,7 @@ adjust(uint8_t *csum, const uint8_t *was, const uint8_t *now, size_t n, bool par
 	uint64_t difference = sum_bytes(now, n);
 
 	for (size_t i = 0; i < n; i += 2) {
-		difference += (uint16_t)~(((uint32_t)was[i] << 8) | (i + 1 < n ? was[i + 1] : 0));
+		difference += (uint16_t) ~(((uint32_t)was[i] << 8) | (i + 1 < n ? was[i + 1] : 0));
 	}
 	if (partial) {
 		put_be16(csum, fold(old + difference));
@@ -305,7 +305,8 @@ set_icmp(struct packet *p, uint16_t type, enum field_id field, const uint8_t *va
 		if (p->head_len - p->l4_off < 24 || (l4[0] != 135 && l4[0] != 136)) {
 			return DROP_NO_L4;
 		}
-		at = field == FIELD_ND_TARGET ? l4 + 8 : nd_option(p, field == FIELD_ND_SLL ? 1 : 2);
+		at = field == FIELD_ND_TARGET ? l4 + 8
+					      : nd_option(p, field == FIELD_ND_SLL ? 1 : 2);
 		if (at) {
 			change(p, type, at, value, mask, field_get(field)->n_bytes, COVER_L4);
 		}
@@ -402,7 +403,7 @@ has_l4(const struct packet *p, uint16_t type, enum field_prereq prereq)
 		return proto == IPPROTO_SCTP && p->l4_payload_off;
 	case FIELD_PRE_L4:
 		return (proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP) &&
-			p->l4_payload_off;
+		       p->l4_payload_off;
 	case FIELD_PRE_ICMPV4:
 		return proto == IPPROTO_ICMP && type == TYPE_IPV4;
 	default:
@@ -485,11 +486,11 @@ sctp_crc(const struct packet *p, uint32_t end)
  * and after is the difference of the fields, so that a wrong one stays wrong here too. The sum covers
  * all fragments: in a first fragment alone it cannot be kept right. */
 static int
-set_sctp_port(struct packet *p, uint16_t type, uint8_t *at, const uint8_t *value, const uint8_t *mask)
+set_sctp_port(
+	struct packet *p, uint16_t type, uint8_t *at, const uint8_t *value, const uint8_t *mask)
 {
-	bool whole = type == TYPE_IPV4
-		? !(get_be16(p->data + p->l3_off + 6) & 0x3fff)
-		: p->l4_off == p->l3_off + 40;
+	bool whole = type == TYPE_IPV4 ? !(get_be16(p->data + p->l3_off + 6) & 0x3fff)
+				       : p->l4_off == p->l3_off + 40;
 	uint8_t *field = p->data + p->l4_off + 8;
 	uint32_t end = ip_end(p, type), was, stored;
 
@@ -517,7 +518,8 @@ packet_set_field(struct packet *p, enum field_id field, const uint8_t *value, co
 	switch (field) {
 	case FIELD_ETH_DST:
 	case FIELD_ETH_SRC:
-		change(p, 0, p->data + (field == FIELD_ETH_SRC ? 6 : 0), value, mask, 6, COVER_NONE);
+		change(p, 0, p->data + (field == FIELD_ETH_SRC ? 6 : 0), value, mask, 6,
+			COVER_NONE);
 		return EDIT_OK;
 	case FIELD_VLAN_TCI:
 	case FIELD_VLAN_VID:
@@ -536,8 +538,8 @@ packet_set_field(struct packet *p, enum field_id field, const uint8_t *value, co
 	l4 = p->data + p->l4_off;
 	switch (prereq) {
 	case FIELD_PRE_IPV4:
-		change(p, type, p->data + p->l3_off + (field == FIELD_IPV4_SRC ? 12 : 16), value, mask, 4,
-			COVER_IP | COVER_PSEUDO);
+		change(p, type, p->data + p->l3_off + (field == FIELD_IPV4_SRC ? 12 : 16), value,
+			mask, 4, COVER_IP | COVER_PSEUDO);
 		return EDIT_OK;
 	case FIELD_PRE_IPV6:
 		return set_ipv6(p, field, value, mask);

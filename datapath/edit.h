@@ -23,8 +23,8 @@ int packet_push_vlan(struct packet *p, be16_t tpid, be16_t tci);
 int packet_pop_vlan(struct packet *p);
 
 /* Sets the bits of @mask in @field to those of @value (n_bytes of the field each). */
-int packet_set_field(struct packet *p, enum field_id field, const uint8_t *value,
-	const uint8_t *mask);
+int packet_set_field(
+	struct packet *p, enum field_id field, const uint8_t *value, const uint8_t *mask);
 
 /* Decrements TTL or hop limit. EDIT_EXPIRED: it would reach 0, and was left. */
 #define EDIT_EXPIRED (-2)

@@ -50,7 +50,8 @@ flow_cache_signature(uint32_t hash)
 
 /* The flow that a key hits, or NULL. */
 static inline struct flow *
-flow_cache_find(const struct flow_cache *c, uint32_t hash, const struct flow_key *key, uint8_t present)
+flow_cache_find(
+	const struct flow_cache *c, uint32_t hash, const struct flow_key *key, uint8_t present)
 {
 	const struct cache_bucket *b = flow_cache_bucket(c, hash);
 	uint16_t signature = flow_cache_signature(hash);

@@ -34,7 +34,7 @@ struct buckets {
 struct subtable {
 	_Atomic(struct buckets *) buckets;
 	uint32_t n_flows;
-	uint64_t grow_token; /* of the last growth; 0: none to wait for */
+	uint64_t grow_token;    /* of the last growth; 0: none to wait for */
 	struct table_mask mask; /* last: flexible */
 };
 
@@ -50,8 +50,8 @@ struct port_flows {
 	_Atomic(struct live_mask *) old;
 	_Atomic uint64_t changed_ms;
 	_Atomic uint32_t n_flows;
-	uint64_t shrink_ms;      /* when the live mask may shrink next */
-	bool shrinkable;         /* masks have gone since */
+	uint64_t shrink_ms; /* when the live mask may shrink next */
+	bool shrinkable;    /* masks have gone since */
 	uint32_t live_version;
 };
 
@@ -59,8 +59,8 @@ struct port_flows {
 struct retired {
 	struct retired *next;
 	uint64_t token;
-	void *memory;     /* to be freed, or NULL */
-	uint32_t slot;    /* to be reused, or FLOW_SLOT_NONE */
+	void *memory;  /* to be freed, or NULL */
+	uint32_t slot; /* to be reused, or FLOW_SLOT_NONE */
 	bool told;
 	uint64_t user;
 };
@@ -86,8 +86,8 @@ flow_table_create(uint32_t max_flows, const struct stats_region *stats)
 	struct flow_table *t = xcalloc(1, sizeof *t);
 	size_t size = (size_t)max_flows * sizeof(struct flow);
 
-	t->flows = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-		0);
+	t->flows = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (t->flows == MAP_FAILED) {
 		free(t);
 		return NULL;
@@ -170,10 +170,11 @@ subtable_find(const struct flow_table *t, const struct subtable *s, const struct
 }
 
 struct flow *
-flow_table_find(const struct flow_table *t, uint16_t in_port, const struct flow_key *key,
-	uint8_t present)
+flow_table_find(
+	const struct flow_table *t, uint16_t in_port, const struct flow_key *key, uint8_t present)
 {
-	const struct port_flows *pf = atomic_load_explicit(&t->ports[in_port], memory_order_acquire);
+	const struct port_flows *pf =
+		atomic_load_explicit(&t->ports[in_port], memory_order_acquire);
 	const struct subtable_list *list =
 		pf ? atomic_load_explicit(&pf->list, memory_order_acquire) : NULL;
 
@@ -188,17 +189,18 @@ flow_table_find(const struct flow_table *t, uint16_t in_port, const struct flow_
 }
 
 const struct live_mask *
-flow_table_live_mask(const struct flow_table *t, uint16_t in_port, uint64_t now_ms,
-	const struct live_mask **old)
+flow_table_live_mask(
+	const struct flow_table *t, uint16_t in_port, uint64_t now_ms, const struct live_mask **old)
 {
-	const struct port_flows *pf = atomic_load_explicit(&t->ports[in_port], memory_order_acquire);
+	const struct port_flows *pf =
+		atomic_load_explicit(&t->ports[in_port], memory_order_acquire);
 
 	*old = NULL;
 	if (!pf) {
 		return NULL;
 	}
 	if (WEFT_UNLIKELY(now_ms - atomic_load_explicit(&pf->changed_ms, memory_order_relaxed) <
-		    LIVE_OLD_MS)) {
+			  LIVE_OLD_MS)) {
 		*old = atomic_load_explicit(&pf->old, memory_order_acquire);
 	}
 	return atomic_load_explicit(&pf->live, memory_order_acquire);
@@ -263,8 +265,8 @@ shrink_live(struct flow_table *t, struct port_flows *pf, uint64_t now_ms)
 		flow_mask_union(&both, &one);
 	}
 	if (pf->live && !flow_mask_equal(&both, &((struct live_mask *)pf->live)->mask)) {
-		publish_live(t, pf, &both, list && list->n ? ((struct live_mask *)pf->live)->depth : PARSE_L2,
-			now_ms);
+		publish_live(t, pf, &both,
+			list && list->n ? ((struct live_mask *)pf->live)->depth : PARSE_L2, now_ms);
 	}
 }
 
@@ -279,7 +281,8 @@ port_flows_get(struct flow_table *t, uint16_t in_port)
 		pf = xcalloc(1, sizeof *pf);
 		if (t->n_used_ports == t->max_used_ports) {
 			t->max_used_ports = t->max_used_ports ? 2 * t->max_used_ports : 64;
-			t->used_ports = xrealloc(t->used_ports, t->max_used_ports * sizeof t->used_ports[0]);
+			t->used_ports = xrealloc(
+				t->used_ports, t->max_used_ports * sizeof t->used_ports[0]);
 		}
 		t->used_ports[t->n_used_ports++] = in_port;
 		atomic_store_explicit(&t->ports[in_port], pf, memory_order_release);
@@ -320,7 +323,8 @@ subtable_of(const struct port_flows *pf, const struct flow_mask *mask, uint8_t b
 }
 
 static struct subtable *
-subtable_add(struct flow_table *t, struct port_flows *pf, const struct flow_mask *mask, uint8_t blocks)
+subtable_add(
+	struct flow_table *t, struct port_flows *pf, const struct flow_mask *mask, uint8_t blocks)
 {
 	struct subtable_list *was = pf->list, *list;
 	uint32_t n = was ? was->n : 0;
@@ -444,7 +448,8 @@ find_exact(const struct flow_table *t, const struct subtable *s, const struct fl
 		slot = t->flows[slot].next[b->link]) {
 		struct flow *f = &t->flows[slot];
 
-		if (f->hash == hash && f->mask == &s->mask && flow_matches(f, masked, FLOW_BLOCKS_ALL)) {
+		if (f->hash == hash && f->mask == &s->mask &&
+			flow_matches(f, masked, FLOW_BLOCKS_ALL)) {
 			return f;
 		}
 	}
@@ -467,7 +472,8 @@ flow_init(struct flow *f, uint32_t slot, const struct subtable *s, const struct 
 	f->nonzero_blocks = flow_key_blocks(masked);
 	f->hash = key_hash_masked(masked, FLOW_BLOCKS_ALL, blocks, s->mask.words);
 	memcpy(f->key, packed, FLOW_BLOCK_SIZE);
-	f->more = size > FLOW_BLOCK_SIZE ? xmemdup(packed + FLOW_BLOCK_SIZE, size - FLOW_BLOCK_SIZE) : NULL;
+	f->more = size > FLOW_BLOCK_SIZE ? xmemdup(packed + FLOW_BLOCK_SIZE, size - FLOW_BLOCK_SIZE)
+					 : NULL;
 	f->created_ms = put->now_ms;
 	f->epoch = put->epoch;
 	if (++f->gen == 0) {
@@ -498,7 +504,8 @@ narrow_mask(const struct port_flows *pf, const struct flow_put *put, struct flow
 	for (unsigned id = 0; id < FIELD_N; id++) {
 		const struct field *f = field_get((enum field_id)id);
 
-		if (!(f->flags & FIELD_PIPELINE) && id != FIELD_TUN_ID && blocks & FLOW_BLOCK(f->block)) {
+		if (!(f->flags & FIELD_PIPELINE) && id != FIELD_TUN_ID &&
+			blocks & FLOW_BLOCK(f->block)) {
 			field_mask_exact(f, mask);
 		}
 	}
@@ -570,7 +577,8 @@ flow_table_put(struct flow_table *t, const struct flow_put *put, struct flow_put
 		result->flow = (struct dp_handle){slot, f->gen};
 		t->narrowed += result->narrowed;
 	}
-	grow_live(t, pf, &mask, (enum parse_depth)((struct action_program *)f->program)->depth, put->now_ms);
+	grow_live(t, pf, &mask, (enum parse_depth)((struct action_program *)f->program)->depth,
+		put->now_ms);
 	t->puts++;
 	return 0;
 }
@@ -644,7 +652,8 @@ retire(struct flow_table *t, void *memory, uint32_t slot, bool told, uint64_t us
 		return;
 	}
 	r = xmalloc(sizeof *r);
-	*r = (struct retired){.token = rcu_start(), .memory = memory, .slot = slot, .told = told, .user = user};
+	*r = (struct retired){
+		.token = rcu_start(), .memory = memory, .slot = slot, .told = told, .user = user};
 	*t->retired_tail = r;
 	t->retired_tail = &r->next;
 }
@@ -734,7 +743,8 @@ bool
 flow_table_port_info(const struct flow_table *t, uint16_t in_port, uint32_t *n_masks,
 	uint32_t *n_flows, struct flow_mask *live)
 {
-	const struct port_flows *pf = atomic_load_explicit(&t->ports[in_port], memory_order_acquire);
+	const struct port_flows *pf =
+		atomic_load_explicit(&t->ports[in_port], memory_order_acquire);
 	const struct subtable_list *list;
 	const struct live_mask *mask;
 

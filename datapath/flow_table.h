@@ -43,7 +43,7 @@ struct port_flows; /* an input port's classifier */
 /* A mask, shared by the flows of one subtable. */
 struct table_mask {
 	uint8_t blocks;
-	uint8_t depth; /* enum parse_depth */
+	uint8_t depth;    /* enum parse_depth */
 	uint64_t words[]; /* FLOW_BLOCK_WORDS for each block of blocks, in order */
 };
 
@@ -53,7 +53,7 @@ struct action_program {
 	uint32_t single_port; /* the list is one plain output to it; UINT32_MAX: more */
 	uint8_t depth;        /* enum parse_depth that the actions need */
 	uint8_t zero[7];
-	uint8_t actions[];    /* validated */
+	uint8_t actions[]; /* validated */
 };
 
 struct flow {
@@ -62,14 +62,14 @@ struct flow {
 	uint32_t slot;
 	_Atomic(struct action_program *) program;
 	const struct table_mask *mask;
-	uint64_t *more;         /* masked words of the blocks behind the first, or NULL */
+	uint64_t *more; /* masked words of the blocks behind the first, or NULL */
 	uint16_t in_port;
 	uint8_t first_block;
 	uint8_t nonzero_blocks; /* those in which the masked key has a bit */
 	uint32_t hash;
 	_Atomic uint32_t next[2];
 	uint64_t created_ms;
-	uint64_t spare;         /* the key begins a cache line */
+	uint64_t spare;                 /* the key begins a cache line */
 	uint64_t key[FLOW_BLOCK_WORDS]; /* masked, of the first block of the mask */
 	/* Of the tables thread. */
 	uint64_t epoch;
@@ -98,8 +98,8 @@ void flow_table_destroy(struct flow_table *t);
 
 /* Worker (online): the flow that matches, or NULL. @present: the key's blocks, parsed in full
  * depth of the port's live mask. */
-struct flow *flow_table_find(const struct flow_table *t, uint16_t in_port, const struct flow_key *key,
-	uint8_t present) WEFT_REQUIRES(weft_worker);
+struct flow *flow_table_find(const struct flow_table *t, uint16_t in_port,
+	const struct flow_key *key, uint8_t present) WEFT_REQUIRES(weft_worker);
 
 /* Worker (online): what to hash for packets of @in_port; NULL: it has no flows. @old: the live mask
  * before, while that should still be tried, else NULL. */
@@ -151,8 +151,8 @@ struct flow_put {
 	const struct flow_key *key; /* not masked; absent blocks zero */
 	uint8_t key_blocks;
 	const struct flow_mask *mask;
-	uint16_t flags;             /* enum dp_put_flags */
-	const void *actions;        /* validated */
+	uint16_t flags;      /* enum dp_put_flags */
+	const void *actions; /* validated */
 	size_t actions_size;
 	uint64_t epoch;
 	uint64_t now_ms;
@@ -175,8 +175,8 @@ int flow_table_del(struct flow_table *t, struct dp_handle flow, uint64_t user)
 /* Unlinks all flows of an input port; they pass silently. */
 void flow_table_flush_port(struct flow_table *t, uint16_t in_port) WEFT_REQUIRES(weft_tables);
 
-typedef void flow_deleted_fn(struct dp_handle flow, const struct flow_stats *final, uint64_t user,
-	void *arg);
+typedef void flow_deleted_fn(
+	struct dp_handle flow, const struct flow_stats *final, uint64_t user, void *arg);
 
 /* Reuses what has passed its grace period, calling @deleted for flows that flow_table_del()
  * unlinked, in order; shrinks live masks. Returns whether something still waits. */
@@ -196,7 +196,8 @@ struct flow_info {
 };
 
 /* The first flow at or behind @slot; false: none. @next: where to go on. */
-bool flow_table_list(const struct flow_table *t, uint32_t slot, struct flow_info *info, uint32_t *next);
+bool flow_table_list(
+	const struct flow_table *t, uint32_t slot, struct flow_info *info, uint32_t *next);
 void flow_table_read_counters(const struct flow_table *t, struct flow_table_counters *counters);
 /* Masks and flows of an input port, and a copy of its live mask. False: it has no classifier. */
 bool flow_table_port_info(const struct flow_table *t, uint16_t in_port, uint32_t *n_masks,

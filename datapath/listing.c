@@ -115,8 +115,8 @@ flow_json(const struct ports_thread_config *config, const struct flow_info *info
 	set_text(o, "actions", strbuf_text(&text));
 	set(o, "packets", stats.packets);
 	set(o, "bytes", stats.bytes);
-	json_object_set_new(o, "used_ms", stats.used_ms ? json_integer((json_int_t)(now - stats.used_ms))
-							: json_null());
+	json_object_set_new(o, "used_ms",
+		stats.used_ms ? json_integer((json_int_t)(now - stats.used_ms)) : json_null());
 	set(o, "age_ms", now - info->created_ms);
 	set(o, "tcp_flags", stats.tcp_flags);
 	strbuf_uninit(&text);
@@ -124,7 +124,8 @@ flow_json(const struct ports_thread_config *config, const struct flow_info *info
 }
 
 json_t *
-listing_flows(const struct ports_thread_config *config, const json_t *params, struct weft_error *err)
+listing_flows(
+	const struct ports_thread_config *config, const json_t *params, struct weft_error *err)
 {
 	const json_t *from = json_object_get(params, "from");
 	uint32_t slot = 0, next = 0;
@@ -270,7 +271,8 @@ listing_caches(const struct ports_thread_config *config)
 			continue;
 		}
 		rcu_online(RCU_READER_PORTS);
-		has_flows = flow_table_port_info(config->table, (uint16_t)n, &n_masks, &n_flows, &live);
+		has_flows =
+			flow_table_port_info(config->table, (uint16_t)n, &n_masks, &n_flows, &live);
 		rcu_offline(RCU_READER_PORTS);
 		if (!has_flows) {
 			n_masks = n_flows = 0;
@@ -289,7 +291,8 @@ listing_caches(const struct ports_thread_config *config)
 			set(o, "hits", hits);
 			set(o, "misses", misses);
 			json_object_set_new(o, "hit_ratio",
-				json_real(hits + misses ? (double)hits / (double)(hits + misses) : 0));
+				json_real(hits + misses ? (double)hits / (double)(hits + misses)
+							: 0));
 			set_text(o, "live_mask", strbuf_text(&text));
 			json_array_append_new(list, o);
 		}
@@ -336,7 +339,8 @@ listing_drops(const json_t *params, struct weft_error *err)
 		append_drops(list, "(removed)", &sums);
 	}
 	if (!found) {
-		weft_error_set(err, WEFT_ERR_CONFLICT, ENOENT, "no port %s; see weft port list", name);
+		weft_error_set(
+			err, WEFT_ERR_CONFLICT, ENOENT, "no port %s; see weft port list", name);
 		json_decref(list);
 		return NULL;
 	}

@@ -12,8 +12,8 @@ struct weft_error;
 
 /* Each returns a new object or array; NULL with @err where there is one. */
 json_t *listing_port(const struct port *port, json_t *options);
-json_t *listing_flows(const struct ports_thread_config *config, const json_t *params,
-	struct weft_error *err);
+json_t *listing_flows(
+	const struct ports_thread_config *config, const json_t *params, struct weft_error *err);
 json_t *listing_stats(const struct ports_thread_config *config);
 json_t *listing_workers(void);
 json_t *listing_caches(const struct ports_thread_config *config);

@@ -179,8 +179,7 @@ on_link(uint32_t ifindex, const struct netdev_info *info, void *user)
 	struct liveness_watch *watch;
 
 	(void)user;
-	LIST_FOREACH(watch, link, &liveness.watches)
-	{
+	LIST_FOREACH (watch, link, &liveness.watches) {
 		if (!watch->is_up && watch->ifindex == ifindex) {
 			tell(watch, info);
 		}
@@ -194,8 +193,7 @@ ask_links(bool all)
 	struct liveness_watch *watch;
 	struct netdev_info info;
 
-	LIST_FOREACH(watch, link, &liveness.watches)
-	{
+	LIST_FOREACH (watch, link, &liveness.watches) {
 		if (!watch->is_up && (all || !watch->is_told)) {
 			int rc = netdev_find(&liveness.netdev, NULL, watch->ifindex, &info);
 
@@ -214,8 +212,7 @@ ask_polled(void)
 	struct netdev_info info = {0};
 	bool any = false;
 
-	LIST_FOREACH(watch, link, &liveness.watches)
-	{
+	LIST_FOREACH (watch, link, &liveness.watches) {
 		if (watch->is_up) {
 			any = true;
 			info.is_up = info.is_running = watch->is_up(watch->user);

@@ -70,8 +70,8 @@ number(const struct options *o, const char *name, const char *text, uint32_t min
 	unsigned long n = strtoul(text, &end, 10);
 
 	if (text[0] < '0' || text[0] > '9' || *end || n < min || n > max) {
-		daemon_usage_error(&o->daemon, "--%s takes a number from %u to %u, not \"%s\"", name, min, max,
-			text);
+		daemon_usage_error(&o->daemon, "--%s takes a number from %u to %u, not \"%s\"",
+			name, min, max, text);
 	}
 	return (uint32_t)n;
 }
@@ -82,7 +82,7 @@ is_allowed(unsigned core)
 	cpu_set_t allowed;
 
 	return core < CPU_SETSIZE && !sched_getaffinity(0, sizeof allowed, &allowed) &&
-		CPU_ISSET(core, &allowed);
+	       CPU_ISSET(core, &allowed);
 }
 
 static void
@@ -96,21 +96,25 @@ parse_cores(struct options *o, const char *text)
 		unsigned long first = strtoul(at, &end, 10), last = first;
 
 		if (at[0] < '0' || at[0] > '9') {
-			daemon_usage_error(&o->daemon, "--workers takes cores as 1,3-5, not \"%s\"", text);
+			daemon_usage_error(
+				&o->daemon, "--workers takes cores as 1,3-5, not \"%s\"", text);
 		}
 		if (*end == '-') {
 			at = end + 1;
 			last = strtoul(at, &end, 10);
 		}
 		if (end == at || last < first || (*end && *end != ',')) {
-			daemon_usage_error(&o->daemon, "--workers takes cores as 1,3-5, not \"%s\"", text);
+			daemon_usage_error(
+				&o->daemon, "--workers takes cores as 1,3-5, not \"%s\"", text);
 		}
 		for (unsigned long core = first; core <= last; core++) {
 			if (!is_allowed((unsigned)core)) {
-				daemon_usage_error(&o->daemon, "core %lu is not there or not allowed", core);
+				daemon_usage_error(
+					&o->daemon, "core %lu is not there or not allowed", core);
 			}
 			if (o->n_workers == DP_MAX_WORKERS) {
-				daemon_usage_error(&o->daemon, "more than %u workers", DP_MAX_WORKERS);
+				daemon_usage_error(
+					&o->daemon, "more than %u workers", DP_MAX_WORKERS);
 			}
 			o->cores[o->n_workers++] = (unsigned)core;
 		}
@@ -194,8 +198,8 @@ parse_options(struct options *o, int argc, char **argv)
 		case OPT_MAIN_CORE:
 			o->main_core = (int)number(o, "main-core", optarg, 0, CPU_SETSIZE - 1);
 			if (!is_allowed((unsigned)o->main_core)) {
-				daemon_usage_error(&o->daemon, "core %d is not there or not allowed",
-					o->main_core);
+				daemon_usage_error(&o->daemon,
+					"core %d is not there or not allowed", o->main_core);
 			}
 			break;
 		case OPT_NO_HUGE:
@@ -278,7 +282,8 @@ eal_start(const struct options *o)
 		strbuf_printf(&lcores, ",(%u)@%u", i + 1, o->cores[i]);
 	}
 	snprintf(memory, sizeof memory, "%u", o->memory_mb);
-	snprintf(prefix, sizeof prefix, "--file-prefix=weft-%016" PRIx64, path_hash(o->daemon.rundir));
+	snprintf(prefix, sizeof prefix, "--file-prefix=weft-%016" PRIx64,
+		path_hash(o->daemon.rundir));
 	args[n++] = (char *)"weft-datapath";
 	args[n++] = (char *)"--lcores";
 	args[n++] = lcores.data;
@@ -294,7 +299,8 @@ eal_start(const struct options *o)
 		args[n++] = (char *)"--single-file-segments";
 	} else {
 		if (!o->no_huge) {
-			LOG_WARN("less than %u MB of free huge pages: going on without, slower", o->memory_mb);
+			LOG_WARN("less than %u MB of free huge pages: going on without, slower",
+				o->memory_mb);
 		}
 		args[n++] = (char *)"--no-huge";
 		args[n++] = prefix;
@@ -360,7 +366,8 @@ on_reopen(evutil_socket_t number_, short what, void *daemon)
 
 	(void)number_;
 	(void)what;
-	if (((struct daemon *)daemon)->log_file && !log_set_file(((struct daemon *)daemon)->log_file, &err)) {
+	if (((struct daemon *)daemon)->log_file &&
+		!log_set_file(((struct daemon *)daemon)->log_file, &err)) {
 		LOG_ERR("%s", err.text);
 	}
 }
@@ -369,8 +376,10 @@ static bool
 run(struct options *o, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 {
 	struct event *term, *interrupt, *reopen;
-	struct ports_thread_config config = {.daemon = &o->daemon, .max_flows = o->max_flows,
-		.n_slots = o->max_flows, .stats_fd = -1};
+	struct ports_thread_config config = {.daemon = &o->daemon,
+		.max_flows = o->max_flows,
+		.n_slots = o->max_flows,
+		.stats_fd = -1};
 	struct event_base *base = event_base_new();
 	struct stats_region stats = {0};
 	int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), rc;
@@ -380,21 +389,24 @@ run(struct options *o, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 		config.instance = path_hash(o->daemon.rundir) ^ (uint64_t)getpid();
 	}
 	config.instance >>= 1; /* fits JSON's integers too */
-	rc = stats_region_create(&stats, config.instance, o->n_workers, o->max_flows, &config.stats_fd);
+	rc = stats_region_create(
+		&stats, config.instance, o->n_workers, o->max_flows, &config.stats_fd);
 	config.stats = &stats;
 	config.pool = rc ? NULL : make_pool(o);
 	if (!config.pool) {
 		weft_error_set(err, WEFT_ERR_SYSTEM, ENOMEM,
 			"cannot get memory for %s: %s; give a smaller --max-flows or another --memory",
-			rc ? "statistics" : "packets", rc ? strerror(-rc) : rte_strerror(rte_errno));
+			rc ? "statistics" : "packets",
+			rc ? strerror(-rc) : rte_strerror(rte_errno));
 		goto free_base;
 	}
 	config.table = flow_table_create(o->max_flows, &stats);
 	rc = rcu_init();
 	rcu_register(RCU_READER_PORTS);
 	rc = rc ? rc : port_init(o->n_workers);
-	rc = rc ? rc : workers_create(o->n_workers, o->cores, config.table, &stats, config.pool,
-				 o->max_flows, o->busy_poll, event_fd);
+	rc = rc ? rc
+		: workers_create(o->n_workers, o->cores, config.table, &stats, config.pool,
+			  o->max_flows, o->busy_poll, event_fd);
 	rc = rc ? rc : tables_start(config.table, &stats, config.instance, event_fd);
 	if (rc) {
 		weft_error_set(err, WEFT_ERR_SYSTEM, -rc, "cannot start: %s", strerror(-rc));
@@ -412,7 +424,8 @@ run(struct options *o, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 	ok = ports_thread_start(base, &config, err);
 	if (ok) {
 		LOG_INFO("instance %" PRIu64 ": %u workers, %u flows at most, %s", config.instance,
-			o->n_workers, o->max_flows, rte_eal_has_hugepages() ? "huge pages" : "ordinary pages");
+			o->n_workers, o->max_flows,
+			rte_eal_has_hugepages() ? "huge pages" : "ordinary pages");
 		daemon_ready(&o->daemon);
 		event_base_dispatch(base);
 		daemon_end(&o->daemon);
@@ -457,7 +470,8 @@ main(int argc, char **argv)
 	}
 	rc = eal_start(&o);
 	if (rc) {
-		fprintf(stderr, "weft-datapath: cannot start DPDK: %s; see the lines above\n", strerror(-rc));
+		fprintf(stderr, "weft-datapath: cannot start DPDK: %s; see the lines above\n",
+			strerror(-rc));
 		return EXIT_FAILURE;
 	}
 	weft_role_enter(weft_ports);

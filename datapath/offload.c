@@ -68,7 +68,7 @@ find_headers(const struct packet *p, struct headers *h)
 	}
 	h->payload = h->l4 + (h->udp ? 8u : (d[h->l4 + 12] >> 4) * 4u);
 	return h->payload <= p->head_len && h->payload <= MAX_HEADERS && h->payload < p->len &&
-		h->payload >= h->l4 + (h->udp ? 8u : 20u);
+	       h->payload >= h->l4 + (h->udp ? 8u : 20u);
 }
 
 static uint64_t
@@ -91,7 +91,8 @@ finish(uint64_t sum)
 
 /* Lengths, identification, sequence number, flags and checksums of segment @index. */
 static void
-fix_headers(uint8_t *d, const struct headers *h, uint32_t len, uint32_t offset, unsigned index, bool last)
+fix_headers(uint8_t *d, const struct headers *h, uint32_t len, uint32_t offset, unsigned index,
+	bool last)
 {
 	uint8_t *ip = d + h->l3, *l4 = d + h->l4;
 	uint32_t l4_len = len - h->l4;
@@ -117,7 +118,7 @@ fix_headers(uint8_t *d, const struct headers *h, uint32_t len, uint32_t offset, 
 	}
 	put_be32(l4 + 4, get_be32(l4 + 4) + offset);
 	if (!last) {
-		l4[13] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+		l4[13] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 	}
 	if (index) {
 		l4[13] &= (uint8_t)~TCP_CWR; /* RFC 3168 s.6.1.2: once */
@@ -128,8 +129,8 @@ fix_headers(uint8_t *d, const struct headers *h, uint32_t len, uint32_t offset, 
 
 /* A packet of one buffer with the headers and @n bytes of payload from @from. */
 static struct packet *
-make_segment(const struct packet *p, struct rte_mempool *pool, const struct headers *h, uint32_t from,
-	uint32_t n)
+make_segment(const struct packet *p, struct rte_mempool *pool, const struct headers *h,
+	uint32_t from, uint32_t n)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
 	const uint8_t *data;
@@ -160,7 +161,8 @@ offload_segment(const struct packet *p, struct rte_mempool *pool, struct packet 
 	int n = 0;
 
 	if (!size || !(p->flags & PACKET_CSUM_PARTIAL) || !find_headers(p, &h) ||
-		h.payload + size > (uint32_t)rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM) {
+		h.payload + size >
+			(uint32_t)rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM) {
 		return -EINVAL;
 	}
 	if ((p->len - h.payload + size - 1) / size > OFFLOAD_MAX_SEGMENTS) {
@@ -176,8 +178,8 @@ offload_segment(const struct packet *p, struct rte_mempool *pool, struct packet 
 			}
 			return -ENOMEM;
 		}
-		fix_headers(segments[n]->data, &h, h.payload + payload, from - h.payload, (unsigned)n,
-			from + size >= p->len);
+		fix_headers(segments[n]->data, &h, h.payload + payload, from - h.payload,
+			(unsigned)n, from + size >= p->len);
 		n++;
 	}
 	return n;

@@ -166,8 +166,8 @@ parse_arp(struct cursor *c)
 	struct flow_key *key = c->key;
 	const uint8_t *arp = c->data + c->at;
 
-	if (!has(c, 28) || u16_at(c, c->at) != 1 || u16_at(c, c->at + 2) != TYPE_IPV4 || arp[4] != 6 ||
-		arp[5] != 4) {
+	if (!has(c, 28) || u16_at(c, c->at) != 1 || u16_at(c, c->at + 2) != TYPE_IPV4 ||
+		arp[4] != 6 || arp[5] != 4) {
 		key->ip_frag = FLOW_BAD_L3;
 		return;
 	}
@@ -206,7 +206,7 @@ parse_pbb(struct cursor *c)
 	}
 	open_block(c, 3);
 	c->key->pbb = be32_from((get_be32(c->data + c->at) & FLOW_PBB_ISID_MASK) |
-		(c->data[c->at] & 0x08 ? FLOW_PBB_UCA : 0));
+				(c->data[c->at] & 0x08 ? FLOW_PBB_UCA : 0));
 }
 
 static void
@@ -250,7 +250,7 @@ parse_ipv4(struct cursor *c, enum parse_depth depth)
 	header = (ip[0] & 15u) * 4;
 	total = get_be16(ip + 2);
 	if (WEFT_UNLIKELY(header < 20 || !has(c, header) || total < header ||
-		    total > c->p->len - c->at)) {
+			  total > c->p->len - c->at)) {
 		key->ip_frag = FLOW_BAD_L3;
 		return;
 	}
@@ -385,7 +385,8 @@ parse_ipv6(struct cursor *c, enum parse_depth depth)
 		return;
 	}
 	key->ip_proto = (uint8_t)proto;
-	key->flabel_exthdr = be32_from((word & FLOW_FLABEL_MASK) | (uint32_t)e.seen << FLOW_EXTHDR_SHIFT);
+	key->flabel_exthdr =
+		be32_from((word & FLOW_FLABEL_MASK) | (uint32_t)e.seen << FLOW_EXTHDR_SHIFT);
 	c->p->l4_off = (uint16_t)c->at;
 	if (depth >= PARSE_L4 && !(key->ip_frag & FLOW_FRAG_LATER)) {
 		parse_l4(c, payload ? start + 40 + payload : c->p->len);

@@ -40,15 +40,15 @@ struct port_worker {
 	struct port_counters counters;
 	/* The worker's alone. */
 	uint32_t n_tx;
-	uint32_t tx_noted;     /* drops that the provider reported in this flush */
-	uint64_t tx_bytes;     /* in the batch */
+	uint32_t tx_noted; /* drops that the provider reported in this flush */
+	uint64_t tx_bytes; /* in the batch */
 	struct packet *tx[TX_BATCH];
 } WEFT_CACHE_ALIGNED;
 
 struct port {
 	uint16_t number;
 	_Atomic bool admin_up;
-	_Atomic bool link_up;  /* liveness word: told by the provider's status */
+	_Atomic bool link_up; /* liveness word: told by the provider's status */
 	_Atomic uint16_t n_rxq, n_txq;
 	const struct port_provider *provider;
 	struct port_dev *dev;
@@ -68,8 +68,8 @@ static inline struct port *
 port_find(uint32_t number)
 {
 	return number <= DP_PORT_MADE
-		? atomic_load_explicit(&port_table[number], memory_order_acquire)
-		: NULL;
+		       ? atomic_load_explicit(&port_table[number], memory_order_acquire)
+		       : NULL;
 }
 
 /* The number of the calling thread's counters: a worker's, else the last. */

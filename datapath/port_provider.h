@@ -44,35 +44,35 @@ struct port_option {
 struct port_option_spec {
 	const char *key;
 	enum { PORT_OPT_TEXT, PORT_OPT_UINT, PORT_OPT_BOOL, PORT_OPT_CHOICE } kind;
-	uint64_t min, max;     /* UINT */
-	const char *choices;   /* CHOICE: comma-separated */
+	uint64_t min, max;   /* UINT */
+	const char *choices; /* CHOICE: comma-separated */
 	bool required;
-	bool settable;         /* may change while the port is open (set) */
+	bool settable; /* may change while the port is open (set) */
 	const char *help;
 };
 
 struct port_config {
-	struct port *port;     /* for events */
+	struct port *port; /* for events */
 	const char *name;
-	uint16_t number;       /* datapath port: goes into packet->in_port */
+	uint16_t number; /* datapath port: goes into packet->in_port */
 	const char *rundir;
-	const char *group;     /* of socket files; NULL: leave */
-	int socket_id;         /* NUMA node wanted, or -1 */
+	const char *group;        /* of socket files; NULL: leave */
+	int socket_id;            /* NUMA node wanted, or -1 */
 	struct rte_mempool *pool; /* packets are taken from it (priv area: vhost/packet_mbuf.h) */
 	const struct port_option *options;
 	size_t n_options;
 };
 
 struct port_status {
-	bool link_up;          /* there is a peer that takes packets */
-	uint8_t mac[6];        /* our end's address, or zero */
-	uint32_t mtu;          /* of L3; 0: unknown */
-	uint32_t speed_mbps;   /* 0: unknown */
-	uint32_t max_len;      /* longest frame that tx takes; 0: PACKET_MAX_LEN */
-	uint16_t n_rxq;        /* queues in use now */
+	bool link_up;        /* there is a peer that takes packets */
+	uint8_t mac[6];      /* our end's address, or zero */
+	uint32_t mtu;        /* of L3; 0: unknown */
+	uint32_t speed_mbps; /* 0: unknown */
+	uint32_t max_len;    /* longest frame that tx takes; 0: PACKET_MAX_LEN */
+	uint16_t n_rxq;      /* queues in use now */
 	uint16_t n_txq;
-	uint32_t ifindex;      /* kernel devices */
-	char peer[128];        /* in words: socket path and state, interface, devargs */
+	uint32_t ifindex; /* kernel devices */
+	char peer[128];   /* in words: socket path and state, interface, devargs */
 };
 
 /* Counted by the device itself, besides what the core counts. */
@@ -87,7 +87,7 @@ enum port_event {
 };
 
 struct port_provider {
-	const char *type;      /* as in type=TYPE */
+	const char *type; /* as in type=TYPE */
 	const char *help;
 	const struct port_option_spec *options; /* ends with key NULL */
 

@@ -64,7 +64,7 @@ take_options(const json_t *object, struct port_option *options, size_t *n, struc
 	if (object && !json_is_object(object)) {
 		return weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "options must be an object");
 	}
-	json_object_foreach((json_t *)object, key, value) {
+	json_object_foreach ((json_t *)object, key, value) {
 		if (*n == MAX_OPTIONS || !json_is_string(value)) {
 			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
 				"option \"%s\" is no string, or one of too many", key);
@@ -82,7 +82,8 @@ port_param(const json_t *params, struct weft_error *err)
 	struct port *port = n >= 0 && n <= DP_PORT_MAX ? port_find((uint32_t)n) : NULL;
 
 	if (!port) {
-		weft_error_set(err, WEFT_ERR_CONFLICT, ENOENT, "no port %lld in the datapath", (long long)n);
+		weft_error_set(err, WEFT_ERR_CONFLICT, ENOENT, "no port %lld in the datapath",
+			(long long)n);
 	}
 	return port;
 }
@@ -137,8 +138,8 @@ session_params(const json_t *params, uint64_t *epoch, uint32_t *n_handlers, stru
 			(long long)version, DP_PROTOCOL_VERSION);
 	}
 	if (handlers < 1 || handlers > DP_MAX_HANDLERS) {
-		return weft_error_set(err, WEFT_ERR_INVALID, ERANGE, "handlers must be 1 to %u",
-			DP_MAX_HANDLERS);
+		return weft_error_set(
+			err, WEFT_ERR_INVALID, ERANGE, "handlers must be 1 to %u", DP_MAX_HANDLERS);
 	}
 	*n_handlers = (uint32_t)handlers;
 	*epoch = text ? strtoull(text, NULL, 10) : (uint64_t)json_integer_value(value);
@@ -172,15 +173,14 @@ session_open(struct rpc_call *call, json_t *params, void *user) WEFT_REQUIRES(we
 	ports.session_peer = rpc_call_peer(call);
 	ports.session_number = offer.number;
 	rpc_peer_on_close(ports.session_peer, session_closed, NULL);
-	rpc_call_reply_fds(call, json_pack("{s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:o}", "instance",
-					 u64_text(ports.config.instance), "session", u64_text(offer.number),
-					 "workers", (int)workers.n, "max_flows",
-					 (json_int_t)ports.config.max_flows, "slots",
-					 (json_int_t)ports.config.n_slots, "ring_size",
-					 (json_int_t)DP_RING_SIZE, "upcall_ring_size",
-					 (json_int_t)DP_UPCALL_RING_SIZE, "next_context",
-					 (json_int_t)offer.next_context, "last_epoch",
-					 u64_text(offer.last_epoch)),
+	rpc_call_reply_fds(call,
+		json_pack("{s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:I, s:o}", "instance",
+			u64_text(ports.config.instance), "session", u64_text(offer.number),
+			"workers", (int)workers.n, "max_flows", (json_int_t)ports.config.max_flows,
+			"slots", (json_int_t)ports.config.n_slots, "ring_size",
+			(json_int_t)DP_RING_SIZE, "upcall_ring_size",
+			(json_int_t)DP_UPCALL_RING_SIZE, "next_context",
+			(json_int_t)offer.next_context, "last_epoch", u64_text(offer.last_epoch)),
 		offer.fds, offer.n_fds);
 	for (size_t i = 0; i < offer.n_fds; i++) {
 		close(offer.fds[i]);
@@ -224,8 +224,8 @@ add_port(json_t *params, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 
 	if (!name || !type || !json_is_integer(number) || json_integer_value(number) < 0 ||
 		json_integer_value(number) > DP_PORT_MAX || strlen(name) >= PORT_NAME_SIZE) {
-		weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "port.add needs port (0..%u), name and type",
-			DP_PORT_MAX);
+		weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+			"port.add needs port (0..%u), name and type", DP_PORT_MAX);
 		return NULL;
 	}
 	if (port_find((uint32_t)json_integer_value(number))) {
@@ -310,8 +310,8 @@ rpc_port_del(struct rpc_call *call, json_t *params, void *user) WEFT_REQUIRES(we
 
 /* The core's own options: admin=up|down, rxq-worker=QUEUE:WORKER[,..]. The rest is the provider's. */
 static bool
-set_core_option(struct port *port, const struct port_option *option, bool check, struct weft_error *err)
-	WEFT_REQUIRES(weft_ports)
+set_core_option(struct port *port, const struct port_option *option, bool check,
+	struct weft_error *err) WEFT_REQUIRES(weft_ports)
 {
 	unsigned queue, worker;
 
@@ -319,8 +319,8 @@ set_core_option(struct port *port, const struct port_option *option, bool check,
 		bool up = !strcmp(option->value, "up");
 
 		if (!up && strcmp(option->value, "down")) {
-			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "admin is up or down, not \"%s\"",
-				option->value);
+			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+				"admin is up or down, not \"%s\"", option->value);
 		}
 		if (!check) {
 			atomic_store(&port->admin_up, up);
@@ -334,8 +334,8 @@ set_core_option(struct port *port, const struct port_option *option, bool check,
 		if (sscanf(at, "%u:%u", &queue, &worker) != 2 || queue >= PORT_MAX_QUEUES ||
 			worker >= workers.n) {
 			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
-				"rxq-worker is QUEUE:WORKER[,..] with %u workers, not \"%s\"", workers.n,
-				option->value);
+				"rxq-worker is QUEUE:WORKER[,..] with %u workers, not \"%s\"",
+				workers.n, option->value);
 		}
 		if (!check) {
 			port_assign(port, (uint16_t)queue, (uint16_t)worker);
@@ -421,21 +421,21 @@ rpc_port_list(struct rpc_call *call, json_t *params, void *user)
 /* --- listings ---------------------------------------------------------------------------------------------- */
 
 /* One row for the listings that need parameters alone. */
-#define LISTING_METHOD(NAME, CALL) \
-	static void NAME(struct rpc_call *call, json_t *params, void *user) \
-	{ \
-		struct weft_error err = WEFT_ERROR_INIT; \
-		json_t *result = (CALL); \
-		(void)user; \
-		(void)params; \
-		if (!call) { \
-			json_decref(result); \
-		} else if (result) { \
-			rpc_call_reply(call, result); \
-		} else { \
-			rpc_call_fail_error(call, &err); \
-		} \
-	} \
+#define LISTING_METHOD(NAME, CALL)                                                                 \
+	static void NAME(struct rpc_call *call, json_t *params, void *user)                        \
+	{                                                                                          \
+		struct weft_error err = WEFT_ERROR_INIT;                                           \
+		json_t *result = (CALL);                                                           \
+		(void)user;                                                                        \
+		(void)params;                                                                      \
+		if (!call) {                                                                       \
+			json_decref(result);                                                       \
+		} else if (result) {                                                               \
+			rpc_call_reply(call, result);                                              \
+		} else {                                                                           \
+			rpc_call_fail_error(call, &err);                                           \
+		}                                                                                  \
+	}                                                                                          \
 	struct weft_error
 
 LISTING_METHOD(rpc_flow_list, listing_flows(&ports.config, params, &err));
@@ -497,7 +497,8 @@ on_news(evutil_socket_t fd, short what, void *user)
 	if (read(fd, &n, sizeof n) < 0) {
 		/* EAGAIN */
 	}
-	if (ports.session_peer && atomic_exchange(&ports.broken_session, 0) == ports.session_number) {
+	if (ports.session_peer &&
+		atomic_exchange(&ports.broken_session, 0) == ports.session_number) {
 		struct rpc_peer *peer = ports.session_peer;
 
 		session_closed(peer, NULL);
@@ -512,8 +513,8 @@ on_news(evutil_socket_t fd, short what, void *user)
 		}
 		port->provider->status(port->dev, &status);
 		port_refresh(port, &status);
-		LOG_INFO("port %s: link %s, %u rx queues: %s", port->name, status.link_up ? "up" : "down",
-			status.n_rxq, status.peer);
+		LOG_INFO("port %s: link %s, %u rx queues: %s", port->name,
+			status.link_up ? "up" : "down", status.n_rxq, status.peer);
 		if (ports.session_peer) {
 			rpc_peer_notify(ports.session_peer, "port.changed", port_json(port));
 		}
@@ -522,8 +523,8 @@ on_news(evutil_socket_t fd, short what, void *user)
 }
 
 bool
-ports_thread_start(struct event_base *base, const struct ports_thread_config *config,
-	struct weft_error *err)
+ports_thread_start(
+	struct event_base *base, const struct ports_thread_config *config, struct weft_error *err)
 {
 	struct rpc_methods table = {methods, WEFT_ARRAY_SIZE(methods), NULL};
 	char path[4096];
@@ -532,8 +533,8 @@ ports_thread_start(struct event_base *base, const struct ports_thread_config *co
 	ports.base = base;
 	ports.news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (ports.news_fd < 0) {
-		return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot make an eventfd: %s",
-			strerror(errno));
+		return weft_error_set(
+			err, WEFT_ERR_SYSTEM, errno, "cannot make an eventfd: %s", strerror(errno));
 	}
 	ports.news_event = event_new(base, ports.news_fd, EV_READ | EV_PERSIST, on_news, NULL);
 	event_add(ports.news_event, NULL);

@@ -34,8 +34,8 @@ provider_find(const char *type, struct weft_error *err)
 		}
 		strbuf_printf(&known, "%s%s", i ? ", " : "", providers[i]->type);
 	}
-	weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "unknown port type \"%s\"; there are %s", type,
-		strbuf_text(&known));
+	weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "unknown port type \"%s\"; there are %s",
+		type, strbuf_text(&known));
 	strbuf_uninit(&known);
 	return NULL;
 }
@@ -70,8 +70,9 @@ unknown_option(const struct port_provider *provider, const char *key, struct wef
 	for (const struct port_option_spec *s = provider->options; s->key; s++) {
 		strbuf_printf(&known, "%s%s", known.len ? ", " : "", s->key);
 	}
-	weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "port type %s has no option \"%s\"; it has %s",
-		provider->type, key, known.len ? strbuf_text(&known) : "none");
+	weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+		"port type %s has no option \"%s\"; it has %s", provider->type, key,
+		known.len ? strbuf_text(&known) : "none");
 	strbuf_uninit(&known);
 	return false;
 }
@@ -97,23 +98,24 @@ check_value(const struct port_option_spec *spec, const char *value, struct weft_
 
 	switch (spec->kind) {
 	case PORT_OPT_TEXT:
-		return *value || weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "%s needs a value", spec->key);
+		return *value ||
+		       weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "%s needs a value", spec->key);
 	case PORT_OPT_UINT:
 		errno = 0;
 		n = strtoull(value, &end, 10);
 		return (value[0] >= '0' && value[0] <= '9' && !*end && !errno && n >= spec->min &&
 			       n <= spec->max) ||
-			weft_error_set(err, WEFT_ERR_INVALID, ERANGE,
-				"%s takes a number from %" PRIu64 " to %" PRIu64 ", not \"%s\"", spec->key,
-				spec->min, spec->max, value);
+		       weft_error_set(err, WEFT_ERR_INVALID, ERANGE,
+			       "%s takes a number from %" PRIu64 " to %" PRIu64 ", not \"%s\"",
+			       spec->key, spec->min, spec->max, value);
 	case PORT_OPT_BOOL:
 		return is_choice("yes,no", value) ||
-			weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "%s is yes or no, not \"%s\"",
-				spec->key, value);
+		       weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "%s is yes or no, not \"%s\"",
+			       spec->key, value);
 	case PORT_OPT_CHOICE:
 		return is_choice(spec->choices, value) ||
-			weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "%s is one of %s, not \"%s\"",
-				spec->key, spec->choices, value);
+		       weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "%s is one of %s, not \"%s\"",
+			       spec->key, spec->choices, value);
 	}
 	return true;
 }
@@ -139,8 +141,8 @@ provider_check_options(const struct port_provider *provider, const struct port_o
 	}
 	for (const struct port_option_spec *s = provider->options; !set && s->key; s++) {
 		if (s->required && !port_option_find(options, n, s->key)) {
-			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "port type %s needs %s=: %s",
-				provider->type, s->key, s->help);
+			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+				"port type %s needs %s=: %s", provider->type, s->key, s->help);
 		}
 	}
 	return true;

@@ -9,11 +9,11 @@
 
 #include "datapath/port_provider.h"
 
-extern const struct port_provider vhost_provider;    /* vhost-user */
-extern const struct port_provider veth_provider;     /* veth */
-extern const struct port_provider internal_provider; /* internal */
+extern const struct port_provider vhost_provider;     /* vhost-user */
+extern const struct port_provider veth_provider;      /* veth */
+extern const struct port_provider internal_provider;  /* internal */
 extern const struct port_provider af_packet_provider; /* af-packet */
-extern const struct port_provider ethdev_provider;   /* ethdev */
+extern const struct port_provider ethdev_provider;    /* ethdev */
 
 /* The provider of that type, or NULL with the known types in @err. */
 const struct port_provider *provider_find(const char *type, struct weft_error *err);

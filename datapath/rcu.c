@@ -15,8 +15,8 @@ rcu_init(void)
 	if (rcu_variable) {
 		return 0;
 	}
-	rcu_variable = rte_zmalloc("rcu", rte_rcu_qsbr_get_memsize(RCU_MAX_READERS),
-		RTE_CACHE_LINE_SIZE);
+	rcu_variable =
+		rte_zmalloc("rcu", rte_rcu_qsbr_get_memsize(RCU_MAX_READERS), RTE_CACHE_LINE_SIZE);
 	if (!rcu_variable) {
 		return -ENOMEM;
 	}

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RCU_MAX_READERS 80u /* workers, and few others */
+#define RCU_MAX_READERS 80u  /* workers, and few others */
 #define RCU_READER_PORTS 72u /* the ports thread */
 
 extern struct rte_rcu_qsbr *rcu_variable;

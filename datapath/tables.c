@@ -113,7 +113,8 @@ now_ms(void)
 }
 
 int
-tables_start(struct flow_table *table, const struct stats_region *stats, uint64_t instance, int event_fd)
+tables_start(
+	struct flow_table *table, const struct stats_region *stats, uint64_t instance, int event_fd)
 {
 	int rc;
 
@@ -169,7 +170,7 @@ tables_stop(void)
 		pthread_join(t.thread, NULL);
 		t.started = false;
 	}
-	LIST_FOREACH_SAFE(b, next, link, &t.barriers) {
+	LIST_FOREACH_SAFE (b, next, link, &t.barriers) {
 		free(b);
 	}
 	while (t.closed) {
@@ -207,8 +208,8 @@ offer_ring(struct shm_ring *r, uint32_t size, int event_fd, struct session_offer
 	int fd = shm_ring_memfd(size);
 
 	if (fd < 0) {
-		return weft_error_set(err, WEFT_ERR_SYSTEM, -fd, "cannot make ring memory: %s",
-			strerror(-fd));
+		return weft_error_set(
+			err, WEFT_ERR_SYSTEM, -fd, "cannot make ring memory: %s", strerror(-fd));
 	}
 	offer->fds[offer->n_fds++] = fd;
 	return shm_ring_attach(r, fd, size, event_fd, err);
@@ -224,12 +225,13 @@ offer_session(struct session *s, int stats_fd, struct session_offer *offer, stru
 
 		handler->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (handler->event_fd < 0) {
-			return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot make an eventfd: %s",
-				strerror(errno));
+			return weft_error_set(err, WEFT_ERR_SYSTEM, errno,
+				"cannot make an eventfd: %s", strerror(errno));
 		}
 		offer->fds[offer->n_fds++] = dup(handler->event_fd);
 		if (!offer_ring(&handler->commands, DP_RING_SIZE, t.event_fd, offer, err) ||
-			!offer_ring(&handler->replies, DP_RING_SIZE, handler->event_fd, offer, err)) {
+			!offer_ring(
+				&handler->replies, DP_RING_SIZE, handler->event_fd, offer, err)) {
 			return false;
 		}
 	}
@@ -242,7 +244,8 @@ offer_session(struct session *s, int stats_fd, struct session_offer *offer, stru
 	}
 	for (size_t i = 0; i < offer->n_fds; i++) {
 		if (offer->fds[i] < 0) {
-			return weft_error_set(err, WEFT_ERR_SYSTEM, EMFILE, "out of file descriptors");
+			return weft_error_set(
+				err, WEFT_ERR_SYSTEM, EMFILE, "out of file descriptors");
 		}
 	}
 	return true;
@@ -317,8 +320,8 @@ static struct shm_ring *
 reply_ring(uint64_t session, uint32_t handler)
 {
 	return t.session && t.session->number == session && handler < t.session->n_handlers
-		? &t.session->handlers[handler].replies
-		: NULL;
+		       ? &t.session->handlers[handler].replies
+		       : NULL;
 }
 
 static void
@@ -365,8 +368,9 @@ reply_status(uint32_t handler, uint32_t type, uint64_t request, int status)
 	} reply = {.head = {.request = request, .status = status}};
 
 	_Static_assert(sizeof reply >= sizeof(struct dp_object_put_reply) &&
-			sizeof reply >= sizeof(struct dp_object_del_reply) &&
-			sizeof reply >= sizeof(struct dp_flow_put_reply), "room for all of reply_size()");
+			       sizeof reply >= sizeof(struct dp_object_del_reply) &&
+			       sizeof reply >= sizeof(struct dp_flow_put_reply),
+		"room for all of reply_size()");
 	send_reply(handler, type, &reply, reply_size(type), NULL, 0);
 }
 
@@ -707,7 +711,8 @@ run_outboxes(void)
 			if (done->handler == UINT32_MAX) {
 				t.n_purges_due -= done->request == t.purge_ticket;
 			} else if (reply_ring(done->session, done->handler)) {
-				reply_status(done->handler, DP_EXECUTE, done->request, done->status);
+				reply_status(
+					done->handler, DP_EXECUTE, done->request, done->status);
 			}
 		}
 		shm_ring_release(&workers.outbox_out[w]);
@@ -722,7 +727,7 @@ check_barriers(void)
 {
 	struct barrier *b;
 
-	LIST_FOREACH(b, link, &t.barriers) {
+	LIST_FOREACH (b, link, &t.barriers) {
 		if (b->passed) {
 			continue;
 		}
@@ -783,7 +788,8 @@ attach(void)
 	t.session = t.offered;
 	t.offered = NULL;
 	for (unsigned w = 0; w < workers.n; w++) {
-		atomic_store_explicit(&workers.list[w]->session, &t.session->rings[w], memory_order_release);
+		atomic_store_explicit(
+			&workers.list[w]->session, &t.session->rings[w], memory_order_release);
 	}
 	t.connected = true;
 	t.sessions++;
@@ -919,7 +925,8 @@ tables_main(void *unused)
 		publish();
 		waiting = flow_table_run(t.table, now_ms(), flow_deleted, NULL);
 		answer_barriers();
-		waiting = free_closed() || waiting || !list_is_empty(&t.barriers) || t.n_purges_due || stuck;
+		waiting = free_closed() || waiting || !list_is_empty(&t.barriers) ||
+			  t.n_purges_due || stuck;
 		publish();
 		spins = any ? 0 : spins + 1;
 		if (t.stop || any || (waiting && spins < SPINS)) {

@@ -27,10 +27,10 @@
 struct parked {
 	uint32_t gen;
 	uint32_t hash;
-	uint32_t next;            /* in its bucket, or of the free list */
-	uint32_t newer, older;    /* by time */
+	uint32_t next;         /* in its bucket, or of the free list */
+	uint32_t newer, older; /* by time */
 	uint16_t in_port;
-	uint16_t n;               /* packets; 0: the slot is free */
+	uint16_t n; /* packets; 0: the slot is free */
 	uint8_t key_blocks;
 	uint64_t deadline_ms;
 	struct packet *pkts[DP_PARKED_PER_KEY];
@@ -61,7 +61,7 @@ struct park {
 	uint32_t fifo_in, fifo_out;
 	struct share shares[DP_PORT_MADE + 1];
 };
-_Static_assert(FIFO_SIZE * RECORD_MIN > DP_UPCALL_RING_SIZE, "the fifo outlasts the ring");
+_Static_assert(FIFO_SIZE *RECORD_MIN > DP_UPCALL_RING_SIZE, "the fifo outlasts the ring");
 
 static const struct flow_mask all_ones = {.bits.bytes = {[0 ... FLOW_KEY_SIZE - 1] = 0xff}};
 
@@ -168,7 +168,8 @@ write_record(struct worker *w, struct session_rings *s, uint32_t kind, struct pa
 			return false;
 		}
 	}
-	at = park->fifo_in - park->fifo_out < FIFO_SIZE ? shm_ring_reserve(&s->upcalls, kind, size) : NULL;
+	at = park->fifo_in - park->fifo_out < FIFO_SIZE ? shm_ring_reserve(&s->upcalls, kind, size)
+							: NULL;
 	if (!at) {
 		return false;
 	}
@@ -196,8 +197,9 @@ fill_head(struct dp_upcall *head, const struct packet *p, uint64_t time_ns)
 	*head = (struct dp_upcall){
 		.time_ns = time_ns,
 		.packet_len = p->len,
-		.flags = (uint16_t)((p->flags & PACKET_CSUM_PARTIAL ? DP_UPCALL_CSUM_COMPLETED : 0) |
-			(p->flags & PACKET_GSO_MASK ? DP_UPCALL_GSO : 0)),
+		.flags =
+			(uint16_t)((p->flags & PACKET_CSUM_PARTIAL ? DP_UPCALL_CSUM_COMPLETED : 0) |
+				   (p->flags & PACKET_GSO_MASK ? DP_UPCALL_GSO : 0)),
 		.hash = p->hash,
 	};
 }
@@ -213,8 +215,8 @@ upcall_flush(struct worker *w)
 }
 
 void
-upcall_to_agent(struct worker *w, struct packet *p, uint32_t context, uint16_t max_len,
-	uint16_t reason)
+upcall_to_agent(
+	struct worker *w, struct packet *p, uint32_t context, uint16_t max_len, uint16_t reason)
 {
 	struct session_rings *s = session_of(w);
 	struct port_worker *pw = worker_port(w, p->in_port);
@@ -242,8 +244,9 @@ upcall_to_agent(struct worker *w, struct packet *p, uint32_t context, uint16_t m
 		head.data_off = off;
 		head.data_len = (uint16_t)WEFT_MIN(len - off, DP_UPCALL_DATA_MAX);
 		head.key_blocks = off ? 0 : p->key_blocks;
-		head.flags = (uint16_t)(off + DP_UPCALL_DATA_MAX < len ? head.flags | DP_UPCALL_MORE
-								       : head.flags & ~DP_UPCALL_MORE);
+		head.flags =
+			(uint16_t)(off + DP_UPCALL_DATA_MAX < len ? head.flags | DP_UPCALL_MORE
+								  : head.flags & ~DP_UPCALL_MORE);
 		if (!write_record(w, s, DP_UPCALL_TO_AGENT, p, &head, &own)) {
 			/* All or nothing: takes back what is not published yet. */
 			s->upcalls.own = mark;
@@ -270,7 +273,8 @@ same_key(const struct parked *e, const struct flow_key *key, uint8_t blocks)
 	for (unsigned b = 0; b < FLOW_N_BLOCKS; b++) {
 		size_t off = b * FLOW_BLOCK_SIZE;
 
-		if (blocks & FLOW_BLOCK(b) && memcmp(e->key.bytes + off, key->bytes + off, FLOW_BLOCK_SIZE)) {
+		if (blocks & FLOW_BLOCK(b) &&
+			memcmp(e->key.bytes + off, key->bytes + off, FLOW_BLOCK_SIZE)) {
 			return false;
 		}
 	}

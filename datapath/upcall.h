@@ -33,8 +33,8 @@ void upcall_miss(struct worker *w, struct packet *p, const struct flow_key *key)
 
 /* Sends the first @max_len bytes to the agent (65535: all). The packet stays the caller's. Counts
  * to_agent, or a drop. */
-void upcall_to_agent(struct worker *w, struct packet *p, uint32_t context, uint16_t max_len,
-	uint16_t reason);
+void upcall_to_agent(
+	struct worker *w, struct packet *p, uint32_t context, uint16_t max_len, uint16_t reason);
 
 /* Makes the records of this burst visible to the agent. */
 void upcall_flush(struct worker *w);

@@ -27,7 +27,8 @@ struct port_dev {
 
 static const struct port_option_spec options[] = {
 	{"path", PORT_OPT_TEXT, 0, 0, NULL, false, false, "socket (RUNDIR/vhost/NAME.sock)"},
-	{"mode", PORT_OPT_CHOICE, 0, 0, "server,client", false, false, "who listens: server is Weft"},
+	{"mode", PORT_OPT_CHOICE, 0, 0, "server,client", false, false,
+		"who listens: server is Weft"},
 	{"queues", PORT_OPT_UINT, 1, VHOST_MAX_PAIRS, NULL, false, false, "queue pairs (1)"},
 	{"owner", PORT_OPT_TEXT, 0, 0, NULL, false, false, "user that owns the socket file"},
 	{"socket-mode", PORT_OPT_TEXT, 0, 0, NULL, false, false, "its permissions, octal (0660)"},
@@ -91,12 +92,13 @@ vhost_open(const struct port_config *config, struct weft_error *err)
 	dev->port = config->port;
 	dev->pool = config->pool;
 	dev->client = mode && !strcmp(mode, "client");
-	dev->path = path ? xstrdup(path) : xasprintf("%s/vhost/%s.sock", config->rundir, config->name);
+	dev->path =
+		path ? xstrdup(path) : xasprintf("%s/vhost/%s.sock", config->rundir, config->name);
 	vhost.path = dev->path;
 	vhost.client = dev->client;
 	vhost.n_pairs = queues ? (unsigned)strtoul(queues, NULL, 10) : 1;
-	if (parse_mode(port_option_find(config->options, config->n_options, "socket-mode"), &vhost.mode,
-		    err)) {
+	if (parse_mode(port_option_find(config->options, config->n_options, "socket-mode"),
+		    &vhost.mode, err)) {
 		dev->vhost = vhost_user_open(&vhost, err);
 	}
 	if (!dev->vhost) {
@@ -110,8 +112,8 @@ static bool
 vhost_set(struct port_dev *dev, const struct port_option *changes, size_t n, struct weft_error *err)
 {
 	(void)dev;
-	return !n || weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "%s cannot change while the port is there",
-		changes[0].key);
+	return !n || weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+			     "%s cannot change while the port is there", changes[0].key);
 }
 
 static void
@@ -127,7 +129,9 @@ vhost_status(struct port_dev *dev, struct port_status *status)
 		.mtu = 1500,
 	};
 	snprintf(status->peer, sizeof status->peer, "%.100s %s", dev->path,
-		vhost.connected ? "guest" : dev->client ? "connecting" : "listening");
+		vhost.connected ? "guest"
+		: dev->client   ? "connecting"
+				: "listening");
 }
 
 static uint16_t
@@ -155,7 +159,8 @@ tx_offloaded(struct port_dev *dev, uint16_t queue, struct packet *p)
 	}
 	n = offload_segment(p, dev->pool, segments);
 	while (n > 0 && sent < n) {
-		uint16_t more = vhost_user_tx(dev->vhost, queue, segments + sent, (uint16_t)(n - sent));
+		uint16_t more =
+			vhost_user_tx(dev->vhost, queue, segments + sent, (uint16_t)(n - sent));
 
 		if (!more) {
 			break;
@@ -180,7 +185,7 @@ vhost_tx(struct port_dev *dev, uint16_t queue, struct packet **pkts, uint16_t n)
 
 	while (done < n) {
 		for (plain = done; plain < n &&
-			!(pkts[plain]->flags & (PACKET_CSUM_PARTIAL | PACKET_GSO_MASK));
+				   !(pkts[plain]->flags & (PACKET_CSUM_PARTIAL | PACKET_GSO_MASK));
 			plain++) {
 		}
 		if (plain > done) {

@@ -84,7 +84,8 @@ worker_create(unsigned id, unsigned core, uint32_t max_flows, int tables_event_f
 	w->id = id;
 	w->core = core;
 	w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	w->cache.buckets = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	w->cache.buckets =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (w->event_fd < 0 || w->cache.buckets == MAP_FAILED) {
 		free(w);
 		return NULL;
@@ -106,8 +107,8 @@ worker_create(unsigned id, unsigned core, uint32_t max_flows, int tables_event_f
 
 int
 workers_create(unsigned n, const unsigned *cores, struct flow_table *table,
-	const struct stats_region *stats, struct rte_mempool *pool, uint32_t max_flows, bool busy_poll,
-	int tables_event_fd)
+	const struct stats_region *stats, struct rte_mempool *pool, uint32_t max_flows,
+	bool busy_poll, int tables_event_fd)
 {
 	for (unsigned i = 0; i < n; i++) {
 		struct worker *w = worker_create(i, cores[i], max_flows, tables_event_fd);
@@ -177,7 +178,8 @@ place_queue(struct rx_list **lists, struct port *port, uint16_t queue, unsigned 
 	}
 	if (pass) {
 		for (unsigned i = 0; placed && i < lists[to]->n; i++) {
-			if (lists[to]->queues[i].port == port && lists[to]->queues[i].queue == queue) {
+			if (lists[to]->queues[i].port == port &&
+				lists[to]->queues[i].queue == queue) {
 				return;
 			}
 		}
@@ -215,7 +217,8 @@ workers_assign_queues(void)
 		}
 	}
 	for (unsigned i = 0; i < workers.n; i++) {
-		was[i] = atomic_exchange_explicit(&workers.list[i]->rx, fresh[i], memory_order_acq_rel);
+		was[i] = atomic_exchange_explicit(
+			&workers.list[i]->rx, fresh[i], memory_order_acq_rel);
 		worker_kick(workers.list[i]);
 	}
 	rcu_synchronize();
@@ -329,8 +332,8 @@ arm_queues(struct worker *w, const struct rx_list *rx, struct pollfd *fds)
 	for (unsigned i = 0; rx && i < rx->n; i++) {
 		const struct rx_queue *rxq = &rx->queues[i];
 		int fd = rxq->port->provider->rx_sleep
-			? rxq->port->provider->rx_sleep(rxq->port->dev, rxq->queue)
-			: -ENOTSUP;
+				 ? rxq->port->provider->rx_sleep(rxq->port->dev, rxq->queue)
+				 : -ENOTSUP;
 
 		if (fd >= 0 && n_fds + 1 < POLL_MAX) {
 			fds[n_fds++] = (struct pollfd){.fd = fd, .events = POLLIN};
@@ -340,7 +343,8 @@ arm_queues(struct worker *w, const struct rx_list *rx, struct pollfd *fds)
 			continue;
 		}
 		if (fd == -ENOTSUP) {
-			atomic_store_explicit(&w->awake_port, rxq->port->number, memory_order_relaxed);
+			atomic_store_explicit(
+				&w->awake_port, rxq->port->number, memory_order_relaxed);
 			atomic_store_explicit(&w->awake_because, "a port that cannot notify",
 				memory_order_relaxed);
 		}
@@ -417,7 +421,8 @@ execute(struct worker *w, const struct worker_execute *x)
 	int status = 0;
 
 	if (x->parked) {
-		status = park_execute(w, x->parked, actions, x->actions_size, x->flags & DP_EXECUTE_KEEP);
+		status = park_execute(
+			w, x->parked, actions, x->actions_size, x->flags & DP_EXECUTE_KEEP);
 	} else if (!(p = worker_make(w, data, x->data_len, in_port))) {
 		status = -ENOMEM;
 	} else {
@@ -522,7 +527,7 @@ worker_truncate(struct packet *p, uint32_t len)
 		m->pkt_len = len;
 		p->len = len;
 		p->head_len = m->data_len;
-		p->flags &= (uint16_t)~(PACKET_CSUM_PARTIAL | PACKET_GSO_MASK);
+		p->flags &= (uint16_t) ~(PACKET_CSUM_PARTIAL | PACKET_GSO_MASK);
 	}
 }
 
@@ -546,7 +551,7 @@ worker_copy(struct worker *w, const struct packet *p, uint32_t max_len)
 	copy->head_len = m->data_len;
 	copy->headroom = rte_pktmbuf_headroom(m);
 	if (copy->len < p->len) {
-		copy->flags &= (uint16_t)~(PACKET_CSUM_PARTIAL | PACKET_GSO_MASK);
+		copy->flags &= (uint16_t) ~(PACKET_CSUM_PARTIAL | PACKET_GSO_MASK);
 	}
 	return copy;
 }
@@ -624,9 +629,11 @@ flush_port(struct worker *w, struct port *port)
 	counter_add(&pw->counters.tx_bytes, pw->tx_bytes - bytes);
 	pw->tx_bytes = 0;
 	if (WEFT_UNLIKELY(sent < n)) {
-		counter_add(&pw->counters.drops[atomic_load_explicit(&port->link_up, memory_order_relaxed)
-						? DROP_TX_FULL
-						: DROP_TX_DOWN],
+		counter_add(
+			&pw->counters
+				 .drops[atomic_load_explicit(&port->link_up, memory_order_relaxed)
+						 ? DROP_TX_FULL
+						 : DROP_TX_DOWN],
 			n - sent);
 	}
 }
@@ -684,8 +691,8 @@ static void
 credit_run(struct worker *w)
 {
 	if (w->run_packets) {
-		stats_record_credit(stats_region_record(w->stats, w->id, w->run_flow->slot), w->run_packets,
-			w->run_bytes, w->now_ms, w->run_tcp_flags);
+		stats_record_credit(stats_region_record(w->stats, w->id, w->run_flow->slot),
+			w->run_packets, w->run_bytes, w->now_ms, w->run_tcp_flags);
 		w->run_packets = 0;
 		w->run_bytes = 0;
 		w->run_tcp_flags = 0;
@@ -815,7 +822,8 @@ burst(struct worker *w, struct port *port, struct port_worker *pw, struct packet
 			continue;
 		}
 		if (WEFT_LIKELY(live != NULL)) {
-			hashes[n_good] = key_hash_live(&w->keys[n_good], p->key_blocks, live->blocks, &live->mask);
+			hashes[n_good] = key_hash_live(
+				&w->keys[n_good], p->key_blocks, live->blocks, &live->mask);
 			flow_cache_prefetch(&w->cache, hashes[n_good]);
 		}
 		pkts[n_good++] = p;
@@ -829,16 +837,18 @@ burst(struct worker *w, struct port *port, struct port_worker *pw, struct packet
 	for (unsigned i = 0; i < n_good; i++) {
 		struct packet *p = pkts[i];
 		struct flow_key *key = &w->keys[i];
-		struct flow *f = live ? flow_cache_find(&w->cache, hashes[i], key, p->key_blocks) : NULL;
+		struct flow *f =
+			live ? flow_cache_find(&w->cache, hashes[i], key, p->key_blocks) : NULL;
 
 		if (WEFT_LIKELY(f && f->mask->depth <= p->depth)) {
 			n_cache++;
 			act(w, f, p, key);
 			continue;
 		}
-		if (old && (f = flow_cache_find(&w->cache,
-				    key_hash_live(key, p->key_blocks, old->blocks, &old->mask), key,
-				    p->key_blocks)) &&
+		if (old &&
+			(f = flow_cache_find(&w->cache,
+				 key_hash_live(key, p->key_blocks, old->blocks, &old->mask), key,
+				 p->key_blocks)) &&
 			f->mask->depth <= p->depth) {
 			n_cache++;
 		} else if ((f = classify(w, p, key))) {

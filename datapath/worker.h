@@ -52,10 +52,10 @@ enum worker_message {
 
 struct worker_execute {
 	uint64_t request;
-	uint64_t session;   /* number; answers to another are thrown away */
+	uint64_t session; /* number; answers to another are thrown away */
 	uint32_t handler;
-	uint32_t flags;     /* enum dp_execute_flags */
-	uint64_t parked;    /* 0: bytes */
+	uint32_t flags;  /* enum dp_execute_flags */
+	uint64_t parked; /* 0: bytes */
 	uint32_t in_port;
 	uint32_t recirc_id;
 	uint32_t actions_size;
@@ -71,7 +71,7 @@ struct worker_purge {
 struct worker_done {
 	uint64_t request;
 	uint64_t session;
-	uint32_t handler;   /* UINT32_MAX: a purge, request is its ticket */
+	uint32_t handler; /* UINT32_MAX: a purge, request is its ticket */
 	int32_t status;
 };
 
@@ -85,7 +85,7 @@ struct worker {
 	_Atomic(struct rx_list *) rx;
 	_Atomic(struct session_rings *) session; /* NULL: no agent */
 	struct park *park;
-	struct shm_ring inbox, outbox;           /* worker's sides */
+	struct shm_ring inbox, outbox; /* worker's sides */
 	_Atomic bool asleep;
 	_Atomic bool stop;
 	bool busy_poll;
@@ -113,7 +113,7 @@ struct worker {
 struct workers {
 	unsigned n;
 	struct worker *list[DP_MAX_WORKERS];
-	struct shm_ring inbox_in[DP_MAX_WORKERS];   /* the tables thread's sides */
+	struct shm_ring inbox_in[DP_MAX_WORKERS]; /* the tables thread's sides */
 	struct shm_ring outbox_out[DP_MAX_WORKERS];
 };
 
@@ -121,8 +121,8 @@ extern struct workers workers;
 
 /* Makes @n workers for @cores; threads start by worker_main() on their lcores. */
 int workers_create(unsigned n, const unsigned *cores, struct flow_table *table,
-	const struct stats_region *stats, struct rte_mempool *pool, uint32_t max_flows, bool busy_poll,
-	int tables_event_fd);
+	const struct stats_region *stats, struct rte_mempool *pool, uint32_t max_flows,
+	bool busy_poll, int tables_event_fd);
 void workers_destroy(void);
 /* The body of a worker's lcore; returns when worker->stop. */
 int worker_main(void *worker);
