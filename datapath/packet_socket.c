@@ -243,6 +243,9 @@ restore_tag(struct rte_mbuf *m, struct msghdr *msg)
 		return 0;
 	}
 	data = (uint8_t *)rte_pktmbuf_prepend(m, VLAN_TAG_LEN);
+	if (!data) {
+		return 0; /* never: a new buffer has headroom */
+	}
 	memmove(data, data + VLAN_TAG_LEN, (size_t)2 * ETH_ALEN);
 	put_be16(data + 12,
 		aux->tp_status & TP_STATUS_VLAN_TPID_VALID ? aux->tp_vlan_tpid : ETH_P_8021Q);
