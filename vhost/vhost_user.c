@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "lib/alloc.h"
@@ -40,12 +41,15 @@ static const uint64_t refused_features =
 	1ull << VIRTIO_NET_F_HOST_ECN | 1ull << VIRTIO_NET_F_HOST_UFO;
 
 struct vhost_user {
-	struct list link;        /* in the devices; under devices_lock */
+	struct list link; /* in the devices; under devices_lock */
 	struct vhost_user_config config;
 	char *path;
-	_Atomic int vid;         /* of the guest that is there; written by callbacks */
+	_Atomic int vid; /* of the guest that is there; written by callbacks */
 	_Atomic bool queue_on[2 * VHOST_MAX_PAIRS]; /* virtqueues; written by callbacks */
-	int kick_fds[VHOST_MAX_PAIRS]; /* while armed: what rx_sleep() gave; the queue's worker */
+	bool is_packed;                             /* its rings; written before vid is published */
+	/* Of the queue's worker. */
+	int kick_fds[VHOST_MAX_PAIRS];             /* while armed: what rx_sleep() gave */
+	struct rte_mbuf *pending[VHOST_MAX_PAIRS]; /* taken by rx_sleep(), given by the next rx() */
 };
 
 static struct list devices = {&devices, &devices};
@@ -55,12 +59,14 @@ static int new_device(int vid);
 static void destroy_device(int vid);
 static int vring_state_changed(int vid, uint16_t queue, int enable);
 static int new_connection(int vid);
+static void destroy_connection(int vid);
 
 static const struct rte_vhost_device_ops device_ops = {
 	.new_device = new_device,
 	.destroy_device = destroy_device,
 	.vring_state_changed = vring_state_changed,
 	.new_connection = new_connection,
+	.destroy_connection = destroy_connection,
 };
 
 /* --- open, close -------------------------------------------------------------------------------------------- */
@@ -71,26 +77,49 @@ prepare_path(const char *path, bool client, struct weft_error *err)
 	char *copy = xstrdup(path);
 	bool ok;
 
-	if (client) {
-		free(copy);
-		return true;
+	/* rte_vhost would cut it off. */
+	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
+		ok = weft_error_set(err, WEFT_ERR_INVALID, ENAMETOOLONG,
+			"socket path %s is longer than %zu characters; choose a shorter one", path,
+			sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+	} else {
+		ok = client || (make_directories(dirname(copy), err) && unix_take_over(path, err));
 	}
-	ok = make_directories(dirname(copy), err) && unix_take_over(path, err);
 	free(copy);
 	return ok;
+}
+
+/* Without multi-queue a guest of one pair cannot be given more, of which nobody would poll the second;
+ * for several pairs rte_vhost has no limit of ours. */
+static int
+limit_pairs(const struct vhost_user *v)
+{
+	uint64_t features;
+
+	if (v->config.n_pairs > 1) {
+		return 0;
+	}
+	if (rte_vhost_driver_get_protocol_features(v->path, &features) ||
+		rte_vhost_driver_set_protocol_features(
+			v->path, features & ~(1ull << VHOST_USER_PROTOCOL_F_MQ))) {
+		return -EINVAL;
+	}
+	return rte_vhost_driver_disable_features(v->path, 1ull << VIRTIO_NET_F_MQ) ? -EINVAL : 0;
 }
 
 static bool
 start_driver(struct vhost_user *v, struct weft_error *err)
 {
 	const struct vhost_user_config *c = &v->config;
-	uint64_t flags = RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS | (c->client ? RTE_VHOST_USER_CLIENT : 0);
+	uint64_t flags =
+		RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS | (c->client ? RTE_VHOST_USER_CLIENT : 0);
 
 	if (rte_vhost_driver_register(v->path, flags)) {
 		return weft_error_set(err, WEFT_ERR_SYSTEM, EINVAL,
-			"cannot register vhost-user socket %s; is the path used by another port?", v->path);
+			"cannot register vhost-user socket %s; is the path used by another port?",
+			v->path);
 	}
-	if (rte_vhost_driver_disable_features(v->path, refused_features) ||
+	if (rte_vhost_driver_disable_features(v->path, refused_features) || limit_pairs(v) ||
 		rte_vhost_driver_callback_register(v->path, &device_ops) ||
 		rte_vhost_driver_start(v->path)) {
 		rte_vhost_driver_unregister(v->path);
@@ -142,6 +171,9 @@ vhost_user_close(struct vhost_user *v)
 	list_remove(&v->link);
 	pthread_mutex_unlock(&devices_lock);
 	/* A callback may have found v just before; it is over when rte_vhost has unregistered. */
+	for (unsigned q = 0; q < VHOST_MAX_PAIRS; q++) {
+		rte_pktmbuf_free(v->pending[q]);
+	}
 	free(v->path);
 	free(v);
 }
@@ -174,7 +206,7 @@ device_of(int vid)
 		return NULL;
 	}
 	pthread_mutex_lock(&devices_lock);
-	LIST_FOREACH(v, link, &devices) {
+	LIST_FOREACH (v, link, &devices) {
 		if (!strcmp(v->path, path)) {
 			found = v;
 			break;
@@ -184,22 +216,42 @@ device_of(int vid)
 	return found;
 }
 
+/* What queues the guest before had enabled is over. */
+static void
+forget_queues(struct vhost_user *v)
+{
+	for (unsigned q = 0; q < 2 * VHOST_MAX_PAIRS; q++) {
+		atomic_store(&v->queue_on[q], false);
+	}
+}
+
 static int
 new_connection(int vid)
 {
 	struct vhost_user *v = device_of(vid);
 
-	/* What queues the guest before had enabled is over. */
-	for (unsigned q = 0; v && atomic_load(&v->vid) < 0 && q < 2 * VHOST_MAX_PAIRS; q++) {
-		atomic_store(&v->queue_on[q], false);
+	if (v && atomic_load(&v->vid) < 0) {
+		forget_queues(v);
 	}
 	return 0;
+}
+
+/* The next guest may have connected before this one was seen to be gone. */
+static void
+destroy_connection(int vid)
+{
+	struct vhost_user *v = device_of(vid);
+
+	if (v && atomic_load(&v->vid) < 0) {
+		forget_queues(v);
+	}
 }
 
 static int
 new_device(int vid)
 {
 	struct vhost_user *v = device_of(vid);
+	uint64_t features = 0;
 
 	if (!v) {
 		return -1;
@@ -212,6 +264,8 @@ new_device(int vid)
 		rte_vhost_enable_guest_notification(vid, GUEST_TX(q), 0);
 		rte_vhost_enable_guest_notification(vid, GUEST_RX(q), 0);
 	}
+	rte_vhost_get_negotiated_features(vid, &features);
+	v->is_packed = features >> VIRTIO_F_RING_PACKED & 1;
 	atomic_store_explicit(&v->vid, vid, memory_order_release);
 	LOG_INFO("%s: guest has come", v->path);
 	v->config.changed(v->config.user);
@@ -257,8 +311,8 @@ static inline int
 usable(const struct vhost_user *v, uint16_t queue)
 {
 	return atomic_load_explicit(&v->queue_on[queue], memory_order_relaxed)
-		? atomic_load_explicit(&v->vid, memory_order_acquire)
-		: NO_DEVICE;
+		       ? atomic_load_explicit(&v->vid, memory_order_acquire)
+		       : NO_DEVICE;
 }
 
 uint16_t
@@ -268,11 +322,16 @@ vhost_user_rx(struct vhost_user *v, uint16_t q, struct packet **pkts, uint16_t n
 	int vid = usable(v, GUEST_TX(q));
 	uint16_t got, kept = 0;
 
-	if (vid < 0) {
+	if (WEFT_UNLIKELY(v->pending[q])) {
+		mbufs[0] = v->pending[q];
+		v->pending[q] = NULL;
+		got = 1;
+	} else if (vid < 0) {
 		return 0;
+	} else {
+		got = rte_vhost_dequeue_burst(
+			vid, GUEST_TX(q), v->config.pool, mbufs, WEFT_MIN(n, (uint16_t)MAX_BURST));
 	}
-	got = rte_vhost_dequeue_burst(vid, GUEST_TX(q), v->config.pool, mbufs,
-		WEFT_MIN(n, (uint16_t)MAX_BURST));
 	for (uint16_t i = 0; i < got; i++) {
 		struct packet *p = packet_of_mbuf(mbufs[i]);
 
@@ -313,6 +372,22 @@ vhost_user_tx(struct vhost_user *v, uint16_t q, struct packet **pkts, uint16_t n
 
 /* --- sleep -------------------------------------------------------------------------------------------------------- */
 
+/* Whether the guest has packets for us. rte_vhost counts in split rings only; in a packed one the way
+ * to see a packet is to take it (the guest's memory may go while we look by ourselves). */
+static bool
+is_waiting(struct vhost_user *v, int vid, uint16_t q)
+{
+	struct rte_mbuf *taken; /* written also when nothing comes */
+
+	if (!v->is_packed) {
+		return rte_vhost_rx_queue_count(vid, GUEST_TX(q));
+	}
+	if (rte_vhost_dequeue_burst(vid, GUEST_TX(q), v->config.pool, &taken, 1)) {
+		v->pending[q] = taken;
+	}
+	return v->pending[q];
+}
+
 int
 vhost_user_rx_sleep(struct vhost_user *v, uint16_t q)
 {
@@ -320,6 +395,9 @@ vhost_user_rx_sleep(struct vhost_user *v, uint16_t q)
 	struct rte_vhost_vring vring;
 
 	v->kick_fds[q] = -1;
+	if (v->pending[q]) {
+		return -EAGAIN;
+	}
 	if (vid < 0) {
 		return -ENODEV;
 	}
@@ -330,7 +408,7 @@ vhost_user_rx_sleep(struct vhost_user *v, uint16_t q)
 	/* The guest writes its index, fences, then looks whether we want a kick. */
 	atomic_thread_fence(memory_order_seq_cst);
 	v->kick_fds[q] = vring.kickfd;
-	if (rte_vhost_rx_queue_count(vid, GUEST_TX(q))) {
+	if (is_waiting(v, vid, q)) {
 		vhost_user_rx_woken(v, q);
 		return -EAGAIN;
 	}

@@ -30,16 +30,16 @@ struct vhost_user; /* opaque */
 struct weft_error;
 
 struct vhost_user_config {
-	const char *path;       /* of the socket */
-	bool client;            /* connect, and again when it breaks; else listen */
-	unsigned n_pairs;       /* queue pairs that are used, 1..VHOST_MAX_PAIRS */
-	const char *owner;      /* of the socket file; NULL: leave */
+	const char *path;  /* of the socket */
+	bool client;       /* connect, and again when it breaks; else listen */
+	unsigned n_pairs;  /* queue pairs that are used, 1..VHOST_MAX_PAIRS */
+	const char *owner; /* of the socket file; NULL: leave */
 	const char *group;
-	int mode;               /* of the socket file; -1: 0660 */
-	uint16_t in_port;       /* into packets */
+	int mode;         /* of the socket file; -1: 0660 */
+	uint16_t in_port; /* into packets */
 	struct rte_mempool *pool;
-	void (*synchronize)(void);       /* waits for the workers' grace period */
-	void (*changed)(void *user);     /* news: ask vhost_user_status(); any thread */
+	void (*synchronize)(void);   /* waits for the workers' grace period */
+	void (*changed)(void *user); /* news: ask vhost_user_status(); any thread */
 	/* Packets lost on the way in or out (taken, freed, not delivered); worker. @reason: enum
 	 * drop_reason. */
 	void (*rx_dropped)(void *user, unsigned reason, uint32_t n);
