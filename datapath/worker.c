@@ -3,8 +3,8 @@
  * Workers.
  *
  * Place: the loop reads as the list rx, parse, cache, classify, act, tx.
- * Why:   a burst is handled in passes (parse and hash, then look up and act), so that the cache
- *        line of the next packet's bucket is on its way while this one is parsed.
+ * Why:   a burst is handled in passes (parse, then hash, then look up and act), so that the cache
+ *        lines of the buckets are on their way before they are looked at.
  */
 #include "datapath/worker.h"
 
@@ -821,12 +821,13 @@ burst(struct worker *w, struct port *port, struct port_worker *pw, struct packet
 			worker_drop(w, p, DROP_RX_TRUNCATED);
 			continue;
 		}
-		if (WEFT_LIKELY(live != NULL)) {
-			hashes[n_good] = key_hash_live(
-				&w->keys[n_good], p->key_blocks, live->blocks, &live->mask);
-			flow_cache_prefetch(&w->cache, hashes[n_good]);
-		}
 		pkts[n_good++] = p;
+	}
+	/* A pass of its own: read wide right behind the parser's narrow writes a key would stall. */
+	for (unsigned i = 0; live && i < n_good; i++) {
+		hashes[i] = key_hash_live(
+			&w->keys[i], pkts[i]->key_blocks, live->blocks, &live->mask);
+		flow_cache_prefetch(&w->cache, hashes[i]);
 	}
 	counter_add(&pw->counters.rx_packets, n);
 	counter_add(&pw->counters.rx_bytes, bytes);
