@@ -173,8 +173,8 @@ make_pair(struct port_dev *dev, uint32_t mtu, struct weft_error *err)
 	}
 	rc = netdev_make_veth(&dev->here, dev->name, &dev->there, dev->peer, mtu);
 	if (rc) {
-		return refuse(err, rc, "make interface",
-			dev->kind == KIND_VETH && rc == -EEXIST ? dev->peer : dev->name);
+		/* There is none of our end's name, as find_pair() has seen. */
+		return refuse(err, rc, "make interface", rc == -EEXIST ? dev->peer : dev->name);
 	}
 	rc = netdev_find(&dev->here, dev->name, 0, &own);
 	if (rc) {

@@ -39,6 +39,24 @@ struct headers {
 	bool v6, udp;
 };
 
+/* Whether the L4 header is that of the first IP header. The kernel also hands out tunnel packets whose
+ * inner TCP is to be cut: their outer headers are not ours to repeat. */
+static bool
+is_outermost(const uint8_t *ip, const struct headers *h)
+{
+	uint8_t proto = h->udp ? IPPROTO_UDP : IPPROTO_TCP, found = ip[h->v6 ? 6 : 9];
+
+	if (!h->v6) {
+		return found == proto && h->l4 == h->l3 + (ip[0] & 15u) * 4u;
+	}
+	if (found == proto) {
+		return h->l4 == h->l3 + 40;
+	}
+	/* Extension headers may stand between. */
+	return found == IPPROTO_HOPOPTS || found == IPPROTO_ROUTING || found == IPPROTO_FRAGMENT ||
+	       found == IPPROTO_DSTOPTS;
+}
+
 static bool
 find_headers(const struct packet *p, struct headers *h)
 {
@@ -64,6 +82,9 @@ find_headers(const struct packet *p, struct headers *h)
 	h->l4 = p->csum_start;
 	if ((!h->v6 && type != 0x0800) || h->l4 < h->l3 + (h->v6 ? 40u : 20u) ||
 		h->l4 + (h->udp ? 8u : 20u) > p->head_len) {
+		return false;
+	}
+	if (!is_outermost(d + h->l3, h)) {
 		return false;
 	}
 	h->payload = h->l4 + (h->udp ? 8u : (d[h->l4 + 12] >> 4) * 4u);

@@ -379,6 +379,37 @@ test_offload_refuses_what_is_not_so(void **state)
 	check_segments(&f, BUFFER, 1448);
 }
 
+/* What a kernel tells of a tunnel packet whose inner TCP is to be cut. */
+static void
+test_offload_refuses_to_cut_inside_a_tunnel(void **state)
+{
+	static struct frame f;
+	struct packet *p;
+
+	(void)state;
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		uint8_t *proto, tcp = 6;
+
+		build(&f, v6, false, 0, 5000);
+		p = make_packet(&f, BUFFER, 1448);
+		proto = p->data + p->csum_start - (v6 ? 40 - 6 : 20 - 9);
+		assert_int_equal(*proto, tcp);
+		*proto = 17; /* as VXLAN */
+		refuse(p, -EINVAL);
+		*proto = 47; /* as GRE */
+		refuse(p, -EINVAL);
+		*proto = v6 ? 41 : 4; /* as IP in IP */
+		refuse(p, -EINVAL);
+		*proto = tcp;
+		/* The right protocol, but not where this header ends. */
+		p->csum_start += 20;
+		refuse(p, -EINVAL);
+		p->csum_start -= 20;
+		rte_pktmbuf_free(packet_mbuf(p));
+		check_segments(&f, BUFFER, 1448);
+	}
+}
+
 static void
 test_offload_without_buffers_leaves_nothing(void **state)
 {
@@ -410,6 +441,7 @@ main(void)
 		TEST(test_offload_refuses_a_checksum_outside_the_packet),
 		TEST(test_offload_cuts_segments),
 		TEST(test_offload_refuses_what_is_not_so),
+		TEST(test_offload_refuses_to_cut_inside_a_tunnel),
 		TEST(test_offload_without_buffers_leaves_nothing),
 	};
 
