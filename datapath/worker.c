@@ -825,8 +825,8 @@ burst(struct worker *w, struct port *port, struct port_worker *pw, struct packet
 	}
 	/* A pass of its own: read wide right behind the parser's narrow writes a key would stall. */
 	for (unsigned i = 0; live && i < n_good; i++) {
-		hashes[i] = key_hash_live(
-			&w->keys[i], pkts[i]->key_blocks, live->blocks, &live->mask);
+		hashes[i] =
+			key_hash_live(&w->keys[i], pkts[i]->key_blocks, live->blocks, &live->mask);
 		flow_cache_prefetch(&w->cache, hashes[i]);
 	}
 	counter_add(&pw->counters.rx_packets, n);

@@ -64,6 +64,8 @@ lab_start(void **state)
 		(char *)"--no-pci", (char *)"--no-telemetry", (char *)"-m", (char *)"128",
 		(char *)"--lcores", lcore_map(), (char *)"--log-level=lib.eal:error", NULL};
 
+	int rc;
+
 	(void)state;
 	if (lab_pool) {
 		return 0;
@@ -76,8 +78,10 @@ lab_start(void **state)
 		setenv("XDG_RUNTIME_DIR", directory, 1)) {
 		return -1;
 	}
-	atexit(remove_directory);
-	if (rte_eal_init((int)WEFT_ARRAY_SIZE(args) - 1, args) < 0) {
+	rc = rte_eal_init((int)WEFT_ARRAY_SIZE(args) - 1, args);
+	/* Nothing in it is needed any more, and a test that fails aborts. */
+	remove_directory();
+	if (rc < 0) {
 		fprintf(stderr, "DPDK does not start: %s\n", rte_strerror(rte_errno));
 		return -1;
 	}
