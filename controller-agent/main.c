@@ -122,6 +122,7 @@ main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	if (!daemon_start(&d, &err)) {
+		daemon_end(&d);
 		return fail(&d, &err);
 	}
 	how.rundir = d.rundir;
@@ -131,6 +132,7 @@ main(int argc, char **argv)
 		how.state_dir = state_dir;
 	}
 	status = run(&d, &how);
+	daemon_end(&d);
 	free(state_dir);
 	return status;
 }

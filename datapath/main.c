@@ -428,7 +428,7 @@ run(struct options *o, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 			rte_eal_has_hugepages() ? "huge pages" : "ordinary pages");
 		daemon_ready(&o->daemon);
 		event_base_dispatch(base);
-		daemon_end(&o->daemon);
+		daemon_notify("STOPPING=1");
 	}
 	ports_thread_stop();
 	workers_stop();
@@ -466,6 +466,7 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (!daemon_start(&o.daemon, &err)) {
 		fprintf(stderr, "weft-datapath: %s\n", err.text);
+		daemon_end(&o.daemon);
 		return EXIT_FAILURE;
 	}
 	rc = eal_start(&o);
@@ -480,6 +481,7 @@ main(int argc, char **argv)
 	if (!ok) {
 		fprintf(stderr, "weft-datapath: %s\n", err.text);
 	}
+	daemon_end(&o.daemon);
 	eal_stop(&o.daemon);
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -105,6 +105,8 @@ lock_pidfile(struct daemon *d, struct weft_error *err)
 	}
 	/* A lock of the open file, so that the child keeps it when the parent ends. */
 	if (flock(d->pidfile_fd, LOCK_EX | LOCK_NB) < 0) {
+		close(d->pidfile_fd);
+		d->pidfile_fd = -1; /* another's: not to be removed by us */
 		return weft_error_set(err, WEFT_ERR_CONFLICT, EEXIST,
 			"%s runs already: pid file %s is locked; stop it first", d->program,
 			d->pidfile);

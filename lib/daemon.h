@@ -75,7 +75,7 @@ bool daemon_start(struct daemon *d, struct weft_error *err) WEFT_MUST_CHECK;
 /* Serving now: writes the pid file, lets the parent of --detach end, tells systemd READY=1. */
 void daemon_ready(struct daemon *d);
 
-/* Tells systemd STOPPING=1 and removes the pid file. */
+/* Tells systemd STOPPING=1 and removes the pid file. Also after a start that failed. */
 void daemon_end(struct daemon *d);
 
 /* Sends @state to the socket in NOTIFY_SOCKET, if there is one (sd_notify(3)). */

@@ -74,6 +74,8 @@ struct rpc_peer {
 	void (*closed_peer)(struct rpc_peer *p, void *user);
 	void (*closed)(void *user);
 	void *closed_user;
+	bool lines_left; /* whole lines wait in the buffer for their turn */
+	bool eof;        /* the peer will send no more */
 	unsigned entered; /* event functions on the stack */
 	bool dead;
 	struct rpc_counters own_counters;
@@ -93,6 +95,7 @@ struct rpc_server {
 static struct rpc_peer *peer_create(struct event_base *base, int fd, struct rpc_server *server,
 	const struct rpc_methods *methods);
 static void peer_end(struct rpc_peer *p, bool tell);
+static bool is_over(const struct rpc_peer *p);
 static void peer_free(struct rpc_peer *p);
 static void peer_send(struct rpc_peer *p, json_t *message, const int *fds, size_t n_fds);
 static void on_accept(evutil_socket_t fd, short what, void *user);
@@ -509,6 +512,9 @@ on_writable(evutil_socket_t fd, short what, void *user)
 		list_remove(&chunk->link);
 		free(chunk);
 	}
+	if (is_over(p) && !p->entered) {
+		peer_end(p, true);
+	}
 }
 
 static void
@@ -623,23 +629,29 @@ handle_line(struct rpc_peer *p, const char *line, size_t len)
 	rpc_message_uninit(&m);
 }
 
-static void
-on_readable(evutil_socket_t fd, short what, void *user)
+/* Whether nothing more can come from the peer, nor waits to be sent. Calls that are answered late are
+ * not waited for: as likely as not the peer was killed, and whoever serves it must know. */
+static bool
+is_over(const struct rpc_peer *p)
 {
-	struct rpc_peer *p = user;
-	size_t room = RPC_MAX_FDS - p->n_fds, len;
-	unsigned n_lines = 0;
-	const char *line;
-	ssize_t n;
+	return p->eof && !p->lines_left && list_is_empty(&p->out);
+}
 
-	(void)what;
-	peer_enter(p);
-	n = unix_recv_fds(
-		fd, rpc_line_buffer_room(&p->in, READ_SIZE), READ_SIZE, p->fds + p->n_fds, &room);
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+/* Reads once. False: the peer has ended. */
+static bool
+receive(struct rpc_peer *p)
+{
+	size_t room = RPC_MAX_FDS - p->n_fds;
+	ssize_t n = unix_recv_fds(p->fd, rpc_line_buffer_room(&p->in, READ_SIZE), READ_SIZE,
+		p->fds + p->n_fds, &room);
+
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		peer_end(p, true);
-		peer_leave(p);
-		return;
+		return false;
+	}
+	if (n == 0) {
+		p->eof = true;
+		event_del(p->read_event);
 	}
 	if (n > 0) {
 		rpc_line_buffer_added(&p->in, (size_t)n);
@@ -650,19 +662,48 @@ on_readable(evutil_socket_t fd, short what, void *user)
 	for (size_t i = 0; i < room; i++) {
 		p->fds_at[p->n_fds++] = p->n_received - 1;
 	}
+	return true;
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *user)
+{
+	struct rpc_peer *p = user;
+	const char *line = NULL;
+	unsigned n_lines = 0;
+	size_t len;
+
+	(void)fd;
+	(void)what;
+	peer_enter(p);
+	/* What was read before is handled before more is read, so that the buffer has a bound and
+	 * the end of the stream ends nothing that came before it. */
+	if (!p->lines_left && !p->eof && !receive(p)) {
+		peer_leave(p);
+		return;
+	}
+	p->lines_left = false;
 	while (!p->dead && (line = rpc_line_buffer_next(&p->in, &len))) {
 		handle_line(p, line, len);
 		if (++n_lines == LINES_A_TURN && !p->dead) {
 			/* The rest after others have had their turn. */
+			p->lines_left = true;
 			event_active(p->read_event, EV_READ, 1);
 			break;
 		}
 	}
-	if (!p->dead && p->in.size > RPC_MAX_MESSAGE) {
+	if (!p->dead && !p->lines_left && p->in.size > RPC_MAX_MESSAGE) {
 		p->counters->garbage++;
 		LOG_WARN_RL("process %d: a message of more than %u bytes: connection closed",
 			(int)p->pid, RPC_MAX_MESSAGE);
 		peer_end(p, true);
+	}
+	if (!p->dead && p->eof) {
+		/* The peer may still read: it gets what was answered at once. */
+		on_writable(p->fd, EV_WRITE, p);
+		if (!p->dead && is_over(p)) {
+			peer_end(p, true);
+		}
 	}
 	peer_leave(p);
 }

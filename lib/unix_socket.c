@@ -59,6 +59,11 @@ unix_take_over(const char *path, struct weft_error *err)
 	}
 	rc = connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ? errno : 0;
 	close(fd);
+	if (rc == EACCES || rc == EPERM) {
+		return weft_error_set(err, WEFT_ERR_SYSTEM, rc,
+			"no permission for socket %s, which is there already; use another path, user or group",
+			path);
+	}
 	if (rc != ECONNREFUSED && rc != ENOENT) {
 		return weft_error_set(err, WEFT_ERR_CONFLICT, EADDRINUSE,
 			"somebody listens on %s; stop it or choose another path", path);

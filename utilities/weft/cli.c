@@ -37,43 +37,50 @@ print_help(const char *object, FILE *out)
 	}
 }
 
-/* Whether help is asked for, and of what. */
-static bool
-wants_help(int argc, char *const *argv, const char **object)
-{
-	*object = NULL;
-	for (int i = 0; i < argc; i++) {
-		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h") || (!i && !strcmp(argv[i], "help"))) {
-			*object = i && argv[0][0] != '-' ? argv[0] : NULL;
-			return true;
-		}
-	}
-	return false;
-}
+/* What the options before the object ask for. */
+enum global {
+	GLOBAL_CALL,    /* a command follows */
+	GLOBAL_HELP,
+	GLOBAL_VERSION,
+	GLOBAL_WRONG,   /* see the error */
+};
 
-/* Options before the object. Returns how many words they are, or -1. */
-static int
-take_global(int argc, char *const *argv, struct cli_options *o, FILE *out, struct weft_error *err)
+/* Takes the options before the object; @at: where the object stands then. */
+static enum global
+take_global(int argc, char *const *argv, int *at, struct cli_options *o, struct weft_error *err)
 {
-	int i;
+	for (; *at < argc && argv[*at][0] == '-'; ++*at) {
+		const char *word = argv[*at];
 
-	for (i = 0; i < argc && argv[i][0] == '-'; i++) {
-		if (!strcmp(argv[i], "--json")) {
+		if (!strcmp(word, "--json")) {
 			o->json = true;
-		} else if (!strcmp(argv[i], "--version")) {
-			fprintf(out, "weft %s\n", WEFT_VERSION);
-			return 0;
-		} else if (!strcmp(argv[i], "--rundir") && i + 1 < argc) {
-			o->rundir = argv[++i];
-		} else if (!strncmp(argv[i], "--rundir=", 9)) {
-			o->rundir = argv[i] + 9;
+		} else if (!strcmp(word, "--version")) {
+			return GLOBAL_VERSION;
+		} else if (!strcmp(word, "--help") || !strcmp(word, "-h")) {
+			return GLOBAL_HELP;
+		} else if (!strncmp(word, "--rundir=", 9)) {
+			o->rundir = word + 9;
+		} else if (!strcmp(word, "--rundir")) {
+			if (++*at == argc) {
+				weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "--rundir needs a directory");
+				return GLOBAL_WRONG;
+			}
+			o->rundir = argv[*at];
 		} else {
-			weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "unknown option %s; see weft --help",
-				argv[i]);
-			return -1;
+			weft_error_set(
+				err, WEFT_ERR_INVALID, EINVAL, "unknown option %s; see weft --help", word);
+			return GLOBAL_WRONG;
 		}
 	}
-	return i;
+	if (*at < argc && !strcmp(argv[*at], "help")) {
+		return GLOBAL_HELP;
+	}
+	for (int i = *at; i < argc; i++) {
+		if (!strcmp(argv[i], "--help")) {
+			return GLOBAL_HELP;
+		}
+	}
+	return GLOBAL_CALL;
 }
 
 /* All pages of a listing, as one array. */
@@ -128,21 +135,24 @@ cli_main(int argc, char **argv, FILE *in, FILE *out, FILE *err_out)
 	struct weft_error err = WEFT_ERROR_INIT;
 	struct cli_request request = {0};
 	json_t *result = NULL;
-	int n;
+	int at = 1;
 
-	argc--;
-	argv++;
-	if (wants_help(argc, argv, &object)) {
-		print_help(object, out);
+	switch (take_global(argc, argv, &at, &o, &err)) {
+	case GLOBAL_VERSION:
+		fprintf(out, "weft %s\n", WEFT_VERSION);
 		return EXIT_SUCCESS;
-	}
-	n = take_global(argc, argv, &o, out, &err);
-	if (n == 0 && argc > 0 && !strcmp(argv[0], "--version")) {
+	case GLOBAL_HELP:
+		object = at < argc && argv[at][0] != '-' ? argv[at] : NULL;
+		print_help(object && cli_is_object(object) ? object : NULL, out);
 		return EXIT_SUCCESS;
-	}
-	if (n >= 0 && cli_parse(argc - n, argv + n, in, &request, &err)) {
-		result = call(&o, &request, &err);
-		json_decref(request.params);
+	case GLOBAL_CALL:
+		if (cli_parse(argc - at, argv + at, in, &request, &err)) {
+			result = call(&o, &request, &err);
+			json_decref(request.params);
+		}
+		break;
+	case GLOBAL_WRONG:
+		break;
 	}
 	if (!result) {
 		fprintf(err_out, "weft: %s\n", err.text);

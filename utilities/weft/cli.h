@@ -89,6 +89,9 @@ struct cli_request {
 bool cli_parse(int argc, char *const *argv, FILE *in, struct cli_request *request,
 	struct weft_error *err);
 
+/* Whether a command begins with that word. */
+bool cli_is_object(const char *name);
+
 /* Prints a result. */
 void cli_print(const struct cli_command *command, const json_t *result, bool json, FILE *out);
 

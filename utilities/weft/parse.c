@@ -17,8 +17,8 @@ struct words {
 	int at;
 };
 
-static bool
-is_object(const char *name)
+bool
+cli_is_object(const char *name)
 {
 	for (size_t i = 0; i < cli_n_commands; i++) {
 		if (!strcmp(cli_commands[i].object, name)) {
@@ -62,7 +62,7 @@ find_command(struct words *w, struct weft_error *err)
 	const char *object = w->at < w->argc ? w->argv[w->at++] : NULL, *verb;
 	struct strbuf choices = STRBUF_INIT;
 
-	if (!object || !is_object(object)) {
+	if (!object || !cli_is_object(object)) {
 		list_choices(NULL, &choices);
 		weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "%s%s%s; there are %s",
 			object ? "unknown object \"" : "a command is missing", object ? object : "",
