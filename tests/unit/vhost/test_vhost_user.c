@@ -11,6 +11,7 @@
 #include <rte_mbuf.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -65,6 +66,14 @@ remove_directory(void)
 	}
 }
 
+/* A test that fails ends the process without its exit handlers. */
+static void
+on_abort(int number)
+{
+	(void)number;
+	remove_directory();
+}
+
 static int
 start(void **state)
 {
@@ -81,6 +90,7 @@ start(void **state)
 		return -1;
 	}
 	atexit(remove_directory);
+	signal(SIGABRT, on_abort);
 	snprintf(path, sizeof path, "%s/sockets/a.sock", directory);
 	sched_getaffinity(0, sizeof cpus, &cpus);
 	if (rte_eal_init((int)WEFT_ARRAY_SIZE(args) - 1, args) < 0) {
