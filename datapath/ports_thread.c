@@ -203,6 +203,10 @@ name_is_free(const char *name, struct weft_error *err)
 	return true;
 }
 
+static bool is_core_option(const char *key);
+static bool set_core_option(struct port *port, const struct port_option *option, bool check,
+	struct weft_error *err) WEFT_REQUIRES(weft_ports);
+
 static struct port *
 add_port(json_t *params, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 {
@@ -210,7 +214,7 @@ add_port(json_t *params, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 	const char *type = json_string_value(json_object_get(params, "type"));
 	const json_t *number = json_object_get(params, "port");
 	json_t *given = json_object_get(params, "options");
-	struct port_option options[MAX_OPTIONS];
+	struct port_option all[MAX_OPTIONS], options[MAX_OPTIONS];
 	const struct port_provider *provider;
 	struct port_config config = {
 		.rundir = ports.config.daemon->rundir,
@@ -221,6 +225,7 @@ add_port(json_t *params, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 	};
 	struct port_record *record;
 	struct port *port;
+	size_t n = 0;
 
 	if (!name || !type || !json_is_integer(number) || json_integer_value(number) < 0 ||
 		json_integer_value(number) > DP_PORT_MAX || strlen(name) >= PORT_NAME_SIZE) {
@@ -234,9 +239,15 @@ add_port(json_t *params, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 		return NULL;
 	}
 	provider = provider_find(type, err);
-	if (!provider || !name_is_free(name, err) ||
-		!take_options(given, options, &config.n_options, err) ||
-		!provider_check_options(provider, options, config.n_options, false, err)) {
+	if (!provider || !name_is_free(name, err) || !take_options(given, all, &n, err)) {
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (!is_core_option(all[i].key)) {
+			options[config.n_options++] = all[i];
+		}
+	}
+	if (!provider_check_options(provider, options, config.n_options, false, err)) {
 		return NULL;
 	}
 	port = port_create((uint16_t)json_integer_value(number), name, provider, &config, err);
@@ -248,6 +259,14 @@ add_port(json_t *params, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 	record->options = given ? json_deep_copy(given) : json_object();
 	port->user = record;
 	port_publish(port);
+	for (size_t i = 0; i < n; i++) {
+		struct weft_error wrong = WEFT_ERROR_INIT;
+
+		/* What was right may no longer be, such as a worker that is not there any more. */
+		if (is_core_option(all[i].key) && !set_core_option(port, &all[i], false, &wrong)) {
+			LOG_WARN("port %s: %s: ignored", name, wrong.text);
+		}
+	}
 	LOG_INFO("port %s: added, type %s, number %u", name, type, port->number);
 	return port;
 }
@@ -311,7 +330,7 @@ rpc_port_del(struct rpc_call *call, json_t *params, void *user) WEFT_REQUIRES(we
 /* The core's own options: admin=up|down, rxq-worker=QUEUE:WORKER[,..]. The rest is the provider's. */
 static bool
 set_core_option(struct port *port, const struct port_option *option, bool check,
-	struct weft_error *err) WEFT_REQUIRES(weft_ports)
+	struct weft_error *err)
 {
 	unsigned queue, worker;
 

@@ -42,7 +42,7 @@ DROP(RECIRC_LIMIT, "recirc-limit", "recirculated too often")
 DROP(ACTION_LIMIT, "action-limit", "the action list nests too deep")
 DROP(DECAP_BAD, "decap-bad", "tunnel header is malformed")
 DROP(ENCAP_BAD, "encap-bad", "the packet does not fit the tunnel")
-/* On the way out; counted on the output port. */
+/* On the way out; counted on the output port, but for port-gone, which has none: on the input port. */
 DROP(PORT_GONE, "port-gone", "the output port does not exist")
 DROP(TX_DOWN, "tx-down", "the output port is down or its peer is away")
 DROP(TX_FULL, "tx-full", "the output queue is full")
