@@ -260,6 +260,7 @@ static void *
 read_loop(void *arg)
 {
 	struct flip_reader *r = arg;
+	uint64_t n = 0;
 
 	while (!atomic_load(&r->f->stop)) {
 		struct flow_key key = {.in_port = be32_from((uint32_t)(n % 7))};
@@ -275,6 +276,7 @@ read_loop(void *arg)
 		}
 		grace_leave(r->g);
 		atomic_fetch_add_explicit(&r->f->n_lookups, 1, memory_order_relaxed);
+		n++;
 	}
 	return NULL;
 }
