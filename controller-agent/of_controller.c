@@ -114,8 +114,7 @@ of_controller_destroy(struct of_controller *controller)
 {
 	struct of_conn *c, *next;
 
-	LIST_FOREACH_SAFE(c, next, link, &controller->sw->conns)
-	{
+	LIST_FOREACH_SAFE (c, next, link, &controller->sw->conns) {
 		if (c->controller == controller) {
 			controller->sw->service->counters.disconnects += c->codec != NULL;
 			of_conn_destroy(c);
@@ -133,8 +132,7 @@ find(const struct of_switch *sw, const char *target)
 {
 	struct of_controller *controller;
 
-	LIST_FOREACH(controller, link, &sw->controllers)
-	{
+	LIST_FOREACH (controller, link, &sw->controllers) {
 		if (strcmp(controller->text, target) == 0) {
 			return controller;
 		}
@@ -247,8 +245,7 @@ of_switch_judge_silence(struct of_switch *sw)
 	timer_set(sw->service->timers, &sw->silence, due);
 	if (settings.standalone_now) {
 		/* It takes a connection that speaks to end it. */
-		LIST_FOREACH(c, link, &sw->conns)
-		{
+		LIST_FOREACH (c, link, &sw->conns) {
 			if (c->controller && channel_is_open(c->channel)) {
 				set_standalone(sw, false);
 				return;
@@ -270,8 +267,7 @@ heard_ms(const struct of_switch *sw)
 	uint64_t heard = sw->heard_ms;
 	const struct of_conn *c;
 
-	LIST_FOREACH(c, link, &sw->conns)
-	{
+	LIST_FOREACH (c, link, &sw->conns) {
 		if (c->controller && channel_is_open(c->channel)) {
 			heard = WEFT_MAX(heard, channel_heard_ms(c->channel));
 		}
@@ -285,8 +281,7 @@ patience_ms(const struct of_switch *sw)
 	const struct of_controller *controller;
 	uint64_t probe_ms = 0;
 
-	LIST_FOREACH(controller, link, &sw->controllers)
-	{
+	LIST_FOREACH (controller, link, &sw->controllers) {
 		probe_ms = WEFT_MAX(probe_ms, controller->probe_ms);
 	}
 	return OF_SILENT_PROBES * probe_ms;
@@ -314,8 +309,7 @@ of_switch_list_controllers(const struct of_switch *sw,
 {
 	const struct of_controller *controller;
 
-	LIST_FOREACH(controller, link, &sw->controllers)
-	{
+	LIST_FOREACH (controller, link, &sw->controllers) {
 		list_one(controller, visit, user);
 	}
 }
@@ -338,8 +332,7 @@ list_one(const struct of_controller *controller,
 	const struct of_conn *c;
 	unsigned n = 0;
 
-	LIST_FOREACH(c, link, &controller->sw->conns)
-	{
+	LIST_FOREACH (c, link, &controller->sw->conns) {
 		if (c->controller == controller) {
 			struct of_controller_status status = empty;
 

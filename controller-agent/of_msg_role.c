@@ -66,8 +66,7 @@ set_role(struct of_conn *c, enum of_role role)
 	struct of_conn *other;
 
 	if (role == OF_ROLE_MASTER) {
-		LIST_FOREACH(other, link, &c->sw->conns)
-		{
+		LIST_FOREACH (other, link, &c->sw->conns) {
 			if (other != c && other->role == OF_ROLE_MASTER) {
 				LOG_INFO_RL(
 					"switch %s: controller %s becomes slave: %s is master now",

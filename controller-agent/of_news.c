@@ -33,8 +33,7 @@ of_service_packet_in(struct of_service *s, struct ofproto *p, const struct of_pa
 	if (!sw || pi->controller_id) {
 		return;
 	}
-	LIST_FOREACH_SAFE(c, next, link, &sw->conns)
-	{
+	LIST_FOREACH_SAFE (c, next, link, &sw->conns) {
 		if (!is_wanted(c, OF_ASYNC_PACKET_IN,
 			    c->codec ? packet_in_reason(c, pi->reason) : 0)) {
 			continue;
@@ -115,8 +114,7 @@ of_service_flow_removed(struct of_service *s, struct ofproto *p, const struct of
 	if (!sw) {
 		return;
 	}
-	LIST_FOREACH_SAFE(c, next, link, &sw->conns)
-	{
+	LIST_FOREACH_SAFE (c, next, link, &sw->conns) {
 		if (is_wanted(c, OF_ASYNC_FLOW_REMOVED, reason)) {
 			s->counters.flow_removed++;
 			c->codec->put_flow_removed(&c->out, flow, reason);
@@ -135,8 +133,7 @@ of_service_port_status(struct of_service *s, struct ofproto *p, enum of_port_rea
 	if (!sw) {
 		return;
 	}
-	LIST_FOREACH_SAFE(c, next, link, &sw->conns)
-	{
+	LIST_FOREACH_SAFE (c, next, link, &sw->conns) {
 		if (is_wanted(c, OF_ASYNC_PORT_STATUS, reason)) {
 			s->counters.port_status++;
 			c->codec->put_port_status(&c->out, reason, info);
@@ -152,8 +149,7 @@ of_switch_update_settings(struct of_switch *sw)
 	bool wanted = false;
 	struct of_conn *c;
 
-	LIST_FOREACH(c, link, &sw->conns)
-	{
+	LIST_FOREACH (c, link, &sw->conns) {
 		wanted = wanted || is_wanted(c, OF_ASYNC_PACKET_IN, OF_REASON_INVALID_TTL);
 	}
 	ofproto_get_settings(sw->ofproto, &settings);

@@ -130,8 +130,7 @@ of_switch_find(const struct of_service *s, const struct ofproto *p)
 {
 	struct of_switch *sw;
 
-	LIST_FOREACH(sw, link, &s->switches)
-	{
+	LIST_FOREACH (sw, link, &s->switches) {
 		if (sw->ofproto == p) {
 			return sw;
 		}
@@ -178,8 +177,7 @@ of_switch_status(const struct of_switch *sw, struct of_switch_status *status)
 		.last_flow_mod_ms = sw->last_flow_mod_ms,
 		.last_barrier_ms = sw->last_barrier_ms,
 	};
-	LIST_FOREACH(c, link, &sw->conns)
-	{
+	LIST_FOREACH (c, link, &sw->conns) {
 		status->n_connected += c->controller && channel_is_open(c->channel);
 	}
 }
@@ -206,8 +204,7 @@ close_conns(struct of_switch *sw, uint32_t keep_versions, const char *why)
 {
 	struct of_conn *c, *next;
 
-	LIST_FOREACH_SAFE(c, next, link, &sw->conns)
-	{
+	LIST_FOREACH_SAFE (c, next, link, &sw->conns) {
 		uint8_t version = channel_version(c->channel);
 
 		if (!version || !(keep_versions & 1u << version)) {

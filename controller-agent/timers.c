@@ -113,8 +113,7 @@ earliest(const struct timers *t)
 {
 	struct timer *best = NULL, *timer;
 
-	LIST_FOREACH(timer, link, &t->armed)
-	{
+	LIST_FOREACH (timer, link, &t->armed) {
 		/* NOLINTNEXTLINE(clang-analyzer-core.*): it does not follow the list's links */
 		if (!best || timer->at_ms < best->at_ms) {
 			best = timer;

@@ -329,8 +329,8 @@ rpc_port_del(struct rpc_call *call, json_t *params, void *user) WEFT_REQUIRES(we
 
 /* The core's own options: admin=up|down, rxq-worker=QUEUE:WORKER[,..]. The rest is the provider's. */
 static bool
-set_core_option(struct port *port, const struct port_option *option, bool check,
-	struct weft_error *err)
+set_core_option(
+	struct port *port, const struct port_option *option, bool check, struct weft_error *err)
 {
 	unsigned queue, worker;
 

@@ -74,8 +74,8 @@ struct rpc_peer {
 	void (*closed_peer)(struct rpc_peer *p, void *user);
 	void (*closed)(void *user);
 	void *closed_user;
-	bool lines_left; /* whole lines wait in the buffer for their turn */
-	bool eof;        /* the peer will send no more */
+	bool lines_left;  /* whole lines wait in the buffer for their turn */
+	bool eof;         /* the peer will send no more */
 	unsigned entered; /* event functions on the stack */
 	bool dead;
 	struct rpc_counters own_counters;

@@ -4,6 +4,7 @@
  * field; the first whose version is reached is the one by which it is sent. Names as ovs-fields(7) has
  * them, without the class's prefix. Sources: OpenFlow 1.3.5 s.A.2.3.7 and 1.5.1 s.7.2.3.8; ovs-fields(7).
  */
+/* clang-format off */
 /* OpenFlow basic. */
 OXM(BASIC, 0, 4, IN_PORT, "IN_PORT", 3, NONE)
 OXM(BASIC, 1, 4, IN_PHY_PORT, "IN_PHY_PORT", 3, NONE)

@@ -18,18 +18,18 @@
 struct bench_options {
 	const char *socket[2]; /* vhost-user socket of the first and second port */
 	unsigned core;
-	unsigned size;         /* of a frame, with FCS */
-	unsigned n_flows;      /* that the frames cycle through */
-	double seconds;        /* measured, after warm-up */
+	unsigned size;    /* of a frame, with FCS */
+	unsigned n_flows; /* that the frames cycle through */
+	double seconds;   /* measured, after warm-up */
 	double warm_up_s;
-	double rate_pps;       /* 0: as fast as it goes */
-	unsigned count;        /* latency: packets */
-	unsigned interval_us;  /* latency: between packets */
-	bool both_ways;        /* traffic also from the second port to the first */
+	double rate_pps;      /* 0: as fast as it goes */
+	unsigned count;       /* latency: packets */
+	unsigned interval_us; /* latency: between packets */
+	bool both_ways;       /* traffic also from the second port to the first */
 	bool json;
 	bool no_huge;
 	unsigned memory_mb;
-	char **eal_args;       /* more of them */
+	char **eal_args; /* more of them */
 	int n_eal_args;
 };
 

@@ -11,8 +11,8 @@
 
 #define LOST_AFTER_S 0.1
 
-static bool send_one(uint16_t port, struct rte_mempool *pool, unsigned flow, uint32_t tag,
-	unsigned len);
+static bool send_one(
+	uint16_t port, struct rte_mempool *pool, unsigned flow, uint32_t tag, unsigned len);
 static bool await(uint16_t port, uint32_t tag, uint64_t until);
 static int compare(const void *a, const void *b);
 
@@ -102,7 +102,8 @@ await(uint16_t port, uint32_t tag, uint64_t until)
 			uint32_t seen;
 
 			found |= bench_frame_tag(rte_pktmbuf_mtod(pkts[i], uint8_t *),
-					 pkts[i]->data_len, &seen) && seen == tag;
+					 pkts[i]->data_len, &seen) &&
+				 seen == tag;
 			rte_pktmbuf_free(pkts[i]);
 		}
 		if (found) {

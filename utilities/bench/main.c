@@ -18,7 +18,8 @@ static const struct command {
 	int (*run)(const struct bench_options *o);
 	const char *help;
 } commands[] = {
-	{"traffic", bench_traffic, "send frames from the first port to the second, report the rate"},
+	{"traffic", bench_traffic,
+		"send frames from the first port to the second, report the rate"},
 	{"latency", bench_latency, "send a frame now and then, report how long each took"},
 	{"reflect", bench_reflect, "serve two ports and join them: the generator's own limit"},
 };
@@ -65,8 +66,8 @@ number(const char *name, const char *text, double min, double max)
 	double v = strtod(text, &end);
 
 	if (end == text || *end || !(v >= min && v <= max)) {
-		fprintf(stderr, "weft-bench: --%s takes a number from %.10g to %.10g, not \"%s\"\n", name, min,
-			max, text);
+		fprintf(stderr, "weft-bench: --%s takes a number from %.10g to %.10g, not \"%s\"\n",
+			name, min, max, text);
 		exit(EXIT_FAILURE);
 	}
 	return v;

@@ -11,8 +11,8 @@
 #include <errno.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
-#include <rte_ethdev.h>
 #include <rte_errno.h>
+#include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -88,8 +88,8 @@ bench_open_ports(const struct bench_options *o, uint16_t port_ids[2])
 			o->socket[i], QUEUE_SIZE, i + 1);
 		error = rte_eal_hotplug_add("vdev", name, args);
 		if (error) {
-			die("cannot open %s: %s; is a vhost-user server listening there?", o->socket[i],
-				rte_strerror(-error));
+			die("cannot open %s: %s; is a vhost-user server listening there?",
+				o->socket[i], rte_strerror(-error));
 		}
 		error = rte_eth_dev_get_port_by_name(name, &port_ids[i]);
 		if (!error) {
@@ -99,11 +99,12 @@ bench_open_ports(const struct bench_options *o, uint16_t port_ids[2])
 			error = rte_eth_dev_configure(port_ids[i], 1, 1, &conf);
 		}
 		if (!error) {
-			error = rte_eth_rx_queue_setup(port_ids[i], 0, QUEUE_SIZE, SOCKET_ID_ANY, NULL,
-				pool);
+			error = rte_eth_rx_queue_setup(
+				port_ids[i], 0, QUEUE_SIZE, SOCKET_ID_ANY, NULL, pool);
 		}
 		if (!error) {
-			error = rte_eth_tx_queue_setup(port_ids[i], 0, QUEUE_SIZE, SOCKET_ID_ANY, NULL);
+			error = rte_eth_tx_queue_setup(
+				port_ids[i], 0, QUEUE_SIZE, SOCKET_ID_ANY, NULL);
 		}
 		if (!error) {
 			error = rte_eth_dev_start(port_ids[i]);

@@ -24,7 +24,7 @@
 
 struct side {
 	const char *path;
-	_Atomic int vid; /* of the attached guest, or -1; written by vhost callbacks */
+	_Atomic int vid;   /* of the attached guest, or -1; written by vhost callbacks */
 	_Atomic bool busy; /* the loop is between look and leave */
 	struct rte_vhost_vring tx, rx; /* the guest's view: tx is what it sends */
 	struct rte_vhost_memory *memory;
@@ -72,7 +72,8 @@ bench_reflect(const struct bench_options *o)
 			both &= atomic_load(&sides[i].vid) >= 0;
 		}
 		if (both) {
-			n = move(&sides[0], &sides[1], o->size - 4) + move(&sides[1], &sides[0], o->size - 4);
+			n = move(&sides[0], &sides[1], o->size - 4) +
+			    move(&sides[1], &sides[0], o->size - 4);
 		}
 		for (unsigned i = 0; i < 2; i++) {
 			atomic_store_explicit(&sides[i].busy, false, memory_order_release);
@@ -106,14 +107,15 @@ move(struct side *from, struct side *to, unsigned frame_len)
 		uint16_t src_id = from->tx.avail->ring[src & (from->tx.size - 1)];
 		uint16_t dst_id = to->rx.avail->ring[dst & (to->rx.size - 1)];
 		uint64_t len = NET_HEADER;
-		uint8_t *header = (uint8_t *)(uintptr_t)rte_vhost_va_from_guest_pa(to->memory,
-			to->rx.desc[dst_id & (to->rx.size - 1)].addr, &len);
+		uint8_t *header = (uint8_t *)(uintptr_t)rte_vhost_va_from_guest_pa(
+			to->memory, to->rx.desc[dst_id & (to->rx.size - 1)].addr, &len);
 
 		if (header && len == NET_HEADER) {
 			memset(header, 0, NET_HEADER);
 			header[10] = 1; /* num_buffers */
 		}
-		from->tx.used->ring[src & (from->tx.size - 1)] = (struct vring_used_elem){src_id, 0};
+		from->tx.used->ring[src & (from->tx.size - 1)] =
+			(struct vring_used_elem){src_id, 0};
 		to->rx.used->ring[dst & (to->rx.size - 1)] =
 			(struct vring_used_elem){dst_id, NET_HEADER + frame_len};
 	}
@@ -132,7 +134,8 @@ device_new(int vid)
 	struct side *s = side_of(vid);
 
 	if (!s || rte_vhost_get_mem_table(vid, &s->memory) ||
-		rte_vhost_get_vhost_vring(vid, 0, &s->rx) || rte_vhost_get_vhost_vring(vid, 1, &s->tx)) {
+		rte_vhost_get_vhost_vring(vid, 0, &s->rx) ||
+		rte_vhost_get_vhost_vring(vid, 1, &s->tx)) {
 		return -1;
 	}
 	s->tx_seen = s->tx.used->idx;

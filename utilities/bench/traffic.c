@@ -15,9 +15,9 @@
 #define HEAD_SIZE 64
 
 struct way {
-	uint16_t in, out;      /* ports: frames go in at one, out at the other */
+	uint16_t in, out; /* ports: frames go in at one, out at the other */
 	struct rte_mempool *pool;
-	uint8_t *heads;        /* HEAD_SIZE bytes a flow */
+	uint8_t *heads; /* HEAD_SIZE bytes a flow */
 	unsigned n_flows;
 	unsigned next_flow;
 	struct rte_mbuf *unsent[BENCH_BURST];
@@ -25,14 +25,14 @@ struct way {
 	uint64_t sent, received, foreign;
 };
 
-static void way_open(struct way *w, const struct bench_options *o, const uint16_t ports[2],
-	unsigned direction);
+static void way_open(
+	struct way *w, const struct bench_options *o, const uint16_t ports[2], unsigned direction);
 static void way_send(struct way *w, unsigned len);
 static void way_receive(struct way *w);
-static void run_until(struct way *ways, unsigned n_ways, const struct bench_options *o,
-	uint64_t end);
-static void print_result(const struct bench_options *o, const struct way *ways, unsigned n_ways,
-	double seconds);
+static void run_until(
+	struct way *ways, unsigned n_ways, const struct bench_options *o, uint64_t end);
+static void print_result(
+	const struct bench_options *o, const struct way *ways, unsigned n_ways, double seconds);
 
 int
 bench_traffic(const struct bench_options *o)
@@ -77,7 +77,8 @@ way_open(struct way *w, const struct bench_options *o, const uint16_t ports[2], 
 	w->n_flows = o->n_flows;
 	w->heads = rte_malloc("heads", (size_t)o->n_flows * HEAD_SIZE, 64);
 	if (!w->heads) {
-		fprintf(stderr, "weft-bench: no memory for %u flows; give more --memory\n", o->n_flows);
+		fprintf(stderr, "weft-bench: no memory for %u flows; give more --memory\n",
+			o->n_flows);
 		exit(EXIT_FAILURE);
 	}
 	for (unsigned i = 0; i < o->n_flows; i++) {
@@ -94,7 +95,8 @@ run_until(struct way *ways, unsigned n_ways, const struct bench_options *o, uint
 	while ((now = rte_rdtsc()) < end && !bench_stop) {
 		for (unsigned i = 0; i < n_ways; i++) {
 			if (cycles_per_packet <= 0 ||
-				(double)(now - begin) >= (double)(ways[i].sent - start_sent) * cycles_per_packet) {
+				(double)(now - begin) >=
+					(double)(ways[i].sent - start_sent) * cycles_per_packet) {
 				way_send(&ways[i], o->size - 4);
 			}
 			way_receive(&ways[i]);

@@ -31,18 +31,18 @@ print_help(const char *object, FILE *out)
 		const struct cli_command *c = &cli_commands[i];
 
 		if (!object || !strcmp(object, c->object)) {
-			fprintf(out, "  weft %s%s%s %s\n        %s\n", c->object, c->verb ? " " : "",
-				c->verb ? c->verb : "", c->usage, c->help);
+			fprintf(out, "  weft %s%s%s %s\n        %s\n", c->object,
+				c->verb ? " " : "", c->verb ? c->verb : "", c->usage, c->help);
 		}
 	}
 }
 
 /* What the options before the object ask for. */
 enum global {
-	GLOBAL_CALL,    /* a command follows */
+	GLOBAL_CALL, /* a command follows */
 	GLOBAL_HELP,
 	GLOBAL_VERSION,
-	GLOBAL_WRONG,   /* see the error */
+	GLOBAL_WRONG, /* see the error */
 };
 
 /* Takes the options before the object; @at: where the object stands then. */
@@ -62,13 +62,14 @@ take_global(int argc, char *const *argv, int *at, struct cli_options *o, struct 
 			o->rundir = word + 9;
 		} else if (!strcmp(word, "--rundir")) {
 			if (++*at == argc) {
-				weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "--rundir needs a directory");
+				weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+					"--rundir needs a directory");
 				return GLOBAL_WRONG;
 			}
 			o->rundir = argv[*at];
 		} else {
-			weft_error_set(
-				err, WEFT_ERR_INVALID, EINVAL, "unknown option %s; see weft --help", word);
+			weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+				"unknown option %s; see weft --help", word);
 			return GLOBAL_WRONG;
 		}
 	}
@@ -113,15 +114,16 @@ call(const struct cli_options *o, const struct cli_request *request, struct weft
 {
 	bool agent = request->command->socket == CLI_AGENT;
 	char *path = xasprintf("%s/%s", o->rundir, agent ? "agent.sock" : "datapath.sock");
-	struct rpc_client *client = rpc_client_open(path, agent ? "weft-agent" : "weft-datapath", err);
+	struct rpc_client *client =
+		rpc_client_open(path, agent ? "weft-agent" : "weft-datapath", err);
 	json_t *result = NULL;
 
 	free(path);
 	if (client) {
 		result = request->command->pages
-			? call_pages(client, request, err)
-			: rpc_client_call(client, request->command->method, json_incref(request->params),
-				  TIMEOUT_MS, err);
+				 ? call_pages(client, request, err)
+				 : rpc_client_call(client, request->command->method,
+					   json_incref(request->params), TIMEOUT_MS, err);
 		rpc_client_close(client);
 	}
 	return result;

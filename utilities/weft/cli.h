@@ -37,12 +37,12 @@ struct cli_column {
 /* Parameters, in the order of the arguments. */
 enum cli_arg_kind {
 	CLI_ARG_END,
-	CLI_ARG_NAME,     /* one word */
-	CLI_ARG_OPTIONAL, /* one word, if it is there */
-	CLI_ARG_SETTINGS, /* all that follow: KEY=VALUE, into an object */
+	CLI_ARG_NAME,            /* one word */
+	CLI_ARG_OPTIONAL,        /* one word, if it is there */
+	CLI_ARG_SETTINGS,        /* all that follow: KEY=VALUE, into an object */
 	CLI_ARG_SETTINGS_NEEDED, /* at least one */
-	CLI_ARG_TEXT,     /* all that follow, joined by spaces, if there are any */
-	CLI_ARG_TEXTS,    /* the same, as an array of one; or the lines of -f FILE */
+	CLI_ARG_TEXT,            /* all that follow, joined by spaces, if there are any */
+	CLI_ARG_TEXTS,           /* the same, as an array of one; or the lines of -f FILE */
 	CLI_ARG_TEXTS_NEEDED,
 };
 
@@ -86,8 +86,8 @@ struct cli_request {
 
 /* Makes a request of the words behind the global options. @in: for -f -. On failure @err is filled
  * and nothing needs freeing. "json" in @request is set when --json stands at the end. */
-bool cli_parse(int argc, char *const *argv, FILE *in, struct cli_request *request,
-	struct weft_error *err);
+bool cli_parse(
+	int argc, char *const *argv, FILE *in, struct cli_request *request, struct weft_error *err);
 
 /* Whether a command begins with that word. */
 bool cli_is_object(const char *name);

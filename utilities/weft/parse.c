@@ -37,7 +37,8 @@ list_choices(const char *object, struct strbuf *out)
 		const struct cli_command *c = &cli_commands[i];
 		const char *word = object ? c->verb : c->object;
 
-		if ((object && (strcmp(c->object, object) || !word)) || (last && !strcmp(last, word))) {
+		if ((object && (strcmp(c->object, object) || !word)) ||
+			(last && !strcmp(last, word))) {
 			continue;
 		}
 		/* An object's rows may stand apart. */
@@ -102,13 +103,14 @@ parse_settings(struct words *w, json_t *settings, struct weft_error *err)
 		char *key;
 
 		if (!equals || equals == word) {
-			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "\"%s\" is not KEY=VALUE", word);
+			return weft_error_set(
+				err, WEFT_ERR_INVALID, EINVAL, "\"%s\" is not KEY=VALUE", word);
 		}
 		value = json_string(equals + 1);
 		key = xstrndup(word, (size_t)(equals - word));
 		if (!value || json_object_get(settings, key)) {
-			weft_error_set(err, WEFT_ERR_INVALID, EINVAL, value ? "\"%s\" is given twice"
-									    : "value of \"%s\" is not UTF-8",
+			weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+				value ? "\"%s\" is given twice" : "value of \"%s\" is not UTF-8",
 				key);
 			json_decref(value);
 			free(key);
@@ -148,8 +150,8 @@ read_lines(FILE *f, const char *name, json_t *lines, struct weft_error *err)
 		}
 	}
 	if (!ok || ferror(f)) {
-		ok = weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "cannot read flows from %s: %s", name,
-			ok ? strerror(errno) : "not UTF-8");
+		ok = weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "cannot read flows from %s: %s",
+			name, ok ? strerror(errno) : "not UTF-8");
 	}
 	free(line);
 	return ok;
@@ -162,8 +164,8 @@ read_file(const char *path, FILE *in, json_t *lines, struct weft_error *err)
 	bool ok;
 
 	if (!f) {
-		return weft_error_set(err, WEFT_ERR_SYSTEM, errno, "cannot read %s: %s", path,
-			strerror(errno));
+		return weft_error_set(
+			err, WEFT_ERR_SYSTEM, errno, "cannot read %s: %s", path, strerror(errno));
 	}
 	ok = read_lines(f, path, lines, err);
 	if (f != in) {
@@ -175,8 +177,8 @@ read_file(const char *path, FILE *in, json_t *lines, struct weft_error *err)
 static bool
 missing(const struct cli_command *c, const char *what, struct weft_error *err)
 {
-	return weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "%s is missing; usage: weft %s%s%s %s", what,
-		c->object, c->verb ? " " : "", c->verb ? c->verb : "", c->usage);
+	return weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "%s is missing; usage: weft %s%s%s %s",
+		what, c->object, c->verb ? " " : "", c->verb ? c->verb : "", c->usage);
 }
 
 static bool
@@ -277,8 +279,8 @@ take_flags(struct words *w, char **rest, const struct cli_command *c, struct fla
 			flags->file = w->argv[i];
 		} else if (word[0] == '-' && word[1] == '-') {
 			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
-				"unknown option %s; usage: weft %s%s%s %s", word, c->object, c->verb ? " " : "",
-				c->verb ? c->verb : "", c->usage);
+				"unknown option %s; usage: weft %s%s%s %s", word, c->object,
+				c->verb ? " " : "", c->verb ? c->verb : "", c->usage);
 		} else {
 			rest[n++] = w->argv[i];
 		}
@@ -288,7 +290,8 @@ take_flags(struct words *w, char **rest, const struct cli_command *c, struct fla
 }
 
 bool
-cli_parse(int argc, char *const *argv, FILE *in, struct cli_request *request, struct weft_error *err)
+cli_parse(
+	int argc, char *const *argv, FILE *in, struct cli_request *request, struct weft_error *err)
 {
 	struct words w = {argc, argv, 0};
 	char **rest = xcalloc((size_t)argc + 1, sizeof *rest);
@@ -302,8 +305,8 @@ cli_parse(int argc, char *const *argv, FILE *in, struct cli_request *request, st
 	}
 	if (ok && w.at < w.argc) {
 		ok = weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
-			"\"%s\" is one word too many; usage: weft %s%s%s %s", w.argv[w.at], c->object,
-			c->verb ? " " : "", c->verb ? c->verb : "", c->usage);
+			"\"%s\" is one word too many; usage: weft %s%s%s %s", w.argv[w.at],
+			c->object, c->verb ? " " : "", c->verb ? c->verb : "", c->usage);
 	}
 	if (ok && c->takes_bundle) {
 		json_object_set_new(request->params, "bundle", json_boolean(flags.bundle));

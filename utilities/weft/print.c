@@ -34,7 +34,7 @@ format_value(const json_t *value, struct strbuf *out)
 		strbuf_put(out, "no");
 		break;
 	case JSON_ARRAY:
-		json_array_foreach(value, i, item) {
+		json_array_foreach (value, i, item) {
 			strbuf_put(out, i ? "," : "");
 			format_value(item, out);
 		}
@@ -86,13 +86,15 @@ print_table(const struct cli_command *c, const json_t *rows, FILE *out)
 		for (size_t i = 0; i < n_columns; i++) {
 			struct strbuf text = STRBUF_INIT;
 
-			format_value(json_object_get(json_array_get(rows, r), c->columns[i].member), &text);
+			format_value(json_object_get(json_array_get(rows, r), c->columns[i].member),
+				&text);
 			cells[r * n_columns + i] = strbuf_take(&text);
 			width[i] = WEFT_MAX(width[i], width_of(cells[r * n_columns + i]));
 		}
 	}
 	for (size_t i = 0; i < n_columns; i++) {
-		print_cell(c->columns[i].title, width[i], c->columns[i].right, i + 1 == n_columns, out);
+		print_cell(c->columns[i].title, width[i], c->columns[i].right, i + 1 == n_columns,
+			out);
 	}
 	for (size_t r = 0; r < n_rows; r++) {
 		for (size_t i = 0; i < n_columns; i++) {
@@ -113,16 +115,16 @@ print_record(const json_t *record, int indent, FILE *out)
 	const char *key;
 	const json_t *value, *item;
 
-	json_object_foreach((json_t *)record, key, value) {
+	json_object_foreach ((json_t *)record, key, value) {
 		width = WEFT_MAX(width, width_of(key));
 	}
-	json_object_foreach((json_t *)record, key, value) {
+	json_object_foreach ((json_t *)record, key, value) {
 		if (json_is_object(value)) {
 			fprintf(out, "%*s%s:\n", indent, "", key);
 			print_record(value, indent + 2, out);
 		} else if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
 			fprintf(out, "%*s%s:\n", indent, "", key);
-			json_array_foreach(value, i, item) {
+			json_array_foreach (value, i, item) {
 				print_record(item, indent + 2, out);
 				fputs(i + 1 < json_array_size(value) ? "\n" : "", out);
 			}
@@ -130,7 +132,8 @@ print_record(const json_t *record, int indent, FILE *out)
 			struct strbuf text = STRBUF_INIT;
 
 			format_value(value, &text);
-			fprintf(out, "%*s%-*s  %s\n", indent, "", (int)width, key, strbuf_text(&text));
+			fprintf(out, "%*s%-*s  %s\n", indent, "", (int)width, key,
+				strbuf_text(&text));
 			strbuf_uninit(&text);
 		}
 	}
@@ -155,7 +158,7 @@ cli_print(const struct cli_command *c, const json_t *result, bool json, FILE *ou
 		print_record(result, 0, out);
 		break;
 	case CLI_SHOW_TEXT:
-		json_array_foreach(result, i, row) {
+		json_array_foreach (result, i, row) {
 			const char *text = json_string_value(json_object_get(row, "text"));
 
 			fprintf(out, "%s\n", text ? text : "");

@@ -39,11 +39,11 @@ test_list_keeps_order(void **state)
 	list_push_back(&l, &items[2].link);
 	list_push_front(&l, &items[0].link);
 	list_push_back(&l, &items[3].link);
-	LIST_FOREACH(item, link, &l) {
+	LIST_FOREACH (item, link, &l) {
 		assert_int_equal(item->key, expected++);
 	}
 	assert_int_equal(list_count(&l), 4);
-	LIST_FOREACH_SAFE(item, next, link, &l) {
+	LIST_FOREACH_SAFE (item, next, link, &l) {
 		if (item->key % 2) {
 			list_remove(&item->link);
 			list_remove(&item->link); /* twice does no harm */
@@ -61,7 +61,7 @@ find(const struct hmap *map, uint32_t key)
 	struct item *item;
 
 	/* Few hashes, so that chains are long. */
-	HMAP_FOREACH_WITH_HASH(item, node, hash_u64(key % 64, 0), map) {
+	HMAP_FOREACH_WITH_HASH (item, node, hash_u64(key % 64, 0), map) {
 		if (item->key == key) {
 			return item;
 		}
@@ -99,7 +99,7 @@ test_hmap_random_against_array(void **state)
 		x->there = !x->there;
 		assert_int_equal(hmap_count(&map), n);
 	}
-	HMAP_FOREACH_SAFE(item, next, node, &map) {
+	HMAP_FOREACH_SAFE (item, next, node, &map) {
 		assert_true(item->there);
 		item->there = false;
 		hmap_remove(&map, &item->node);

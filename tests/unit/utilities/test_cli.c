@@ -106,7 +106,8 @@ test_cli_refuses(void **state)
 		{"", "a command is missing; there are switch, port"},
 		{"swich list", "unknown object \"swich\""},
 		{"switch", "a verb is missing behind \"switch\""},
-		{"switch lst", "unknown command \"switch lst\"; there are add, del, list, show, set"},
+		{"switch lst",
+			"unknown command \"switch lst\"; there are add, del, list, show, set"},
 		{"switch add", "name is missing; usage: weft switch add NAME"},
 		{"switch add a b", "\"b\" is not KEY=VALUE"},
 		{"switch add a x=1 x=2", "\"x\" is given twice"},
@@ -163,10 +164,9 @@ test_cli_prints_aligned_tables(void **state)
 		false);
 
 	(void)state;
-	assert_string_equal(text,
-		"SWITCH    PORT  VLAN  MAC                AGE S\n"
-		"br0       p1       0  02:00:00:00:00:01      7\n"
-		"longname  q      100  -                  12345\n");
+	assert_string_equal(text, "SWITCH    PORT  VLAN  MAC                AGE S\n"
+				  "br0       p1       0  02:00:00:00:00:01      7\n"
+				  "longname  q      100  -                  12345\n");
 	free(text);
 	text = print("fdb list", "[]", false);
 	assert_string_equal(text, "SWITCH  PORT  VLAN  MAC  AGE S\n");
@@ -204,7 +204,7 @@ test_cli_every_command_is_sound(void **state)
 		assert_true((c->show == CLI_SHOW_TABLE) == (c->columns[0].title != NULL));
 		for (size_t j = 0; j < i; j++) {
 			assert_true(strcmp(c->object, cli_commands[j].object) || !c->verb ||
-				strcmp(c->verb, cli_commands[j].verb));
+				    strcmp(c->verb, cli_commands[j].verb));
 		}
 	}
 }
