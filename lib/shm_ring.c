@@ -134,8 +134,8 @@ refresh_tail(struct shm_ring *r)
 {
 	uint32_t tail = atomic_load_explicit(&r->shared->tail, memory_order_acquire);
 
-	/* It only goes on, and not beyond our own. */
-	if (tail - r->peer > r->own - r->peer) {
+	/* It only goes on, and not beyond what was published. */
+	if (tail - r->peer > r->public - r->peer) {
 		r->broken = true;
 		return false;
 	}
