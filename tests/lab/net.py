@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Network namespaces, and packet sockets in them that send and receive frames byte for byte."""
 
-import collections
 import ctypes
 import os
 import select
 import socket
 import struct
 import threading
-import time
 
-from .core import LabError
+from .frames import FrameQueue
 
 CLONE_NEWNET = 0x40000000
 SOL_PACKET = 263
@@ -93,18 +91,17 @@ class Netns:
         self.run("ip", "link", "set", ifname, "up")
 
 
-class PacketPort:
+class PacketPort(FrameQueue):
     """Sends frames on a kernel interface, and keeps those that come in, VLAN tags in their place."""
 
     def __init__(self, lab, ifname, netns=None):
         arguments = (socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        super().__init__(ifname)
         self.ifname = ifname
         self.socket = _socket_in(netns, *arguments) if netns else socket.socket(*arguments)
         self.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 32 << 20)
         self.socket.bind((ifname, ETH_P_ALL))
-        self._frames = collections.deque()
-        self._news = threading.Condition()
         self._end_read, self._end_write = os.pipe()
         self._thread = threading.Thread(target=self._collect, daemon=True)
         self._thread.start()
@@ -122,42 +119,6 @@ class PacketPort:
         for frame in frames:
             self.socket.send(bytes(frame))
 
-    def receive(self, timeout=3.0, accept=None):
-        """The next frame (that accept(frame) takes; others are thrown away). LabError after timeout s."""
-        frame = self.poll(timeout, accept)
-        if frame is None:
-            raise LabError(f"no frame came in on {self.ifname} within {timeout} s")
-        return frame
-
-    def poll(self, timeout=0.0, accept=None):
-        """As receive(), but None after timeout s."""
-        end = time.monotonic() + timeout
-        with self._news:
-            while True:
-                while self._frames:
-                    frame = self._frames.popleft()
-                    if accept is None or accept(frame):
-                        return frame
-                left = end - time.monotonic()
-                if left <= 0 or not self._news.wait(left):
-                    return None
-
-    def receive_all(self, quiet=0.3, timeout=10.0):
-        """All frames until none has come for quiet s."""
-        frames = []
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            frame = self.poll(quiet)
-            if frame is None:
-                break
-            frames.append(frame)
-        return frames
-
-    def flush(self):
-        """Forgets what came in so far."""
-        with self._news:
-            self._frames.clear()
-
     def _collect(self):
         poller = select.poll()
         poller.register(self.socket.fileno(), select.POLLIN)
@@ -174,9 +135,7 @@ class PacketPort:
                 continue
             if address[2] == PACKET_OUTGOING:
                 continue
-            with self._news:
-                self._frames.append(_restore_tag(data, control))
-                self._news.notify_all()
+            self._put(_restore_tag(data, control))
 
 
 def _restore_tag(data, control):

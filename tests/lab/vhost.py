@@ -18,6 +18,7 @@ import threading
 import time
 
 from .core import LabError, wait_for
+from .frames import FrameQueue
 
 # virtio 1.1 s.5.1.3, s.6
 F_CSUM = 1 << 0
@@ -98,13 +99,14 @@ class _Ring:
         os.close(self.call)
 
 
-class VhostGuest:
+class VhostGuest(FrameQueue):
     """server: the guest listens on path and the switch connects, else the other way round.
 
     features: what the guest accepts out of what it is offered (a mask of F_*).
     """
 
     def __init__(self, lab, path, server=False, pairs=1, size=256, features=F_MRG_RXBUF | F_VERSION_1 | F_STATUS | F_MQ):
+        super().__init__(str(path))
         self.lab = lab
         self.path = str(path)
         self.server = server
@@ -118,8 +120,6 @@ class VhostGuest:
         self._listener = None
         self._memory = None
         self._memory_fd = -1
-        self._frames = collections.deque()
-        self._news = threading.Condition()
         self._thread = None
         self._deferred = False
 
@@ -150,6 +150,7 @@ class VhostGuest:
             self._start_ring(index, ring)
         for index in range(len(self.rings)):
             self._send(SET_VRING_ENABLE, struct.pack("<II", index, 1))
+        self._ask(GET_FEATURES)  # messages are handled in order: now the switch has brought the device up
         self._end_read, self._end_write = os.pipe()
         self._thread = threading.Thread(target=self._collect, daemon=True)
         self._thread.start()
@@ -331,47 +332,6 @@ class VhostGuest:
 
         wait_for(f"room for a frame in the transmit ring of {self.path}", enough, timeout, 0.0005)
 
-    def receive(self, timeout=3.0, accept=None):
-        """The next frame (that accept(frame) takes; others are thrown away). LabError after timeout s."""
-        found = self.poll(timeout, accept)
-        if found is None:
-            raise LabError(f"no frame came in on {self.path} within {timeout} s")
-        return found
-
-    def poll(self, timeout=0.0, accept=None):
-        """As receive(), but None after timeout s."""
-        found = self.poll_with_header(timeout, accept)
-        return found[2] if found else None
-
-    def poll_with_header(self, timeout=0.0, accept=None):
-        """(queue pair, virtio-net header, frame) of the next frame, or None after timeout s."""
-        end = time.monotonic() + timeout
-        with self._news:
-            while True:
-                while self._frames:
-                    found = self._frames.popleft()
-                    if accept is None or accept(found[2]):
-                        return found
-                left = end - time.monotonic()
-                if left <= 0 or not self._news.wait(left):
-                    return None
-
-    def receive_all(self, quiet=0.3, timeout=10.0):
-        """All frames until none has come for quiet s."""
-        frames = []
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            frame = self.poll(quiet)
-            if frame is None:
-                break
-            frames.append(frame)
-        return frames
-
-    def flush(self):
-        """Forgets what came in so far."""
-        with self._news:
-            self._frames.clear()
-
     def _collect(self):
         poller = select.poll()
         poller.register(self._end_read, select.POLLIN | select.POLLHUP)
@@ -404,7 +364,5 @@ class VhostGuest:
             missing -= 1
             ring.offer(head)
             if not missing:
-                with self._news:
-                    self._frames.append((pair, header, b"".join(parts)))
-                    self._news.notify_all()
+                self._put(b"".join(parts), (pair, header))
         self.kick(ring)
