@@ -6,7 +6,7 @@
  *   ports.c      ports in the datapath: made, adopted, removed, tried again
  *   switches.c   switches and their ports in ofproto/ and on the wire
  *   packets.c    packet-ins and packet-outs
- *   persist.c    rules, addresses and counters as records of the state
+ *   persist.c, persist_old.c    rules, addresses and counters as records of the state: written, read
  *   rpc.c, rpc_flow.c   agent.sock
  */
 #pragma once

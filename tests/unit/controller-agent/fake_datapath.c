@@ -20,14 +20,9 @@
 
 static void *serve(void *arg);
 static void run_commands(struct fake_datapath *dp);
-static void run_actions(struct fake_datapath *dp, const void *actions, size_t size,
-	struct flow_key *key, unsigned worker, const uint8_t *data, size_t len);
-static void forward(struct fake_datapath *dp, unsigned worker, struct flow_key *key,
-	const uint8_t *data, size_t len);
-static void parse(struct flow_key *key, const uint8_t *data, size_t len);
 
-static uint64_t
-now_ms(void)
+uint64_t
+fake_now_ms(void)
 {
 	struct timespec t;
 
@@ -35,8 +30,8 @@ now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static void
-wake(int fd)
+void
+fake_wake(int fd)
 {
 	uint64_t one = 1;
 
@@ -77,7 +72,7 @@ fake_datapath_stop(struct fake_datapath *dp)
 	pthread_mutex_lock(&dp->lock);
 	dp->stopping = true;
 	pthread_mutex_unlock(&dp->lock);
-	wake(dp->wake_fd);
+	fake_wake(dp->wake_fd);
 	pthread_join(dp->thread, NULL);
 	fake_session_close(dp);
 	fake_server_stop(dp->server);
@@ -260,7 +255,7 @@ flow_put(struct fake_datapath *dp, struct shm_ring *r, const struct dp_message *
 			f = &dp->flows[i];
 			f->gen++;
 			f->live = true;
-			f->created_ms = now_ms();
+			f->created_ms = fake_now_ms();
 			f->key = key;
 			f->mask = m->mask;
 			dp->counts.n_flows++;
@@ -497,7 +492,7 @@ execute(struct fake_datapath *dp, struct shm_ring *r, const struct dp_message *m
 		for (unsigned i = 0; i < p->n; i++) {
 			struct flow_key key = p->key;
 
-			run_actions(
+			fake_run_actions(
 				dp, m->actions, m->actions_size, &key, p->worker, p->data, p->len);
 		}
 		if (!(x->flags & DP_EXECUTE_KEEP)) {
@@ -506,9 +501,9 @@ execute(struct fake_datapath *dp, struct shm_ring *r, const struct dp_message *m
 	} else {
 		struct flow_key key = m->key;
 
-		parse(&key, m->data, m->data_len);
+		fake_parse(&key, m->data, m->data_len);
 		key.in_port = be32_from(x->in_port);
-		run_actions(dp, m->actions, m->actions_size, &key, 0, m->data, m->data_len);
+		fake_run_actions(dp, m->actions, m->actions_size, &key, 0, m->data, m->data_len);
 	}
 	if (reply.status || (x->flags & DP_EXECUTE_REPLY)) {
 		send_reply(r, DP_EXECUTE, &reply, sizeof(reply));
@@ -592,188 +587,6 @@ run_commands(struct fake_datapath *dp)
 	}
 }
 
-/* --- packets ------------------------------------------------------------------------------------ */
-
-static void
-parse(struct flow_key *key, const uint8_t *data, size_t len)
-{
-	size_t at = 12;
-
-	memcpy(key->eth_dst, data, 6);
-	memcpy(key->eth_src, data + 6, 6);
-	if (len >= 18 && (get_be16(data + at) == 0x8100 || get_be16(data + at) == 0x88a8)) {
-		key->vlan_tpid = be16_from(get_be16(data + at));
-		key->vlan_tci = be16_from(get_be16(data + at + 2) | FLOW_VLAN_PRESENT);
-		at += 4;
-	}
-	key->eth_type = be16_from(get_be16(data + at));
-	at += 2;
-	if (be16_to(key->eth_type) == 0x0806 && len >= at + 28) {
-		key->arp_op = be16_from(get_be16(data + at + 6));
-		memcpy(key->arp_sha, data + at + 8, 6);
-		memcpy(&key->arp_spa, data + at + 14, 4);
-		memcpy(key->arp_tha, data + at + 18, 6);
-		memcpy(&key->arp_tpa, data + at + 24, 4);
-	} else if (be16_to(key->eth_type) == 0x0800 && len >= at + 20) {
-		key->ip_tos = data[at + 1];
-		key->ip_ttl = data[at + 8];
-		key->ip_proto = data[at + 9];
-		memcpy(&key->ip_src, data + at + 12, 4);
-		memcpy(&key->ip_dst, data + at + 16, 4);
-		at += (size_t)(data[at] & 15) * 4;
-		if ((key->ip_proto == 17 || key->ip_proto == 6) && len >= at + 4) {
-			memcpy(&key->l4_src, data + at, 2);
-			memcpy(&key->l4_dst, data + at + 2, 2);
-		}
-	}
-}
-
-static void
-send_upcall(struct fake_datapath *dp, uint32_t kind, struct dp_upcall *head,
-	const struct flow_key *key, unsigned worker, const uint8_t *data, size_t max_len)
-{
-	struct shm_ring *r = &dp->session.upcall[worker];
-	uint8_t blocks[FLOW_KEY_SIZE];
-	struct dp_part parts[2];
-
-	head->time_ns = now_ms() * 1000000;
-	head->key_blocks = flow_key_blocks(key) & FLOW_BLOCKS_DATAPATH;
-	max_len = WEFT_MIN(max_len, (size_t)DP_UPCALL_DATA_MAX);
-	head->data_len = (uint16_t)WEFT_MIN(max_len, (size_t)head->packet_len);
-	head->hash =
-		flow_key_hash(key, FLOW_BLOCKS_ALL, &(struct flow_mask){.bits.ip_src = ~0u}, 0);
-	flow_key_pack(blocks, key, head->key_blocks);
-	parts[0] = (struct dp_part){blocks, flow_blocks_size(head->key_blocks)};
-	parts[1] = (struct dp_part){data, head->data_len};
-	if (!dp->session.open || !dp_send(r, kind, head, sizeof(*head), parts, 2)) {
-		dp->counts.n_no_agent++;
-		return;
-	}
-	shm_ring_publish(r);
-}
-
-/* A to-agent action's packet may need a chain of records. */
-static void
-send_to_agent(struct fake_datapath *dp, const struct dp_action_to_agent *a,
-	const struct flow_key *key, unsigned worker, const uint8_t *data, size_t len)
-{
-	static const struct flow_key no_key;
-	size_t total = a->max_len == 65535 ? len : WEFT_MIN(len, (size_t)a->max_len), at = 0;
-
-	do {
-		struct dp_upcall head = {.packet_len = (uint32_t)len,
-			.data_off = (uint32_t)at,
-			.reason = a->reason,
-			.context = a->context,
-			.flags = total - at > DP_UPCALL_DATA_MAX ? DP_UPCALL_MORE : 0};
-
-		send_upcall(dp, DP_UPCALL_TO_AGENT, &head, at ? &no_key : key, worker, data + at,
-			total - at);
-		at += head.data_len;
-	} while (at < total);
-}
-
-static void
-miss(struct fake_datapath *dp, unsigned worker, const struct flow_key *key, const uint8_t *data,
-	size_t len)
-{
-	struct dp_upcall head = {.packet_len = (uint32_t)len};
-	struct fake_parked *slot = NULL;
-
-	if (!dp->session.open) {
-		dp->counts.n_no_agent++;
-		return;
-	}
-	for (unsigned i = 0; i < FAKE_MAX_PARKED; i++) {
-		struct fake_parked *p = &dp->parked[i];
-
-		if (p->handle && flow_key_equal(&p->key, key)) {
-			p->n++;
-			return;
-		}
-		slot = !slot && !p->handle ? p : slot;
-	}
-	assert(slot && len <= FAKE_DATA_MAX);
-	slot->handle = dp->next_parked++;
-	slot->worker = worker;
-	slot->key = *key;
-	slot->n = 1;
-	slot->len = (uint32_t)len;
-	memcpy(slot->data, data, len);
-	head.parked.v = slot->handle;
-	dp->counts.n_upcalls++;
-	send_upcall(dp, DP_UPCALL_MISS, &head, key, worker, data, DP_UPCALL_DATA_MAX);
-}
-
-static void
-record_output(struct fake_datapath *dp, uint32_t port, const uint8_t *data, size_t len)
-{
-	struct fake_output *out = &dp->outputs[dp->counts.n_outputs % FAKE_MAX_OUTPUTS];
-
-	out->port = port;
-	out->len = (uint32_t)len;
-	memcpy(out->data, data, WEFT_MIN(len, sizeof(out->data)));
-	dp->counts.n_outputs++;
-}
-
-static void
-run_actions(struct fake_datapath *dp, const void *actions, size_t size, struct flow_key *key,
-	unsigned worker, const uint8_t *data, size_t len)
-{
-	bool went_out = false;
-
-	for (const struct dp_action_hdr *a = dp_action_first(actions, size); a;
-		a = dp_action_next(a, actions, size)) {
-		if (a->type == DP_ACTION_OUTPUT) {
-			record_output(dp, ((const struct dp_action_output *)a)->port, data, len);
-			went_out = true;
-		} else if (a->type == DP_ACTION_TO_AGENT) {
-			send_to_agent(
-				dp, (const struct dp_action_to_agent *)a, key, worker, data, len);
-			went_out = true;
-		} else if (a->type == DP_ACTION_RECIRC) {
-			key->recirc_id = be32_from(((const struct dp_action_u32 *)a)->v);
-			forward(dp, worker, key, data, len);
-			return;
-		} else if (a->type == DP_ACTION_DROP) {
-			break;
-		}
-	}
-	dp->counts.n_dropped += !went_out;
-}
-
-static void
-forward(struct fake_datapath *dp, unsigned worker, struct flow_key *key, const uint8_t *data,
-	size_t len)
-{
-	for (uint32_t i = 1; i < FAKE_MAX_FLOWS; i++) {
-		struct fake_flow *f = &dp->flows[i];
-
-		if (f->live && flow_key_matches(key, FLOW_BLOCKS_ALL, &f->key, &f->mask)) {
-			stats_record_credit(
-				stats_region_record(&dp->stats, worker, i), 1, len, now_ms(), 0);
-			run_actions(dp, f->actions, f->actions_size, key, worker, data, len);
-			return;
-		}
-	}
-	miss(dp, worker, key, data, len);
-}
-
-void
-fake_datapath_receive(
-	struct fake_datapath *dp, unsigned worker, uint32_t port, const void *data, size_t len)
-{
-	struct flow_key key;
-
-	memset(&key, 0, sizeof(key));
-	parse(&key, data, len);
-	key.in_port = be32_from(port);
-	pthread_mutex_lock(&dp->lock);
-	forward(dp, worker, &key, data, len);
-	pthread_cond_broadcast(&dp->changed);
-	pthread_mutex_unlock(&dp->lock);
-}
-
 /* --- what tests ask ----------------------------------------------------------------------------- */
 
 void
@@ -782,7 +595,7 @@ fake_datapath_drop_session(struct fake_datapath *dp)
 	pthread_mutex_lock(&dp->lock);
 	dp->drop_session = true;
 	pthread_mutex_unlock(&dp->lock);
-	wake(dp->wake_fd);
+	fake_wake(dp->wake_fd);
 }
 
 void
@@ -808,7 +621,7 @@ fake_datapath_hold(struct fake_datapath *dp, bool hold)
 	pthread_mutex_lock(&dp->lock);
 	dp->hold = hold;
 	pthread_mutex_unlock(&dp->lock);
-	wake(dp->wake_fd);
+	fake_wake(dp->wake_fd);
 }
 
 void
@@ -822,7 +635,7 @@ fake_datapath_set_link(struct fake_datapath *dp, uint32_t port, bool up)
 		}
 	}
 	pthread_mutex_unlock(&dp->lock);
-	wake(dp->wake_fd);
+	fake_wake(dp->wake_fd);
 }
 
 void

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Fake datapath: what its two files share.
+ * Fake datapath: what its files share.
  */
 #pragma once
 
@@ -116,3 +116,14 @@ void fake_server_notify_port(struct fake_datapath *dp, const struct fake_port *p
 int fake_session_open(struct fake_datapath *dp, unsigned n_handlers, uint64_t epoch, int *fds);
 void fake_session_close(struct fake_datapath *dp);
 void fake_port_delete(struct fake_datapath *dp, struct fake_port *port);
+
+/* For all files. */
+uint64_t fake_now_ms(void);
+void fake_wake(int fd);
+
+/* fake_packets.c, locked. */
+void fake_run_actions(struct fake_datapath *dp, const void *actions, size_t size,
+	struct flow_key *key, unsigned worker, const uint8_t *data, size_t len);
+void fake_forward(struct fake_datapath *dp, unsigned worker, struct flow_key *key,
+	const uint8_t *data, size_t len);
+void fake_parse(struct flow_key *key, const uint8_t *data, size_t len);

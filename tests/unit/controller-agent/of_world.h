@@ -11,6 +11,7 @@
 
 #include "controller-agent/of_service.h"
 #include "lib/error.h"
+#include "ofproto/of_context.h"
 #include "ofproto/of_error.h"
 #include "ofproto/ofproto.h"
 
@@ -291,4 +292,34 @@ world_accept(struct world *w, int listener)
 	fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	assert_true(fd >= 0);
 	return fd;
+}
+
+/* Messages that several tests send. */
+#define BARRIER "04 14 0008 000000bb"
+#define BARRIER_REPLY "04 15 0008 000000bb"
+#define EMPTY_FLOW_MOD                                                                             \
+	"040e003811223344 0000000000000000 0000000000000000 0000 0000 0000 0001 ffffffff ffffffff" \
+	"ffffffff 0000 0000 0001 0004 00000000"
+
+/* A packet-in from port 2 of 100 bytes, of which 20 are known. */
+static inline void
+world_packet_in(struct world *w, uint8_t reason, uint16_t max_len)
+{
+	static const uint8_t data[20] = "0123456789abcdefghi";
+	struct of_context context = {
+		.kind = OF_CONTEXT_PACKET_IN,
+		.table = 3,
+		.reason = reason,
+		.max_len = max_len,
+		.cookie = 0x1122,
+		.metadata = be64_from(0x55),
+	};
+	struct flow_key key;
+	struct of_packet_in pi = {.data = data, .len = sizeof(data), .total_len = 100};
+
+	memset(&key, 0, sizeof(key));
+	key.tun_id_lo = be32_from(7);
+	of_packet_in_fill(&pi, &context, &key, OF_PORT(2));
+	of_service_packet_in(w->service, w->ofproto, &pi);
+	world_run(w);
 }

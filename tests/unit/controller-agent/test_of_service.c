@@ -6,10 +6,6 @@
 
 #include "lib/packet.h"
 #include "ofproto/of_action.h"
-#include "ofproto/of_context.h"
-
-#define BARRIER "04 14 0008 000000bb"
-#define BARRIER_REPLY "04 15 0008 000000bb"
 
 /* --- requests and replies ----------------------------------------------------------------------- */
 
@@ -612,28 +608,6 @@ test_service_describes_ports(void **state)
 }
 
 static void
-packet_in(struct world *w, uint8_t reason, uint16_t max_len)
-{
-	static const uint8_t data[20] = "0123456789abcdefghi";
-	struct of_context context = {
-		.kind = OF_CONTEXT_PACKET_IN,
-		.table = 3,
-		.reason = reason,
-		.max_len = max_len,
-		.cookie = 0x1122,
-		.metadata = be64_from(0x55),
-	};
-	struct flow_key key;
-	struct of_packet_in pi = {.data = data, .len = sizeof(data), .total_len = 100};
-
-	memset(&key, 0, sizeof(key));
-	key.tun_id_lo = be32_from(7);
-	of_packet_in_fill(&pi, &context, &key, OF_PORT(2));
-	of_service_packet_in(w->service, w->ofproto, &pi);
-	world_run(w);
-}
-
-static void
 test_service_sends_packet_ins(void **state)
 {
 	struct world w;
@@ -642,23 +616,23 @@ test_service_sends_packet_ins(void **state)
 	(void)state;
 	world_open(&w);
 	fd = world_client(&w);
-	packet_in(&w, OF_REASON_ACTION, 8);
+	world_packet_in(&w, OF_REASON_ACTION, 8);
 	expect_nothing(fd);
 	send_hex(fd, "0409000c11223344 0000 ffff");
 	world_run(&w);
-	packet_in(&w, OF_REASON_ACTION, 8);
+	world_packet_in(&w, OF_REASON_ACTION, 8);
 	/* No buffer, whole length, reason, table, cookie; in_port, metadata, tunnel_id; 8 bytes. */
 	expect_hex(fd,
 		"040a004a00000000 ffffffff 0064 01 03 0000000000001122"
 		"0001 0024 80000004 00000002 80000408 0000000000000055 80004c08 0000000000000007 00000000"
 		"0000 3031323334353637");
 	/* Reasons of 1.4 are actions to 1.3; an invalid TTL was not asked for. */
-	packet_in(&w, OF_REASON_GROUP, 0);
+	world_packet_in(&w, OF_REASON_GROUP, 0);
 	expect_hex(fd,
 		"040a004200000000 ffffffff 0064 01 03 0000000000001122"
 		"0001 0024 80000004 00000002 80000408 0000000000000055 80004c08 0000000000000007 00000000"
 		"0000");
-	packet_in(&w, OF_REASON_INVALID_TTL, 8);
+	world_packet_in(&w, OF_REASON_INVALID_TTL, 8);
 	expect_nothing(fd);
 	assert_int_equal(of_service_counters(w.service)->packet_ins, 2);
 	close(fd);
@@ -812,9 +786,6 @@ test_service_assembles_requests(void **state)
 	"0418001811223344 000000" ROLE_NUMBER "00000000 00000000000000" GENERATION
 #define ROLE_REPLY(ROLE_NUMBER, GENERATION)                                                        \
 	"0419001811223344 000000" ROLE_NUMBER "00000000 00000000000000" GENERATION
-#define EMPTY_FLOW_MOD                                                                             \
-	"040e003811223344 0000000000000000 0000000000000000 0000 0000 0000 0001 ffffffff ffffffff" \
-	"ffffffff 0000 0000 0001 0004 00000000"
 
 static void
 test_service_gives_roles(void **state)
@@ -852,7 +823,7 @@ test_service_gives_roles(void **state)
 	send_hex(a, "0409000c11223344 0000 ffff");
 	send_hex(b, "0409000c11223344 0000 ffff");
 	world_run(&w);
-	packet_in(&w, OF_REASON_ACTION, 0);
+	world_packet_in(&w, OF_REASON_ACTION, 0);
 	expect_nothing(a);
 	recv_message(b, reply, sizeof(reply));
 	assert_int_equal(reply[1], 10);
@@ -865,7 +836,7 @@ test_service_gives_roles(void **state)
 	send_hex(a, "041c002011223344 00000000 00000002 00000007 00000000 00000000 00000000");
 	send_hex(b, "041c002011223344 00000000 00000002 00000007 00000000 00000000 00000000");
 	world_run(&w);
-	packet_in(&w, OF_REASON_ACTION, 0);
+	world_packet_in(&w, OF_REASON_ACTION, 0);
 	recv_message(a, reply, sizeof(reply));
 	assert_int_equal(reply[1], 10);
 	expect_nothing(b);
@@ -877,166 +848,6 @@ test_service_gives_roles(void **state)
 	assert_int_equal(reply[1], 12);
 	close(a);
 	close(b);
-	world_close(&w);
-}
-
-static struct of_controller_status last_status;
-static char last_error[256];
-static unsigned n_statuses;
-
-static void
-see_status(const struct of_controller_status *status, void *user)
-{
-	(void)user;
-	last_status = *status;
-	snprintf(last_error, sizeof(last_error), "%s", status->last_error);
-	n_statuses++;
-}
-
-static void
-look(struct world *w)
-{
-	n_statuses = 0;
-	of_switch_list_controllers(w->sw, see_status, NULL);
-}
-
-static void
-test_service_keeps_controllers(void **state)
-{
-	struct world w;
-	struct weft_error err = WEFT_ERROR_INIT;
-	struct of_switch_status status;
-	char target[128];
-	int listener, fd;
-
-	(void)state;
-	world_open(&w);
-	of_switch_set_ready(w.sw);
-	listener = world_listen(&w, target, sizeof(target));
-	assert_true(of_switch_add_controller(
-		w.sw, &(struct of_controller_setup){.target = target}, NULL));
-	assert_false(of_switch_add_controller(
-		w.sw, &(struct of_controller_setup){.target = target}, &err));
-	assert_int_equal(err.code, EEXIST);
-	weft_error_init(&err);
-	assert_false(of_switch_add_controller(
-		w.sw, &(struct of_controller_setup){.target = "tls:127.0.0.1"}, &err));
-	assert_int_equal(err.code, ENOTSUP);
-	fd = world_accept(&w, listener);
-	look(&w);
-	assert_int_equal(n_statuses, 1);
-	assert_string_equal(last_status.state, "hello");
-	world_hello(&w, fd);
-	look(&w);
-	assert_string_equal(last_status.state, "connected");
-	assert_string_equal(last_status.version, "1.3");
-	assert_true(last_status.is_connected);
-	/* News come without asking. */
-	packet_in(&w, OF_REASON_NO_MATCH, 0);
-	{
-		uint8_t reply[128];
-
-		recv_message(fd, reply, sizeof(reply));
-		assert_int_equal(reply[1], 10);
-	}
-	/* It falls silent: a probe, then the end, a new attempt a second later. */
-	world_advance(&w, 5000);
-	expect_hex(fd, "04 02 0008 00000002");
-	world_advance(&w, 5000);
-	expect_end(fd);
-	close(fd);
-	look(&w);
-	assert_string_equal(last_status.state, "backing off");
-	assert_string_equal(last_error, "no answer to an echo request within 5000 ms");
-	assert_int_equal(w.standalone, -1);
-	world_advance(&w, 1000);
-	fd = world_accept(&w, listener);
-	/* Three intervals after the last word standalone begins; a hello ends it. */
-	world_advance(&w, 3999);
-	assert_int_equal(w.standalone, -1);
-	world_advance(&w, 1);
-	assert_int_equal(w.standalone, 1);
-	of_switch_status(w.sw, &status);
-	assert_true(status.standalone_now);
-	assert_int_equal(status.n_controllers, 1);
-	assert_int_equal(status.n_connected, 0);
-	world_hello(&w, fd);
-	assert_int_equal(w.standalone, 0);
-	of_switch_status(w.sw, &status);
-	assert_int_equal(status.n_connected, 1);
-	/* What a takeover asks for. */
-	assert_int_equal(status.last_barrier_ms, 0);
-	send_hex(fd, EMPTY_FLOW_MOD BARRIER);
-	world_run(&w);
-	of_switch_status(w.sw, &status);
-	assert_int_equal(status.last_flow_mod_ms, w.lab.now_ms);
-	assert_int_equal(status.last_barrier_ms, w.lab.now_ms);
-	assert_true(of_switch_del_controller(w.sw, target));
-	assert_false(of_switch_del_controller(w.sw, target));
-	look(&w);
-	assert_int_equal(n_statuses, 0);
-	close(fd);
-	close(listener);
-	unlink(target + 5);
-	world_close(&w);
-}
-
-/* Secure mode never begins standalone; taking the controllers away ends it. */
-static void
-test_service_judges_silence(void **state)
-{
-	struct world w;
-	struct of_settings settings;
-
-	(void)state;
-	world_open(&w);
-	of_switch_set_ready(w.sw);
-	assert_true(of_switch_add_controller(
-		w.sw, &(struct of_controller_setup){.target = "unix:/nonexistent/x"}, NULL));
-	world_advance(&w, 14999);
-	assert_int_equal(w.standalone, -1);
-	world_advance(&w, 1);
-	assert_int_equal(w.standalone, 1);
-	ofproto_get_settings(w.ofproto, &settings);
-	settings.fail_mode = OF_FAIL_SECURE;
-	ofproto_set_settings(w.ofproto, &settings);
-	of_switch_settings_changed(w.sw);
-	assert_int_equal(w.standalone, 0);
-	world_advance(&w, 100000);
-	assert_int_equal(w.standalone, 0);
-	settings.fail_mode = OF_FAIL_STANDALONE;
-	settings.standalone_now = false;
-	ofproto_set_settings(w.ofproto, &settings);
-	of_switch_settings_changed(w.sw);
-	assert_int_equal(w.standalone, 1);
-	assert_true(of_switch_del_controller(w.sw, "unix:/nonexistent/x"));
-	assert_int_equal(w.standalone, 0);
-	world_close(&w);
-}
-
-static void
-test_service_limits_clients(void **state)
-{
-	int fds[OF_MAX_CLIENTS + 1];
-	struct world w;
-
-	(void)state;
-	world_open(&w);
-	for (unsigned i = 0; i <= OF_MAX_CLIENTS; i++) {
-		fds[i] = world_connect(&w);
-		world_run(&w);
-	}
-	expect_end(fds[OF_MAX_CLIENTS]);
-	assert_int_equal(of_service_counters(w.service)->refused, 1);
-	world_hello(&w, fds[0]);
-	close(fds[0]);
-	world_run(&w);
-	close(fds[OF_MAX_CLIENTS]);
-	fds[0] = world_client(&w);
-	fds[OF_MAX_CLIENTS] = -1;
-	for (unsigned i = 0; i < OF_MAX_CLIENTS; i++) {
-		close(fds[i]);
-	}
 	world_close(&w);
 }
 
@@ -1059,9 +870,6 @@ main(void)
 		cmocka_unit_test(test_service_describes_tables),
 		cmocka_unit_test(test_service_assembles_requests),
 		cmocka_unit_test(test_service_gives_roles),
-		cmocka_unit_test(test_service_keeps_controllers),
-		cmocka_unit_test(test_service_judges_silence),
-		cmocka_unit_test(test_service_limits_clients),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
