@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "datapath/edit.h"
+#include "datapath/key_hash.h"
 #include "datapath/upcall.h"
 #include "datapath/worker.h"
 #include "lib/alloc.h"
@@ -55,7 +56,8 @@ depth_of_list(const void *actions, size_t size)
 			depth = WEFT_MAX(depth, depth_of_field((enum field_id)(
 							(const struct dp_action_set_field *)a)
 								       ->field));
-		} else if (a->type == DP_ACTION_DEC_TTL || a->type == DP_ACTION_TO_AGENT) {
+		} else if (a->type == DP_ACTION_DEC_TTL || a->type == DP_ACTION_TO_AGENT ||
+			   a->type == DP_ACTION_HASH) {
 			depth = PARSE_L4;
 		}
 	}
@@ -94,17 +96,6 @@ actions_supported(const void *actions, size_t size, struct weft_error *err)
 	for (const struct dp_action_hdr *a = dp_action_first(actions, size); a;
 		a = dp_action_next(a, actions, size)) {
 		switch ((enum dp_action_type)a->type) {
-		case DP_ACTION_OUTPUT:
-		case DP_ACTION_DROP:
-		case DP_ACTION_TO_AGENT:
-		case DP_ACTION_PUSH_VLAN:
-		case DP_ACTION_POP_VLAN:
-		case DP_ACTION_DEC_TTL:
-		case DP_ACTION_SAMPLE:
-		case DP_ACTION_CLONE:
-		case DP_ACTION_RECIRC:
-		case DP_ACTION_CHECK_LEN:
-			break;
 		case DP_ACTION_SET_FIELD: {
 			enum field_id id =
 				(enum field_id)((const struct dp_action_set_field *)a)->field;
@@ -115,9 +106,15 @@ actions_supported(const void *actions, size_t size, struct weft_error *err)
 			}
 			break;
 		}
-		default:
+		case DP_ACTION_SELECT:
+		case DP_ACTION_FIRST_LIVE:
+		case DP_ACTION_METER:
+		case DP_ACTION_ENCAP:
+		case DP_ACTION_DECAP:
 			return weft_error_set(err, WEFT_ERR_INVALID, EOPNOTSUPP,
 				"this datapath has no action of type %u", a->type);
+		default:
+			break;
 		}
 		for (unsigned which = 0; which < 2; which++) {
 			size_t nested_size;
@@ -135,8 +132,8 @@ actions_supported(const void *actions, size_t size, struct weft_error *err)
 
 struct run {
 	struct worker *w;
-	const struct flow_key *key;
-	unsigned n_copies; /* made of the packet that the run is about */
+	unsigned n_copies;    /* made of the packet that the run is about */
+	const uint8_t *edits; /* behind this place of the list nothing writes to the packet */
 };
 
 /* What became of the packet that a list ran on. */
@@ -145,9 +142,44 @@ enum fate {
 	FATE_TAKEN, /* gone: sent, dropped, recirculated */
 };
 
+static const uint8_t *last_edit(const void *actions, size_t size);
 static void run_whole(struct run *r, struct packet *p, const void *actions, size_t size);
 static enum fate run_list(
 	struct run *r, struct packet *p, const void *actions, size_t size, bool last);
+
+/* Where the last action of a list stands that may write to the packet: what is output behind it may share
+ * the packet's bytes. Nested lists that run on the packet itself count in whole. */
+static const uint8_t *
+last_edit(const void *actions, size_t size)
+{
+	const uint8_t *last = actions;
+
+	for (const struct dp_action_hdr *a = dp_action_first(actions, size); a;
+		a = dp_action_next(a, actions, size)) {
+		switch ((enum dp_action_type)a->type) {
+		case DP_ACTION_OUTPUT:
+		case DP_ACTION_DROP:
+		case DP_ACTION_TO_AGENT:
+		case DP_ACTION_HASH:
+			break;
+		case DP_ACTION_SAMPLE:
+		case DP_ACTION_CLONE: {
+			/* The last of a list takes the packet itself. */
+			size_t nested_size;
+			const uint8_t *nested = dp_action_nested(a, 0, &nested_size);
+
+			if (last_edit(nested, nested_size) != nested) {
+				last = (const uint8_t *)a + a->len;
+			}
+			break;
+		}
+		default:
+			last = (const uint8_t *)a + a->len;
+			break;
+		}
+	}
+	return last;
+}
 
 /* Whether nothing behind @a needs the packet, so that @a may take it. */
 static bool
@@ -159,9 +191,13 @@ is_last(const struct dp_action_hdr *a, const void *actions, size_t size, bool la
 static enum fate
 output(struct run *r, struct packet *p, const struct dp_action_output *a, bool take)
 {
-	struct packet *out = take ? p : worker_copy(r->w, p, a->max_len);
+	struct packet *out = p;
 
-	r->n_copies += !take;
+	if (!take) {
+		out = (const uint8_t *)a >= r->edits ? worker_share(r->w, p, a->max_len)
+						     : worker_copy(r->w, p, a->max_len);
+		r->n_copies++;
+	}
 	if (out) {
 		if (take && a->max_len && a->max_len < p->len) {
 			worker_truncate(p, a->max_len);
@@ -191,7 +227,7 @@ static enum fate
 run_copy(struct run *r, struct packet *p, const void *nested, size_t size, bool take)
 {
 	struct packet *copy = take ? p : worker_copy(r->w, p, 0);
-	struct run inner = {r->w, r->key, 0};
+	struct run inner = {r->w, 0, last_edit(nested, size)};
 
 	r->n_copies += !take;
 	if (copy) {
@@ -213,7 +249,7 @@ verdict(struct run *r, struct packet *p, int result)
 static enum fate
 dec_ttl(struct run *r, struct packet *p, const struct dp_action_hdr *a)
 {
-	int result = packet_dec_ttl(p);
+	int result = a->type == DP_ACTION_DEC_TTL ? packet_dec_ttl(p) : packet_dec_mpls_ttl(p);
 	const void *nested;
 	size_t size;
 
@@ -225,6 +261,33 @@ dec_ttl(struct run *r, struct packet *p, const struct dp_action_hdr *a)
 		worker_drop(r->w, p, DROP_INVALID_TTL);
 	}
 	return FATE_TAKEN;
+}
+
+static void
+set_hash(struct packet *p, const struct dp_action_hash *a)
+{
+	uint8_t blocks = p->key_blocks;
+	struct flow_mask mask;
+	struct flow_key key;
+
+	/* Of the packet as it is now. */
+	if (!packet_parse(p, &key, PARSE_L4)) {
+		return;
+	}
+	if (a->n_fields) {
+		memset(&mask, 0, sizeof mask);
+		for (uint32_t i = 0; i < a->n_fields; i++) {
+			const struct field *f = field_get(a->fields[i]);
+			union field_value ones;
+
+			field_value_ones(f, &ones);
+			field_store(f, &mask.bits, &ones);
+		}
+		p->hash = flow_key_hash(&key, p->key_blocks, &mask, a->basis);
+	} else {
+		p->hash = key_hash_tuple(&key, p->key_blocks, a->basis);
+	}
+	p->key_blocks = blocks;
 }
 
 static enum fate
@@ -256,7 +319,27 @@ run_action(struct run *r, struct packet *p, const struct dp_action_hdr *a, bool 
 				p, (enum field_id)set->field, set->data, set->data + set->n_bytes));
 	}
 	case DP_ACTION_DEC_TTL:
+	case DP_ACTION_DEC_MPLS_TTL:
 		return dec_ttl(r, p, a);
+	case DP_ACTION_PUSH_MPLS: {
+		const struct dp_action_push_mpls *push = body;
+
+		return verdict(r, p, packet_push_mpls(p, push->eth_type, push->lse));
+	}
+	case DP_ACTION_POP_MPLS:
+		return verdict(r, p,
+			packet_pop_mpls(p, (uint16_t)((const struct dp_action_u32 *)body)->v));
+	case DP_ACTION_COPY_TTL_OUT:
+	case DP_ACTION_COPY_TTL_IN:
+		return verdict(r, p, packet_copy_ttl(p, a->type == DP_ACTION_COPY_TTL_OUT));
+	case DP_ACTION_PUSH_PBB:
+		return verdict(r, p,
+			packet_push_pbb(p, (uint16_t)((const struct dp_action_u32 *)body)->v));
+	case DP_ACTION_POP_PBB:
+		return verdict(r, p, packet_pop_pbb(p));
+	case DP_ACTION_HASH:
+		set_hash(p, body);
+		return FATE_LEFT;
 	case DP_ACTION_SAMPLE:
 		nested = dp_action_nested(a, 0, &size);
 		if ((uint32_t)rte_rand() <= ((const struct dp_action_u32 *)body)->v) {
@@ -310,10 +393,9 @@ run_whole(struct run *r, struct packet *p, const void *actions, size_t size)
 }
 
 void
-actions_run(struct worker *w, struct packet *p, const struct flow_key *key, const void *actions,
-	size_t size)
+actions_run(struct worker *w, struct packet *p, const void *actions, size_t size)
 {
-	struct run r = {w, key, 0};
+	struct run r = {w, 0, last_edit(actions, size)};
 
 	run_whole(&r, p, actions, size);
 }

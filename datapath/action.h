@@ -4,7 +4,8 @@
  *
  * How:  lists are validated when they come in, then run as they are, record by record; the commonest
  *       one, a single output, is known beforehand. The last output of a list takes the packet, others
- *       take copies.
+ *       take copies, which
+ *       share its bytes when nothing behind them in the list writes to it.
  * Ends: a packet ends by an output, a drop with a reason, the agent, or recirculation; a list that
  *       does none of these ends in explicit.
  */
@@ -26,6 +27,5 @@ struct action_program *action_program_create(const void *actions, size_t size);
 /* Whether this datapath can do all that a validated list asks for. @err names what it cannot. */
 bool actions_supported(const void *actions, size_t size, struct weft_error *err);
 
-/* Runs a list on a parsed packet and consumes it. @key: for to-agent. */
-void actions_run(struct worker *w, struct packet *p, const struct flow_key *key,
-	const void *actions, size_t size);
+/* Runs a list on a parsed packet and consumes it. */
+void actions_run(struct worker *w, struct packet *p, const void *actions, size_t size);

@@ -8,79 +8,10 @@
 #include <rte_mbuf.h>
 #include <string.h>
 
+#include "datapath/edit_internal.h"
 #include "lib/compiler.h"
 #include "lib/flow_key.h"
 #include "vhost/packet_mbuf.h"
-
-#define TYPE_IPV4 0x0800u
-#define TYPE_ARP 0x0806u
-#define TYPE_RARP 0x8035u
-#define TYPE_IPV6 0x86ddu
-#define TYPE_MPLS 0x8847u
-#define TYPE_MPLS_MULTICAST 0x8848u
-#define TYPE_PBB 0x88e7u
-
-/* The Ethernet type in front of the L3 header. */
-static uint16_t
-l3_type(const struct packet *p)
-{
-	return p->l3_off >= 2 && p->l3_off <= p->head_len ? get_be16(p->data + p->l3_off - 2) : 0;
-}
-
-/* Follows a move of the front by @by bytes. */
-static void
-shift_offsets(struct packet *p, int by)
-{
-	p->l3_off = (uint16_t)(p->l3_off + by);
-	p->l4_off = p->l4_off ? (uint16_t)(p->l4_off + by) : 0;
-	p->l4_payload_off = p->l4_payload_off ? (uint16_t)(p->l4_payload_off + by) : 0;
-	if (p->flags & PACKET_CSUM_PARTIAL) {
-		p->csum_start = (uint16_t)(p->csum_start + by);
-	}
-}
-
-int
-packet_push_vlan(struct packet *p, be16_t tpid, be16_t tci)
-{
-	struct rte_mbuf *m = packet_mbuf(p);
-	uint8_t *front;
-
-	if (p->len + 4 > PACKET_MAX_LEN || !(front = (uint8_t *)rte_pktmbuf_prepend(m, 4))) {
-		return DROP_NO_HEADROOM;
-	}
-	memmove(front, p->data, 12);
-	memcpy(front + 12, &tpid, 2);
-	memcpy(front + 14, &tci, 2);
-	p->data = front;
-	p->len += 4;
-	p->head_len += 4;
-	p->headroom = (uint16_t)(p->headroom - 4);
-	p->n_tags++;
-	shift_offsets(p, 4);
-	return EDIT_OK;
-}
-
-int
-packet_pop_vlan(struct packet *p)
-{
-	if (!p->n_tags) {
-		return DROP_NO_VLAN;
-	}
-	memmove(p->data + 4, p->data, 12);
-	p->data = (uint8_t *)rte_pktmbuf_adj(packet_mbuf(p), 4);
-	p->len -= 4;
-	p->head_len -= 4;
-	p->headroom = (uint16_t)(p->headroom + 4);
-	p->n_tags--;
-	shift_offsets(p, -4);
-	/* A third tag may stand behind the two that were parsed. */
-	if (p->n_tags == 1 && p->head_len >= 18) {
-		uint16_t type = get_be16(p->data + 16);
-
-		p->n_tags += type == 0x8100 || type == 0x88a8;
-	}
-	return EDIT_OK;
-}
 
 /* --- checksums ---------------------------------------------------------------------------------------- */
 
@@ -131,8 +62,9 @@ l4_csum(const struct packet *p, uint8_t proto, bool pseudo)
 
 /* Replaces @n bytes that stand at an even offset of what @csum covers. @partial: it is a plain sum
  * that is not complemented yet. */
-static void
-adjust(uint8_t *csum, const uint8_t *was, const uint8_t *now, size_t n, bool partial, bool udp)
+void
+edit_adjust_csum(
+	uint8_t *csum, const uint8_t *was, const uint8_t *now, size_t n, bool partial, bool udp)
 {
 	uint16_t old = get_be16(csum), sum;
 	uint64_t difference = sum_bytes(now, n);
@@ -198,7 +130,7 @@ change(struct packet *p, uint16_t type, uint8_t *at, const uint8_t *value, const
 		at[i] = (uint8_t)((at[i] & ~mask[i]) | (value[i] & mask[i]));
 	}
 	if (covers & COVER_IP && type == TYPE_IPV4) {
-		adjust(p->data + p->l3_off + 10, was, at, n, false, false);
+		edit_adjust_csum(p->data + p->l3_off + 10, was, at, n, false, false);
 	}
 	if (covers & (COVER_PSEUDO | COVER_L4)) {
 		proto = ip_protocol(p, type, &later);
@@ -206,7 +138,7 @@ change(struct packet *p, uint16_t type, uint8_t *at, const uint8_t *value, const
 	}
 	/* What the receiver sums up needs no help, but for the pseudo header. */
 	if (csum && (!partial || covers & COVER_PSEUDO)) {
-		adjust(csum, was, at, n, partial, proto == IPPROTO_UDP);
+		edit_adjust_csum(csum, was, at, n, partial, proto == IPPROTO_UDP);
 	}
 }
 
@@ -528,7 +460,7 @@ packet_set_field(struct packet *p, enum field_id field, const uint8_t *value, co
 	default:
 		break;
 	}
-	type = l3_type(p);
+	type = packet_l3_type(p);
 	if (!type_fits(type, prereq) || !has_l3(p, type)) {
 		return missing_layer(prereq);
 	}
@@ -569,23 +501,6 @@ packet_set_field(struct packet *p, enum field_id field, const uint8_t *value, co
 	default:
 		return set_word(p, f, value, mask);
 	}
-}
-
-int
-packet_dec_ttl(struct packet *p)
-{
-	uint16_t type = l3_type(p);
-	uint8_t *ttl, value, mask = 0xff;
-
-	if ((type != TYPE_IPV4 && type != TYPE_IPV6) || !has_l3(p, type)) {
-		return DROP_NO_L3;
-	}
-	ttl = p->data + p->l3_off + (type == TYPE_IPV4 ? 8 : 7);
-	if (*ttl <= 1) {
-		return EDIT_EXPIRED;
-	}
-	value = (uint8_t)(*ttl - 1);
-	return set_ip_byte(p, type, field_get(FIELD_IP_TTL), &value, &mask);
 }
 
 void

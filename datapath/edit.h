@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/byteorder.h"
@@ -18,9 +19,28 @@
 
 #define EDIT_OK (-1)
 
-/* Needs the packet parsed: l3_off, l4_off and n_tags are read and kept up to date. */
+/* All need the packet parsed: l3_off, l4_off and n_tags are read and kept up to date. Needs of the
+ * frame that it does not meet: no-vlan, no-mpls, no-pbb, no-l3, no-l4; no-headroom. */
+
+/* The tag becomes the outermost. @tci: as on the wire. */
 int packet_push_vlan(struct packet *p, be16_t tpid, be16_t tci);
 int packet_pop_vlan(struct packet *p);
+
+/* The label becomes the outermost header, in front of VLAN tags too; its bottom-of-stack bit is set as
+ * the packet needs it. */
+int packet_push_mpls(struct packet *p, be16_t eth_type, be32_t lse);
+/* Removes the outermost label (behind VLAN tags, if there are some). @eth_type: of what stood behind. */
+int packet_pop_mpls(struct packet *p, uint16_t eth_type);
+
+/* Puts a backbone header in front, with the frame's own addresses, and the I-SID and priority of the
+ * frame's I-TAG or tag (IEEE 802.1ah). */
+int packet_push_pbb(struct packet *p, uint16_t eth_type);
+/* Removes the backbone header; a B-TAG stays. */
+int packet_pop_pbb(struct packet *p);
+
+/* Copies the TTL of the header behind the outermost label (a label, IPv4 or IPv6) to that label (@out),
+ * or the other way. */
+int packet_copy_ttl(struct packet *p, bool out);
 
 /* Sets the bits of @mask in @field to those of @value (n_bytes of the field each). */
 int packet_set_field(
@@ -29,6 +49,8 @@ int packet_set_field(
 /* Decrements TTL or hop limit. EDIT_EXPIRED: it would reach 0, and was left. */
 #define EDIT_EXPIRED (-2)
 int packet_dec_ttl(struct packet *p);
+/* Likewise of the outermost label. */
+int packet_dec_mpls_ttl(struct packet *p);
 
 /* Completes the checksum of a PACKET_CSUM_PARTIAL packet in a copy of its first bytes: @data holds
  * @len bytes of them; the rest is summed up in the packet. */

@@ -8,7 +8,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "lib/compiler.h"
 #include "lib/flow_key.h"
@@ -82,4 +84,34 @@ key_hash_live(
 		blocks &= blocks - 1;
 	}
 	return (uint32_t)(h ^ h >> 32);
+}
+
+/* Hash of what tells one conversation's packets from another's: addresses, protocol and L4 ports of IP
+ * packets, but for fragments, of which only the first has ports; of other packets the Ethernet header. */
+static inline uint32_t
+key_hash_tuple(const struct flow_key *key, uint8_t present, uint32_t basis)
+{
+	uint64_t where, who, hosts = 0;
+	bool v4 = key->eth_type == be16_from(0x0800), v6 = key->eth_type == be16_from(0x86dd);
+
+	if ((v4 || v6) && !(key->ip_frag & FLOW_BAD_L3)) {
+		where = key->ip_frag & FLOW_FRAG_ANY ? 0
+						     : (uint64_t)key->l4_src << 16 | key->l4_dst;
+		where = where << 8 | key->ip_proto;
+		who = (uint64_t)key->ip_src << 32 | key->ip_dst;
+		if (v6 && present & FLOW_BLOCK(1)) {
+			const uint64_t *a = key->words + FLOW_BLOCK_WORDS; /* source, destination */
+
+			hosts = key_hash_pair(
+					a[0] ^ key_hash_secret[0], a[1] ^ key_hash_secret[1]) ^
+				key_hash_pair(a[2] ^ key_hash_secret[2], a[3] ^ key_hash_secret[3]);
+		}
+	} else {
+		memcpy(&who, key->eth_dst, 8);
+		memcpy(&where, key->eth_dst + 4, 8);
+		hosts = (uint64_t)key->eth_type << 16 | key->vlan_tci;
+	}
+	hosts ^= key_hash_pair(who ^ key_hash_secret[4], where ^ key_hash_secret[5]);
+	hosts = key_hash_pair(hosts ^ key_hash_secret[6], basis ^ key_hash_secret[7]);
+	return (uint32_t)(hosts ^ hosts >> 32);
 }

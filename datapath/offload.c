@@ -21,6 +21,7 @@
 #define TCP_PSH 0x08u
 #define TCP_CWR 0x80u
 #define MAX_HEADERS 256u
+#define MAX_L2_HEADERS 8u
 
 int
 offload_complete_csum(struct packet *p)
@@ -57,30 +58,53 @@ is_outermost(const uint8_t *ip, const struct headers *h)
 	       found == IPPROTO_DSTOPTS;
 }
 
+/* Skips what may stand in front of IP: tags, labels and backbone headers, as flows push them. Returns
+ * where IP begins and whether it is IPv6; 0: nowhere. */
+static uint32_t
+find_ip(const struct packet *p, bool *v6)
+{
+	const uint8_t *d = p->data;
+	uint32_t at = 12;
+
+	for (unsigned n = 0; n < MAX_L2_HEADERS && at + 6 <= p->head_len; n++) {
+		switch (get_be16(d + at)) {
+		case 0x8100:
+		case 0x88a8:
+			at += 4;
+			break;
+		case 0x88e7:
+			at += 2 + 4 + 12;
+			break;
+		case 0x8847:
+		case 0x8848:
+			for (at += 2; at + 5 <= p->head_len; at += 4) {
+				if (d[at + 2] & 1) { /* bottom of stack */
+					*v6 = d[at + 4] >> 4 == 6;
+					return *v6 || d[at + 4] >> 4 == 4 ? at + 4 : 0;
+				}
+			}
+			return 0;
+		case 0x0800:
+		case 0x86dd:
+			*v6 = get_be16(d + at) == 0x86dd;
+			return at + 2;
+		default:
+			return 0;
+		}
+	}
+	return 0;
+}
+
 static bool
 find_headers(const struct packet *p, struct headers *h)
 {
 	const uint8_t *d = p->data;
-	uint32_t at = 12;
-	uint16_t type;
 
 	*h = (struct headers){.udp = p->flags & PACKET_GSO_UDP};
-	if (p->head_len < 14) {
-		return false;
-	}
-	type = get_be16(d + at);
-	for (unsigned tags = 0; tags < 3 && (type == 0x8100 || type == 0x88a8); tags++) {
-		at += 4;
-		if (at + 2 > p->head_len) {
-			return false;
-		}
-		type = get_be16(d + at);
-	}
-	h->l3 = at + 2;
-	h->v6 = type == 0x86dd;
+	h->l3 = find_ip(p, &h->v6);
 	/* The sender says where L4 begins: that is where its checksum is to be computed from. */
 	h->l4 = p->csum_start;
-	if ((!h->v6 && type != 0x0800) || h->l4 < h->l3 + (h->v6 ? 40u : 20u) ||
+	if (!h->l3 || h->l4 < h->l3 + (h->v6 ? 40u : 20u) ||
 		h->l4 + (h->udp ? 8u : 20u) > p->head_len) {
 		return false;
 	}

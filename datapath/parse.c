@@ -95,6 +95,7 @@ packet_parse(struct packet *p, struct flow_key *key, enum parse_depth depth)
 	p->depth = (uint8_t)depth;
 	key->in_port = be32_from(p->in_port);
 	key->recirc_id = be32_from(p->recirc_id);
+	key->hash = be32_from(p->recirc_id ? p->hash : 0);
 	if (!parse_l2(&c)) {
 		return false;
 	}

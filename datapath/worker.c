@@ -429,7 +429,7 @@ execute(struct worker *w, const struct worker_execute *x)
 		p->recirc_id = x->recirc_id;
 		if (packet_parse(p, &key, PARSE_L4)) {
 			p->recirc_id = 0;
-			actions_run(w, p, &key, actions, x->actions_size);
+			actions_run(w, p, actions, x->actions_size);
 		} else {
 			worker_drop(w, p, DROP_RX_TRUNCATED);
 			status = -EINVAL;
@@ -591,7 +591,7 @@ act(struct worker *w, struct flow *f, struct packet *p, struct flow_key *key)
 		/* Parsed under the live mask of before this program. */
 		packet_parse(p, key, (enum parse_depth)program->depth);
 	}
-	actions_run(w, p, key, program->actions, program->size);
+	actions_run(w, p, program->actions, program->size);
 }
 
 /* Finds the flow of a packet that was parsed as deep as the live mask of the burst asks. A flow that

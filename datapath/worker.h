@@ -144,6 +144,8 @@ void worker_drop(struct worker *w, struct packet *p, enum drop_reason reason);
 void worker_free(struct packet *p);
 /* A deep copy, at most @max_len bytes (0: all), counted as copied; NULL: counted as no-copy. */
 struct packet *worker_copy(struct worker *w, const struct packet *p, uint32_t max_len);
+/* Likewise, but the copy may share the packet's bytes: neither is to be written to any more. */
+struct packet *worker_share(struct worker *w, const struct packet *p, uint32_t max_len);
 void worker_truncate(struct packet *p, uint32_t len);
 void worker_count_copied(struct worker *w, const struct packet *p);
 void worker_uncount_copied(struct worker *w, const struct packet *p);

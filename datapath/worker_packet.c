@@ -9,6 +9,9 @@
 #include "datapath/worker.h"
 #include "vhost/packet_mbuf.h"
 
+/* Shorter packets are copied as fast as a reference to them is made and dropped again. */
+#define SHARE_MIN 512u
+
 struct port_worker *
 worker_port(struct worker *w, uint16_t in_port)
 {
@@ -96,6 +99,29 @@ worker_copy(struct worker *w, const struct packet *p, uint32_t max_len)
 	if (copy->len < p->len) {
 		copy->flags &= (uint16_t) ~(PACKET_CSUM_PARTIAL | PACKET_GSO_MASK);
 	}
+	return copy;
+}
+
+struct packet *
+worker_share(struct worker *w, const struct packet *p, uint32_t max_len)
+{
+	struct packet *copy;
+	struct rte_mbuf *m;
+
+	/* What a port may complete in place must be its own. */
+	if (p->len < SHARE_MIN || (max_len && max_len < p->len) ||
+		p->flags & (PACKET_CSUM_PARTIAL | PACKET_GSO_MASK)) {
+		return worker_copy(w, p, max_len);
+	}
+	m = rte_pktmbuf_clone(packet_mbuf(p), w->pool);
+	worker_count_copied(w, p);
+	if (!m) {
+		counter_add(&worker_port(w, p->in_port)->counters.drops[DROP_NO_COPY], 1);
+		return NULL;
+	}
+	copy = packet_of_mbuf(m);
+	*copy = *p;
+	copy->body = m;
 	return copy;
 }
 

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Packet edits: what edit.c (fields) and edit_header.c (whole headers, TTLs) share.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/byteorder.h"
+#include "lib/packet.h"
+
+#define TYPE_IPV4 0x0800u
+#define TYPE_ARP 0x0806u
+#define TYPE_RARP 0x8035u
+#define TYPE_VLAN 0x8100u
+#define TYPE_QINQ 0x88a8u
+#define TYPE_IPV6 0x86ddu
+#define TYPE_MPLS 0x8847u
+#define TYPE_MPLS_MULTICAST 0x8848u
+#define TYPE_PBB 0x88e7u
+
+#define MPLS_BOS 0x100u
+#define MPLS_TTL 0xffu
+
+/* The Ethernet type in front of the L3 header; 0: there is none. */
+static inline uint16_t
+packet_l3_type(const struct packet *p)
+{
+	return p->l3_off >= 2 && p->l3_off <= p->head_len ? get_be16(p->data + p->l3_off - 2) : 0;
+}
+
+static inline bool
+is_mpls(uint16_t type)
+{
+	return type == TYPE_MPLS || type == TYPE_MPLS_MULTICAST;
+}
+
+/* Replaces @n bytes that stand at an even offset of what @csum covers. @partial: it is a plain sum
+ * that is not complemented yet. */
+void edit_adjust_csum(
+	uint8_t *csum, const uint8_t *was, const uint8_t *now, size_t n, bool partial, bool udp);
