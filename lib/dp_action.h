@@ -64,9 +64,11 @@ enum dp_action_type {
 	DP_ACTION_COPY_TTL_IN,  /* header alone */
 	DP_ACTION_PUSH_PBB,     /* struct dp_action_u32: Ethernet type, host order */
 	DP_ACTION_POP_PBB,      /* header alone */
-	DP_ACTION_SELECT,       /* struct dp_action_object: weighted bucket by hash */
-	DP_ACTION_FIRST_LIVE,   /* struct dp_action_object */
-	DP_ACTION_METER,        /* struct dp_action_object: over its rate the packet ends here */
+	DP_ACTION_SELECT,       /* struct dp_action_object: the actions of a bucket, by weight and
+	                         * hash; see dp_protocol.h's struct dp_bucket */
+	DP_ACTION_FIRST_LIVE,   /* struct dp_action_object: the actions of the first live bucket */
+	DP_ACTION_METER,        /* struct dp_action_object: over its rate the packet ends here, or
+	                         * has its DSCP changed; see struct dp_meter_band */
 	DP_ACTION_SAMPLE,       /* struct dp_action_u32: probability in 1/2^32 less one, then a
 	                         * nested list that runs on a copy */
 	DP_ACTION_CLONE,        /* header, then a nested list that runs on a copy */

@@ -17,6 +17,15 @@
 #include "lib/packet.h"
 #include "lib/shm_ring.h"
 
+/* The largest messages about an object: an item of a list, the reply to a delete. */
+#define MAX_PARTS (DP_OBJECT_MAX_BODY / sizeof(struct dp_meter_band))
+_Static_assert(
+	sizeof(struct dp_object_item) + MAX_PARTS * sizeof(struct dp_handle) + DP_OBJECT_MAX_BODY <=
+			DP_MAX_MESSAGE &&
+		sizeof(struct dp_object_del_reply) + MAX_PARTS * sizeof(struct flow_stats) <=
+			DP_MAX_MESSAGE,
+	"what was taken can be told");
+
 /* Both ends are built from these structs; parts behind them begin at multiples of 8. */
 _Static_assert(sizeof(struct dp_flow_put) == 16, "DP_FLOW_PUT");
 _Static_assert(sizeof(struct dp_flow_put_reply) == 32, "its reply");
@@ -588,6 +597,9 @@ dp_object_validate(
 	struct cursor c = {.start = body, .len = size, .err = err};
 	bool ok;
 
+	if (size > DP_OBJECT_MAX_BODY) {
+		return refuse(&c, "object is too large");
+	}
 	switch ((enum dp_object_kind)kind) {
 	case DP_OBJECT_SELECT:
 	case DP_OBJECT_FIRST_LIVE:

@@ -51,6 +51,7 @@ struct weft_error;
 #define DP_MAX_MESSAGE (160u << 10)
 #define DP_UPCALL_DATA_MAX 256u /* packet bytes in a miss, and in a link of a chain */
 #define DP_CONTEXT_MAX_SIZE 2048u
+#define DP_OBJECT_MAX_BODY (96u << 10)
 #define DP_PARKED_PER_PORT 256u
 #define DP_PARKED_PER_KEY 32u
 #define DP_PARK_MS 1000u
@@ -109,7 +110,8 @@ enum dp_put_flags {
 	DP_PUT_NARROW = 1 << 2,    /* narrow if need be; without it -EDQUOT */
 };
 
-/* -ENOSPC: the table or the port's share is full. With flag DP_PUT_NARROWED the mask that was taken
+/* -ENOSPC: the table or the port's share is full. -ESTALE: an action refers to an object that is not
+ * there; -EINVAL: to one of another kind. With flag DP_PUT_NARROWED the mask that was taken
  * follows: its blocks. */
 struct dp_flow_put_reply {
 	struct dp_reply reply;
@@ -164,9 +166,11 @@ enum dp_object_kind {
 	DP_OBJECT_ENCAP,      /* struct dp_encap, header bytes */
 };
 
-/* Installs an object (handle none) or replaces its body; flows that refer to it need no change.
- * Parts (buckets, the meter and its bands) with an @id that was there before keep their counters.
- * Behind it: the body. */
+/* Installs an object (handle none) or replaces its body; flows that refer to it need no change, and
+ * each packet sees either the old body or the new one. Parts (buckets, the meter and its bands) with
+ * an @id that was there before keep their counters and their slots, bands also how full their buckets
+ * are; those of the others are gone without a report. The kind of an object never changes. Behind it:
+ * the body, of up to DP_OBJECT_MAX_BODY bytes. */
 struct dp_object_put {
 	struct dp_command cmd;
 	struct dp_handle object;
@@ -176,7 +180,11 @@ struct dp_object_put {
 	uint32_t zero;
 };
 
-/* Behind it: a struct dp_handle for each part, in order, that names its statistics slot. */
+/* -ESTALE: the object to be replaced, or one that the body refers to, is not there. -EINVAL: another
+ * kind, of either. -ELOOP: it would refer to itself, by way of others too. -ENOSPC: objects or slots
+ * of statistics are used up. -EOPNOTSUPP: the body asks for what the datapath cannot do. On errors all
+ * is as before. Behind it: a struct dp_handle for each part, in order, that names its statistics
+ * slot. */
 struct dp_object_put_reply {
 	struct dp_reply reply;
 	struct dp_handle object;
@@ -184,13 +192,15 @@ struct dp_object_put_reply {
 	uint32_t zero;
 };
 
-/* -EBUSY while a flow or object refers to it. */
+/* -EBUSY while a flow or object refers to it (a flow that has been deleted does so no longer).
+ * -ESTALE: it is gone. */
 struct dp_object_del {
 	struct dp_command cmd;
 	struct dp_handle object;
 };
 
-/* After the grace period. Behind it: struct flow_stats for each part. */
+/* After the grace period: no worker credits its parts any more. Behind it: struct flow_stats for each
+ * part, in the order of the last put. */
 struct dp_object_del_reply {
 	struct dp_reply reply;
 	struct dp_handle object;
@@ -208,36 +218,59 @@ struct dp_object_item {
 	uint32_t zero;
 };
 
+/* A choice of actions. They run in place of the action that chose the bucket, on the packet itself: what
+ * stands behind that action in its list sees their changes (CLONE keeps the packet as it is). Its
+ * statistics count the packets that chose it.
+ *
+ * Live: a bucket that watches nothing always is; others while the port or the object that they watch
+ * is. A port is live while it is there, administratively up and has a link. An object is live while
+ * one of its buckets is; meters always are. Looked up for each packet, no agent needed.
+ *
+ * SELECT: by the packet's hash (what a HASH action set, else that of its 5-tuple) among live buckets
+ * in proportion to their weights. A change to one bucket, or of its liveness, moves the packets that
+ * it gains or loses, and hardly any others. FIRST_LIVE: the first live one in order; weights do not
+ * matter. No live bucket: the packet drops as no-bucket. Buckets may refer to other objects
+ * by actions; a packet that goes through more than DP_OBJECT_MAX_DEPTH of them one inside the other
+ * drops as action-limit. */
 struct dp_bucket {
 	uint32_t size;                 /* with its actions, a multiple of 8 */
 	uint32_t id;                   /* unique in the object */
 	uint32_t weight;               /* select: 0 is never chosen */
-	uint32_t watch_port;           /* its liveness counts; UINT32_MAX: none */
-	struct dp_handle watch_object; /* live while it has a live bucket; none */
+	uint32_t watch_port;           /* UINT32_MAX: none */
+	struct dp_handle watch_object; /* SELECT or FIRST_LIVE; none */
 	uint8_t actions[];
 };
+#define DP_OBJECT_MAX_DEPTH 8u
 
 enum dp_meter_flags {
 	DP_METER_PKTPS = 1 << 0, /* rates in packets a second, else kilobits */
-	DP_METER_BURST = 1 << 1,
-	DP_METER_STATS = 1 << 2,
+	DP_METER_BURST = 1 << 1, /* bursts are as the bands say, else the datapath's choice */
+	DP_METER_STATS = 1 << 2, /* the agent's; the datapath always counts */
 };
 
+/* Each band is a token bucket of its own, filled at its rate, over all workers together; a packet
+ * that finds too few tokens exceeds the band and takes none. Of the bands that a packet exceeds the
+ * one with the highest rate (the first of equal ones) acts; the others do nothing. A packet is
+ * counted in the meter's part, and in that of the band that acted on it. Lengths are those of frames,
+ * without FCS. */
 struct dp_meter {
 	uint32_t flags;
-	uint32_t id;
+	uint32_t id; /* of its part; unique among those of the bands too */
 };
 
 enum dp_band_kind {
-	DP_BAND_DROP = 1,
-	DP_BAND_DSCP_REMARK,
+	DP_BAND_DROP = 1, /* drops as meter */
+	DP_BAND_DSCP_REMARK, /* raises the drop precedence of an AF class (RFC 2597) by prec_level, to 3
+	                      * at most; other packets stay as they are */
 };
 
 struct dp_meter_band {
 	uint32_t id;
-	uint32_t kind;  /* enum dp_band_kind */
-	uint32_t rate;  /* kilobits or packets a second */
-	uint32_t burst; /* kilobits or packets; 0: the datapath's choice */
+	uint32_t kind; /* enum dp_band_kind */
+	uint32_t rate; /* kilobits or packets a second; 0: every packet exceeds it */
+	uint32_t
+		burst; /* kilobits or packets; 0: the datapath's choice. A packet longer than the burst
+	                 * passes when the bucket is full, and its tokens are owed */
 	uint32_t prec_level;
 	uint32_t zero;
 };
@@ -375,7 +408,7 @@ bool dp_reply_decode(uint32_t kind, const void *buf, size_t len, struct dp_messa
 bool dp_upcall_decode(uint32_t kind, const void *buf, size_t len, struct dp_message *msg,
 	struct weft_error *err) WEFT_MUST_CHECK;
 
-/* Checks an object's body (DP_OBJECT_PUT): sizes, ids, kinds, nested action lists. */
+/* Checks an object's body (DP_OBJECT_PUT): size, sizes, ids, kinds, nested action lists. */
 bool dp_object_validate(uint32_t kind, const void *body, size_t size, uint32_t n_parts,
 	struct weft_error *err) WEFT_MUST_CHECK;
 

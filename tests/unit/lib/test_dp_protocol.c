@@ -308,6 +308,31 @@ test_dp_protocol_groups(void **state)
 	dp_actions_uninit(&body);
 }
 
+/* What is taken can be listed: a body to the limit, and not a bucket more. */
+static void
+test_dp_protocol_object_size(void **state)
+{
+	const uint32_t n_most = DP_OBJECT_MAX_BODY / sizeof(struct dp_bucket);
+	struct weft_error err = WEFT_ERROR_INIT;
+	struct dp_actions body;
+
+	(void)state;
+	dp_actions_init(&body);
+	for (uint32_t i = 0; i <= n_most; i++) {
+		struct dp_bucket bucket = {
+			.size = sizeof bucket, .id = i, .watch_port = UINT32_MAX};
+
+		if (i == n_most) {
+			send_object(DP_OBJECT_SELECT, i, &body);
+			assert_true(dp_command_decode(kind, buf, len, &msg, &err));
+		}
+		dp_actions_append(&body, &bucket, sizeof bucket);
+	}
+	assert_false(dp_object_validate(DP_OBJECT_SELECT, body.data, body.size, n_most + 1, &err));
+	assert_string_equal(err.text, "datapath protocol: object is too large");
+	dp_actions_uninit(&body);
+}
+
 static void
 test_dp_protocol_meters(void **state)
 {
@@ -587,6 +612,7 @@ main(void)
 		cmocka_unit_test(test_dp_protocol_upcalls),
 		cmocka_unit_test(test_dp_protocol_full_ring),
 		cmocka_unit_test(test_dp_protocol_random),
+		cmocka_unit_test(test_dp_protocol_object_size),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
