@@ -7,8 +7,8 @@
 
 #include "controller-agent/agent_internal.h"
 #include "lib/log.h"
+#include "lib/packet_key.h"
 #include "ofproto/of_context.h"
-#include "ofproto/of_packet.h"
 #include "ofproto/translate.h"
 
 WEFT_LOG_MODULE(packets);
@@ -77,7 +77,7 @@ agent_packet_out(struct agent *a, struct ofproto *ofproto, const struct of_packe
 	struct flow_key key;
 
 	(void)err; /* what cannot be translated drops */
-	of_packet_parse(po->data, po->len, &key);
+	packet_key_parse(po->data, po->len, &key);
 	key.in_port = be32_from(po->in_port.v);
 	of_reader_enter(a->reader);
 	in.version = of_model_version(a->model);

@@ -71,7 +71,7 @@ void translation_clear(struct translation *t, struct of_model *m);
 void translate(const struct translate_in *in, struct translation *t);
 
 /* Translates a packet-out: @actions (checked) on a packet with @key (in_port: OpenFlow's number, or
- * OFPP_CONTROLLER, OFPP_LOCAL..; packet fields as of_packet_parse() gives them). The mask means
+ * OFPP_CONTROLLER, OFPP_LOCAL..; packet fields as packet_key_parse() gives them). The mask means
  * nothing. */
 void translate_packet_out(const struct translate_in *in, struct ofproto *p, const void *actions,
 	size_t actions_size, struct translation *t);

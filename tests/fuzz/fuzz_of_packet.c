@@ -8,8 +8,8 @@
 
 #include "lib/dp_protocol.h"
 #include "lib/flow_key.h"
+#include "lib/packet_key.h"
 #include "ofproto/of_context.h"
-#include "ofproto/of_packet.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,7 +20,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct of_context c;
 	struct flow_key key;
 
-	of_packet_parse(data, size, &key);
+	packet_key_parse(data, size, &key);
 	if (size <= sizeof(copy)) {
 		memcpy(copy, data, size);
 		if (of_context_decode(copy, size, &c, NULL) &&

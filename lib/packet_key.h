@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Packet parser of the slow path: the key of a packet that a controller sent (packet-out), or that a
- * user wants traced. As deep as the key goes; semantics as lib/flow_key.h says.
+ * user wants traced or has captured. As deep as the key goes; semantics as lib/flow_key.h says.
  */
 #pragma once
 
@@ -11,4 +11,4 @@
 struct flow_key;
 
 /* Fills all of @key from @len bytes; in_port and everything that is not in the packet is zero. */
-void of_packet_parse(const uint8_t *data, size_t len, struct flow_key *key);
+void packet_key_parse(const uint8_t *data, size_t len, struct flow_key *key);

@@ -6,7 +6,7 @@
  *      masks end. A packet-out needs one packet's whole key once; 250 plain lines are cheaper than a
  *      dependency between the rooms.
  */
-#include "ofproto/of_packet.h"
+#include "lib/packet_key.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -52,7 +52,7 @@ peek16(const struct cursor *c)
 }
 
 void
-of_packet_parse(const uint8_t *data, size_t len, struct flow_key *key)
+packet_key_parse(const uint8_t *data, size_t len, struct flow_key *key)
 {
 	struct cursor c = {data, len};
 	const uint8_t *p = take(&c, ETH_LEN - 2);

@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "lib/field.h"
+#include "lib/packet_key.h"
 #include "lib/strbuf.h"
-#include "ofproto/of_packet.h"
 
 #define MACS                                                                                       \
 	"000000000002"                                                                             \
@@ -101,7 +101,7 @@ static const struct {
 };
 
 static void
-test_of_packet_fields(void **state)
+test_packet_key_fields(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -116,7 +116,7 @@ test_of_packet_fields(void **state)
 			assert_int_equal(sscanf(p, "%2x", &v), 1);
 			bytes[len++] = (uint8_t)v;
 		}
-		of_packet_parse(bytes, len, &key);
+		packet_key_parse(bytes, len, &key);
 		for (unsigned id = 0; id < FIELD_XREG0; id++) {
 			const struct field *f = field_get(id);
 			union field_value value, none = {{0}};
@@ -138,7 +138,7 @@ test_of_packet_fields(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_of_packet_fields)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_packet_key_fields)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
