@@ -11,6 +11,7 @@
 
 #include <rte_prefetch.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "datapath/flow_table.h"
 
@@ -48,20 +49,56 @@ flow_cache_signature(uint32_t hash)
 	return (uint16_t)(hash >> 16);
 }
 
+typedef uint16_t flow_cache_signatures __attribute__((vector_size(2 * FLOW_CACHE_WAYS)));
+
+/* The ways that have this signature, a bit for each: see flow_cache_way(). All eight are compared at once. */
+static inline uint64_t
+flow_cache_hits(const struct cache_bucket *b, uint16_t signature)
+{
+	flow_cache_signatures v;
+	uint64_t half[2];
+
+	memcpy(&v, b->signatures, sizeof v);
+	v = (flow_cache_signatures)(v == signature);
+	memcpy(half, &v, sizeof half);
+	return (half[0] & 0x0001000100010001u) | (half[1] & 0x0002000200020002u);
+}
+
+/* The way of the lowest bit of flow_cache_hits(). */
+static inline unsigned
+flow_cache_way(uint64_t hits)
+{
+	unsigned bit = (unsigned)__builtin_ctzll(hits);
+
+	return bit / 16 + (bit & 1) * 4;
+}
+
+/* The slot of an entry with the hash's signature, or FLOW_SLOT_NONE: what flow_cache_find() will most likely
+ * look at. Brings its flow into the processor's cache. */
+static inline uint32_t
+flow_cache_guess(const struct flow_cache *c, uint32_t hash)
+{
+	const struct cache_bucket *b = flow_cache_bucket(c, hash);
+	uint64_t hits = flow_cache_hits(b, flow_cache_signature(hash));
+	uint32_t slot = hits ? b->slots[flow_cache_way(hits)] : FLOW_SLOT_NONE;
+
+	if (WEFT_LIKELY(slot != FLOW_SLOT_NONE)) {
+		rte_prefetch0(&c->flows[slot]);
+		rte_prefetch0(c->flows[slot].key);
+	}
+	return slot;
+}
+
 /* The flow that a key hits, or NULL. */
 static inline struct flow *
 flow_cache_find(
 	const struct flow_cache *c, uint32_t hash, const struct flow_key *key, uint8_t present)
 {
 	const struct cache_bucket *b = flow_cache_bucket(c, hash);
-	uint16_t signature = flow_cache_signature(hash);
-	uint32_t hits = 0;
+	uint64_t hits = flow_cache_hits(b, flow_cache_signature(hash));
 
-	for (unsigned i = 0; i < FLOW_CACHE_WAYS; i++) {
-		hits |= (uint32_t)(b->signatures[i] == signature) << i;
-	}
-	while (hits) {
-		uint32_t slot = b->slots[__builtin_ctz(hits)];
+	for (; hits; hits &= hits - 1) {
+		uint32_t slot = b->slots[flow_cache_way(hits)];
 
 		if (slot != FLOW_SLOT_NONE) {
 			struct flow *f = &c->flows[slot];
@@ -71,7 +108,6 @@ flow_cache_find(
 				return f;
 			}
 		}
-		hits &= hits - 1;
 	}
 	return NULL;
 }

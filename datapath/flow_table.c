@@ -65,9 +65,18 @@ struct retired {
 	uint64_t user;
 };
 
+/* What of a slot only the writer uses, but for the epoch, which listings read. */
+struct flow_own {
+	_Atomic uint64_t epoch; /* of the agent that put the flow last */
+	uint32_t gen;           /* of the flow, or of the one before */
+	uint32_t free_next;
+};
+
 struct flow_table {
 	struct flow *flows;
-	uint32_t max_flows, n_fresh; /* slots below n_fresh have been used once */
+	struct flow_own *own; /* of each slot */
+	uint32_t max_flows;
+	_Atomic uint32_t n_fresh; /* slots below have been used once; listings read it */
 	uint32_t free_head;
 	const struct stats_region *stats;
 	_Atomic(struct port_flows *) ports[N_PORTS];
@@ -80,19 +89,41 @@ struct flow_table {
 
 static void retire(struct flow_table *t, void *memory, uint32_t slot, bool told, uint64_t user);
 
+/* Zeroed memory for all slots, touched as they are used; NULL: none. */
+static void *
+map_slots(uint32_t n, size_t size)
+{
+	void *memory = mmap(NULL, n * size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (memory == MAP_FAILED) {
+		return NULL;
+	}
+	madvise(memory, n * size, MADV_HUGEPAGE);
+	return memory;
+}
+
+static void
+unmap_slots(void *memory, uint32_t n, size_t size)
+{
+	if (memory) {
+		munmap(memory, n * size);
+	}
+}
+
 struct flow_table *
 flow_table_create(uint32_t max_flows, const struct stats_region *stats)
 {
 	struct flow_table *t = xcalloc(1, sizeof *t);
-	size_t size = (size_t)max_flows * sizeof(struct flow);
 
-	t->flows = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (t->flows == MAP_FAILED) {
+	t->flows = map_slots(max_flows, sizeof *t->flows);
+	t->own = map_slots(max_flows, sizeof *t->own);
+	if (!t->flows || !t->own) {
+		unmap_slots(t->flows, max_flows, sizeof *t->flows);
+		unmap_slots(t->own, max_flows, sizeof *t->own);
 		free(t);
 		return NULL;
 	}
-	madvise(t->flows, size, MADV_HUGEPAGE);
 	t->max_flows = max_flows;
 	t->free_head = FLOW_SLOT_NONE;
 	t->stats = stats;
@@ -138,7 +169,8 @@ flow_table_destroy(struct flow_table *t)
 		port_flows_free(t->ports[t->used_ports[i]]);
 	}
 	free(t->used_ports);
-	munmap(t->flows, (size_t)t->max_flows * sizeof(struct flow));
+	unmap_slots(t->flows, t->max_flows, sizeof *t->flows);
+	unmap_slots(t->own, t->max_flows, sizeof *t->own);
 	free(t);
 }
 
@@ -421,11 +453,22 @@ take_slot(struct flow_table *t)
 	uint32_t slot = t->free_head;
 
 	if (slot != FLOW_SLOT_NONE) {
-		t->free_head = t->flows[slot].free_next;
+		t->free_head = t->own[slot].free_next;
 	} else if (t->n_fresh < t->max_flows) {
-		slot = t->n_fresh++;
+		slot = atomic_fetch_add_explicit(&t->n_fresh, 1, memory_order_relaxed);
 	}
 	return slot;
+}
+
+/* A worker that reads single_port just before sends as the old program did, else it reads the program. */
+static void
+publish_program(struct flow *f, const struct flow_put *put)
+{
+	struct action_program *program = action_program_create(put->actions, put->actions_size);
+
+	atomic_store_explicit(&f->single_port, UINT32_MAX, memory_order_relaxed);
+	atomic_store_explicit(&f->program, program, memory_order_release);
+	atomic_store_explicit(&f->single_port, program->single_port, memory_order_relaxed);
 }
 
 static void
@@ -433,8 +476,7 @@ set_program(struct flow_table *t, struct flow *f, const struct flow_put *put)
 {
 	struct action_program *was = f->program;
 
-	atomic_store_explicit(&f->program, action_program_create(put->actions, put->actions_size),
-		memory_order_release);
+	publish_program(f, put);
 	retire(t, was, FLOW_SLOT_NONE, false, 0);
 }
 
@@ -456,6 +498,15 @@ find_exact(const struct flow_table *t, const struct subtable *s, const struct fl
 	return NULL;
 }
 
+/* 0 is no generation. */
+static uint32_t
+next_generation(struct flow_own *own, uint64_t epoch)
+{
+	atomic_store_explicit(&own->epoch, epoch, memory_order_relaxed);
+	own->gen = own->gen == UINT32_MAX ? 1 : own->gen + 1;
+	return own->gen;
+}
+
 /* Fills a fresh slot; nobody sees it yet. */
 static void
 flow_init(struct flow *f, uint32_t slot, const struct subtable *s, const struct flow_key *masked,
@@ -475,12 +526,7 @@ flow_init(struct flow *f, uint32_t slot, const struct subtable *s, const struct 
 	f->more = size > FLOW_BLOCK_SIZE ? xmemdup(packed + FLOW_BLOCK_SIZE, size - FLOW_BLOCK_SIZE)
 					 : NULL;
 	f->created_ms = put->now_ms;
-	f->epoch = put->epoch;
-	if (++f->gen == 0) {
-		f->gen = 1;
-	}
-	atomic_store_explicit(&f->program, action_program_create(put->actions, put->actions_size),
-		memory_order_relaxed);
+	publish_program(f, put);
 }
 
 /* A mask under which a flow may go when the budget is used up: an installed one with all bits of the
@@ -525,7 +571,7 @@ flow_table_put(struct flow_table *t, const struct flow_put *put, struct flow_put
 	struct subtable *s = subtable_of(pf, &mask, flow_mask_blocks(&mask));
 	struct flow_key masked;
 	struct flow *f = NULL;
-	uint32_t slot;
+	uint32_t slot, gen;
 
 	memset(result, 0, sizeof *result);
 	if (!s && list && list->n >= FLOW_MASKS_PER_PORT && !(put->flags & DP_PUT_MODIFY)) {
@@ -543,12 +589,12 @@ flow_table_put(struct flow_table *t, const struct flow_put *put, struct flow_put
 		f = find_exact(t, s, &masked);
 	}
 	if (f) {
-		result->flow = (struct dp_handle){f->slot, f->gen};
+		result->flow = (struct dp_handle){f->slot, t->own[f->slot].gen};
 		if (put->flags & DP_PUT_EXCLUSIVE) {
 			return -EEXIST;
 		}
 		set_program(t, f, put);
-		f->epoch = put->epoch;
+		atomic_store_explicit(&t->own[f->slot].epoch, put->epoch, memory_order_relaxed);
 	} else {
 		if (put->flags & DP_PUT_MODIFY) {
 			return -ENOENT;
@@ -563,18 +609,19 @@ flow_table_put(struct flow_table *t, const struct flow_put *put, struct flow_put
 		}
 		f = &t->flows[slot];
 		flow_init(f, slot, s, &masked, put);
-		stats_region_reset(t->stats, slot, f->gen);
+		gen = next_generation(&t->own[slot], put->epoch);
+		stats_region_reset(t->stats, slot, gen);
 		grow_live(t, pf, &mask,
 			WEFT_MAX((enum parse_depth)s->mask.depth,
 				(enum parse_depth)((struct action_program *)f->program)->depth),
 			put->now_ms);
-		atomic_store_explicit(&f->live, f->gen, memory_order_release);
+		atomic_store_explicit(&f->live, gen, memory_order_release);
 		link_flow(t, s->buckets, f);
 		s->n_flows++;
 		atomic_fetch_add_explicit(&pf->n_flows, 1, memory_order_relaxed);
 		atomic_fetch_add_explicit(&t->n_flows, 1, memory_order_relaxed);
 		subtable_grow(t, s);
-		result->flow = (struct dp_handle){slot, f->gen};
+		result->flow = (struct dp_handle){slot, gen};
 		t->narrowed += result->narrowed;
 	}
 	grow_live(t, pf, &mask, (enum parse_depth)((struct action_program *)f->program)->depth,
@@ -673,16 +720,18 @@ flow_table_run(struct flow_table *t, uint64_t now_ms, flow_deleted_fn *deleted, 
 			struct flow *f = &t->flows[r->slot];
 			struct flow_stats final;
 
-			stats_region_read(t->stats, f->slot, f->gen, &final);
+			struct dp_handle handle = {r->slot, t->own[r->slot].gen};
+
+			stats_region_read(t->stats, handle.slot, handle.gen, &final);
 			if (r->told) {
-				deleted((struct dp_handle){f->slot, f->gen}, &final, r->user, arg);
+				deleted(handle, &final, r->user, arg);
 			}
 			free(f->program);
 			free(f->more);
 			f->program = NULL;
 			f->more = NULL;
-			f->free_next = t->free_head;
-			t->free_head = f->slot;
+			t->own[r->slot].free_next = t->free_head;
+			t->free_head = r->slot;
 		}
 		free(r);
 	}
@@ -716,7 +765,7 @@ flow_table_list(const struct flow_table *t, uint32_t slot, struct flow_info *inf
 		}
 		flow_key_unpack(&info->key, packed, info->blocks);
 		mask_unpack(f->mask, &info->mask);
-		info->epoch = f->epoch;
+		info->epoch = atomic_load_explicit(&t->own[slot].epoch, memory_order_relaxed);
 		info->created_ms = f->created_ms;
 		info->program = atomic_load_explicit(&f->program, memory_order_acquire);
 		*next = slot + 1;

@@ -57,7 +57,7 @@ struct action_program {
 };
 
 struct flow {
-	/* What a lookup touches: the first two cache lines. */
+	/* What lookups touch; what is the writer's alone stands elsewhere. */
 	_Atomic uint32_t live; /* generation while it may be used; 0: not */
 	uint32_t slot;
 	_Atomic(struct action_program *) program;
@@ -69,15 +69,13 @@ struct flow {
 	uint32_t hash;
 	_Atomic uint32_t next[2];
 	uint64_t created_ms;
-	uint64_t spare;                 /* the key begins a cache line */
+	/* As in the program, where a packet finds it without another line; between two programs
+	 * UINT32_MAX. */
+	_Atomic uint32_t single_port;
+	uint32_t spare;                 /* the key begins a cache line */
 	uint64_t key[FLOW_BLOCK_WORDS]; /* masked, of the first block of the mask */
-	/* Of the tables thread. */
-	uint64_t epoch;
-	uint32_t gen;
-	uint32_t free_next;
-	uint64_t zero[2];
 };
-_Static_assert(sizeof(struct flow) == 160, "the target a flow");
+_Static_assert(sizeof(struct flow) == 128, "two cache lines, a pair to the prefetcher");
 
 /* What the caches of an input port hash. */
 struct live_mask {

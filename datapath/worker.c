@@ -571,8 +571,8 @@ credit_run(struct worker *w)
 static inline void
 act(struct worker *w, struct flow *f, struct packet *p, struct flow_key *key)
 {
-	const struct action_program *program =
-		atomic_load_explicit(&f->program, memory_order_acquire);
+	uint32_t single_port = atomic_load_explicit(&f->single_port, memory_order_relaxed);
+	const struct action_program *program;
 
 	if (WEFT_UNLIKELY(f != w->run_flow)) {
 		credit_run(w);
@@ -583,10 +583,11 @@ act(struct worker *w, struct flow *f, struct packet *p, struct flow_key *key)
 	if (key->tcp_flags) {
 		w->run_tcp_flags |= be16_to(key->tcp_flags);
 	}
-	if (WEFT_LIKELY(program->single_port != UINT32_MAX)) {
-		worker_output(w, p, program->single_port);
+	if (WEFT_LIKELY(single_port != UINT32_MAX)) {
+		worker_output(w, p, single_port);
 		return;
 	}
+	program = atomic_load_explicit(&f->program, memory_order_acquire);
 	if (WEFT_UNLIKELY(program->depth > p->depth)) {
 		/* Parsed under the live mask of before this program. */
 		packet_parse(p, key, (enum parse_depth)program->depth);
@@ -666,11 +667,27 @@ drop_all(struct worker *w, struct packet **pkts, unsigned n, enum drop_reason re
 	}
 }
 
+/* The flow in slot @guess if the key hits it, else what the cache finds. */
+static inline struct flow *
+find_cached(struct worker *w, uint32_t guess, uint32_t hash, const struct flow_key *key,
+	uint8_t present)
+{
+	if (WEFT_LIKELY(guess != FLOW_SLOT_NONE)) {
+		struct flow *f = &w->cache.flows[guess];
+
+		if (WEFT_LIKELY(atomic_load_explicit(&f->live, memory_order_acquire) &&
+				flow_matches(f, key, present))) {
+			return f;
+		}
+	}
+	return flow_cache_find(&w->cache, hash, key, present);
+}
+
 static void
 burst(struct worker *w, struct port *port, struct port_worker *pw, struct packet **pkts, unsigned n)
 {
 	const struct live_mask *live, *old;
-	uint32_t hashes[WORKER_BURST], n_cache = 0, n_table = 0;
+	uint32_t hashes[WORKER_BURST], guesses[WORKER_BURST], n_cache = 0, n_table = 0;
 	uint64_t bytes = 0;
 	unsigned n_good = 0;
 	enum parse_depth depth;
@@ -697,6 +714,12 @@ burst(struct worker *w, struct port *port, struct port_worker *pw, struct packet
 			key_hash_live(&w->keys[i], pkts[i]->key_blocks, live->blocks, &live->mask);
 		flow_cache_prefetch(&w->cache, hashes[i]);
 	}
+	for (unsigned i = 0; live && i < n_good; i++) {
+		guesses[i] = flow_cache_guess(&w->cache, hashes[i]);
+		if (guesses[i] != FLOW_SLOT_NONE) {
+			__builtin_prefetch(stats_region_record(w->stats, w->id, guesses[i]), 1);
+		}
+	}
 	counter_add(&pw->counters.rx_packets, n);
 	counter_add(&pw->counters.rx_bytes, bytes);
 	if (WEFT_UNLIKELY(!atomic_load_explicit(&port->admin_up, memory_order_relaxed))) {
@@ -707,7 +730,7 @@ burst(struct worker *w, struct port *port, struct port_worker *pw, struct packet
 		struct packet *p = pkts[i];
 		struct flow_key *key = &w->keys[i];
 		struct flow *f =
-			live ? flow_cache_find(&w->cache, hashes[i], key, p->key_blocks) : NULL;
+			live ? find_cached(w, guesses[i], hashes[i], key, p->key_blocks) : NULL;
 
 		if (WEFT_LIKELY(f && f->mask->depth <= p->depth)) {
 			n_cache++;

@@ -260,7 +260,7 @@ random_find(struct flow_cache *cache)
 		if (twin_matches(&twins[i], &key, blocks)) {
 			any = true;
 			same |= f && f->slot == twins[i].handle.slot &&
-				f->gen == twins[i].handle.gen && port_of(f) == twins[i].port;
+				f->live == twins[i].handle.gen && port_of(f) == twins[i].port;
 		}
 	}
 	assert_int_equal(f != NULL, any);
