@@ -7,13 +7,17 @@
 #include "datapath/action.h"
 
 #include <errno.h>
+#include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <rte_random.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "datapath/edit.h"
+#include "datapath/edit_internal.h"
 #include "datapath/key_hash.h"
+#include "datapath/meter.h"
+#include "datapath/object.h"
 #include "datapath/upcall.h"
 #include "datapath/worker.h"
 #include "lib/alloc.h"
@@ -57,7 +61,9 @@ depth_of_list(const void *actions, size_t size)
 							(const struct dp_action_set_field *)a)
 								       ->field));
 		} else if (a->type == DP_ACTION_DEC_TTL || a->type == DP_ACTION_TO_AGENT ||
-			   a->type == DP_ACTION_HASH) {
+			   a->type == DP_ACTION_HASH || a->type == DP_ACTION_SELECT ||
+			   a->type == DP_ACTION_FIRST_LIVE || a->type == DP_ACTION_METER) {
+			/* Buckets may do anything, and be others tomorrow. */
 			depth = PARSE_L4;
 		}
 	}
@@ -106,9 +112,6 @@ actions_supported(const void *actions, size_t size, struct weft_error *err)
 			}
 			break;
 		}
-		case DP_ACTION_SELECT:
-		case DP_ACTION_FIRST_LIVE:
-		case DP_ACTION_METER:
 		case DP_ACTION_ENCAP:
 		case DP_ACTION_DECAP:
 			return weft_error_set(err, WEFT_ERR_INVALID, EOPNOTSUPP,
@@ -134,6 +137,8 @@ struct run {
 	struct worker *w;
 	unsigned n_copies;    /* made of the packet that the run is about */
 	const uint8_t *edits; /* behind this place of the list nothing writes to the packet */
+	unsigned depth;       /* objects that it is in */
+	unsigned *looks; /* at objects and buckets, that are left to the packet and its copies */
 };
 
 /* What became of the packet that a list ran on. */
@@ -227,7 +232,7 @@ static enum fate
 run_copy(struct run *r, struct packet *p, const void *nested, size_t size, bool take)
 {
 	struct packet *copy = take ? p : worker_copy(r->w, p, 0);
-	struct run inner = {r->w, 0, last_edit(nested, size)};
+	struct run inner = {r->w, 0, last_edit(nested, size), r->depth, r->looks};
 
 	r->n_copies += !take;
 	if (copy) {
@@ -263,6 +268,21 @@ dec_ttl(struct run *r, struct packet *p, const struct dp_action_hdr *a)
 	return FATE_TAKEN;
 }
 
+/* The hash of a packet's 5-tuple, as it is now. */
+static uint32_t
+tuple_hash(struct packet *p, uint32_t basis)
+{
+	uint8_t blocks = p->key_blocks;
+	struct flow_key key;
+	uint32_t hash = 0;
+
+	if (packet_parse(p, &key, PARSE_L4)) {
+		hash = key_hash_tuple(&key, p->key_blocks, basis);
+	}
+	p->key_blocks = blocks;
+	return hash;
+}
+
 static void
 set_hash(struct packet *p, const struct dp_action_hash *a)
 {
@@ -270,11 +290,7 @@ set_hash(struct packet *p, const struct dp_action_hash *a)
 	struct flow_mask mask;
 	struct flow_key key;
 
-	/* Of the packet as it is now. */
-	if (!packet_parse(p, &key, PARSE_L4)) {
-		return;
-	}
-	if (a->n_fields) {
+	if (a->n_fields && packet_parse(p, &key, PARSE_L4)) {
 		memset(&mask, 0, sizeof mask);
 		for (uint32_t i = 0; i < a->n_fields; i++) {
 			const struct field *f = field_get(a->fields[i]);
@@ -284,10 +300,112 @@ set_hash(struct packet *p, const struct dp_action_hash *a)
 			field_store(f, &mask.bits, &ones);
 		}
 		p->hash = flow_key_hash(&key, p->key_blocks, &mask, a->basis);
-	} else {
-		p->hash = key_hash_tuple(&key, p->key_blocks, a->basis);
+		p->key_blocks = blocks;
+	} else if (!a->n_fields) {
+		p->hash = tuple_hash(p, a->basis);
 	}
-	p->key_blocks = blocks;
+}
+
+static void
+credit(struct run *r, const struct object_body *body, uint32_t part, const struct packet *p)
+{
+	struct worker *w = r->w;
+
+	stats_record_credit(stats_region_record(w->stats, w->id, body->parts[part].slot), 1, p->len,
+		w->now_ms, 0);
+}
+
+/* The object that an action asks for. NULL: the packet was dropped. */
+static const struct object_body *
+enter(struct run *r, struct packet *p, const struct dp_action_object *a)
+{
+	const struct object_body *body = object_find(a->object);
+
+	if (!body) {
+		worker_drop(r->w, p, DROP_OBJECT_GONE);
+	} else if (r->depth == DP_OBJECT_MAX_DEPTH || !*r->looks) {
+		worker_drop(r->w, p, DROP_ACTION_LIMIT);
+		body = NULL;
+	} else {
+		--*r->looks;
+	}
+	return body;
+}
+
+/* Runs the actions of a bucket on the packet. */
+static enum fate
+run_bucket(struct run *r, struct packet *p, const struct dp_action_object *a, bool take)
+{
+	const struct object_body *body = enter(r, p, a);
+	const uint8_t *edits = r->edits;
+	const struct dp_bucket *bucket;
+	uint32_t part, hash = 0;
+	enum fate fate;
+	size_t size;
+
+	if (!body) {
+		return FATE_TAKEN;
+	}
+	if (body->kind == DP_OBJECT_SELECT) {
+		hash = p->hash ? p->hash : tuple_hash(p, 0);
+	}
+	bucket = object_choose(body, hash, &part, r->looks);
+	if (!bucket) {
+		worker_drop(r->w, p, DROP_NO_BUCKET);
+		return FATE_TAKEN;
+	}
+	credit(r, body, part, p);
+	size = bucket->size - sizeof *bucket;
+	/* What is behind this action in the list may write to the packet: nothing is shared. */
+	r->edits = take ? last_edit(bucket->actions, size) : (const uint8_t *)UINTPTR_MAX;
+	r->depth++;
+	fate = run_list(r, p, bucket->actions, size, take);
+	r->depth--;
+	r->edits = edits;
+	return fate;
+}
+
+/* Raises the drop precedence of an IP packet. */
+static void
+remark(struct packet *p, uint32_t by)
+{
+	uint16_t type = packet_l3_type(p);
+	const uint8_t *ip = p->data + p->l3_off;
+	uint8_t was, dscp, mask = 0x3f;
+
+	if ((type != TYPE_IPV4 && type != TYPE_IPV6) || p->head_len - p->l3_off < 2) {
+		return;
+	}
+	was = (uint8_t)(type == TYPE_IPV4 ? ip[1] >> 2 : get_be16(ip) >> 6 & 0x3f);
+	dscp = meter_raise_dscp(was, by);
+	if (dscp != was) {
+		/* A bad header is refused and stays as it is. */
+		packet_set_field(p, FIELD_IP_DSCP, &dscp, &mask);
+	}
+}
+
+static enum fate
+run_meter(struct run *r, struct packet *p, const struct dp_action_object *a)
+{
+	const struct object_body *body = enter(r, p, a);
+	const struct meter_band *band;
+
+	if (!body) {
+		return FATE_TAKEN;
+	}
+	credit(r, body, 0, p);
+	/* Not the burst's time: a bucket may be shallower than what flows into it in a burst. */
+	band = meter_charge(body->meter, p->len, rte_rdtsc());
+	if (!band) {
+		return FATE_LEFT;
+	}
+	credit(r, body, band->index + 1, p);
+	if (band->kind == DP_BAND_DROP) {
+		worker_drop(r->w, p, DROP_METER);
+		return FATE_TAKEN;
+	}
+	remark(p, band->prec_level);
+	return FATE_LEFT;
 }
 
 static enum fate
@@ -340,6 +458,11 @@ run_action(struct run *r, struct packet *p, const struct dp_action_hdr *a, bool 
 	case DP_ACTION_HASH:
 		set_hash(p, body);
 		return FATE_LEFT;
+	case DP_ACTION_SELECT:
+	case DP_ACTION_FIRST_LIVE:
+		return run_bucket(r, p, body, take);
+	case DP_ACTION_METER:
+		return run_meter(r, p, body);
 	case DP_ACTION_SAMPLE:
 		nested = dp_action_nested(a, 0, &size);
 		if ((uint32_t)rte_rand() <= ((const struct dp_action_u32 *)body)->v) {
@@ -395,7 +518,8 @@ run_whole(struct run *r, struct packet *p, const void *actions, size_t size)
 void
 actions_run(struct worker *w, struct packet *p, const void *actions, size_t size)
 {
-	struct run r = {w, 0, last_edit(actions, size)};
+	unsigned looks = OBJECT_MAX_LOOKS;
+	struct run r = {w, 0, last_edit(actions, size), 0, &looks};
 
 	run_whole(&r, p, actions, size);
 }

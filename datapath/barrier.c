@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 
+#include "datapath/object.h"
 #include "datapath/rcu.h"
 #include "datapath/tables_internal.h"
 #include "datapath/worker.h"
@@ -15,6 +16,7 @@ struct barrier {
 	uint64_t session, request, token;
 	uint32_t handler;
 	bool passed;
+	uint64_t n_deleted;             /* objects that must have been told of, too */
 	uint32_t marks[DP_MAX_WORKERS]; /* how far each worker's inbox must have been read */
 };
 
@@ -29,6 +31,7 @@ barrier_command(uint32_t handler, const struct dp_barrier *cmd)
 	for (unsigned w = 0; w < workers.n; w++) {
 		b->marks[w] = workers.inbox_in[w].own;
 	}
+	b->n_deleted = objects_n_deleted();
 	b->token = rcu_start();
 	list_push_back(&tables.barriers, &b->link);
 }
@@ -42,7 +45,7 @@ barrier_check(void)
 		if (b->passed) {
 			continue;
 		}
-		b->passed = rcu_passed(b->token);
+		b->passed = rcu_passed(b->token) && objects_n_told() >= b->n_deleted;
 		for (unsigned w = 0; w < workers.n && b->passed; w++) {
 			struct shm_ring *inbox = &workers.inbox_in[w];
 			uint32_t read = inbox->own - shm_ring_used(inbox);

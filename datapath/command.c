@@ -5,15 +5,26 @@
 #include <errno.h>
 
 #include "datapath/action.h"
+#include "datapath/object.h"
 #include "datapath/port.h"
 #include "datapath/tables_internal.h"
 #include "datapath/worker.h"
+#include "lib/alloc.h"
 #include "lib/error.h"
 #include "lib/log.h"
 
 WEFT_LOG_MODULE(command);
 
 #define COMMANDS_A_TURN 64
+
+struct deletion *
+deletion_create(uint64_t request, uint32_t handler)
+{
+	struct deletion *d = xmalloc(sizeof *d);
+
+	*d = (struct deletion){tables.session->number, request, handler};
+	return d;
+}
 
 static void
 do_context_list(uint32_t handler, const struct dp_list *cmd)
@@ -35,14 +46,6 @@ do_context_list(uint32_t handler, const struct dp_list *cmd)
 	send_reply(handler, DP_CONTEXT_LIST, &reply, sizeof reply, NULL, 0);
 }
 
-static void
-do_object_list(uint32_t handler, const struct dp_list *cmd)
-{
-	struct dp_list_reply reply = {.reply.request = cmd->cmd.request, .next_slot = UINT32_MAX};
-
-	send_reply(handler, DP_OBJECT_LIST, &reply, sizeof reply, NULL, 0);
-}
-
 /* The worker that is to run an execute: the one that parked the packet, or the input port's. */
 static unsigned
 worker_for(const struct dp_execute *cmd)
@@ -57,7 +60,7 @@ worker_for(const struct dp_execute *cmd)
 }
 
 static void
-do_execute(uint32_t handler, const struct dp_message *m)
+do_execute(uint32_t handler, const struct dp_message *m) WEFT_REQUIRES(weft_tables)
 {
 	const struct dp_execute *cmd = m->body;
 	unsigned to = worker_for(cmd);
@@ -82,7 +85,8 @@ do_execute(uint32_t handler, const struct dp_message *m)
 		status = -EOPNOTSUPP;
 	} else if (to >= workers.n) {
 		status = -ESTALE;
-	} else if (!dp_send(&workers.inbox_in[to], WORKER_EXECUTE, &x, sizeof x, parts, 2)) {
+	} else if ((status = objects_check(m->actions, m->actions_size)) == 0 &&
+		   !dp_send(&workers.inbox_in[to], WORKER_EXECUTE, &x, sizeof x, parts, 2)) {
 		status = -ENOBUFS;
 	}
 	if (status) {
@@ -116,12 +120,13 @@ command(uint32_t handler, uint32_t kind, size_t len) WEFT_REQUIRES(weft_tables)
 		flow_command_list(handler, m.body);
 		break;
 	case DP_OBJECT_PUT:
+		object_command_put(handler, &m);
+		break;
 	case DP_OBJECT_DEL:
-		LOG_WARN_RL("this datapath has no objects: command refused");
-		reply_status(handler, kind, head->request, -EOPNOTSUPP);
+		object_command_del(handler, m.body);
 		break;
 	case DP_OBJECT_LIST:
-		do_object_list(handler, m.body);
+		object_command_list(handler, m.body);
 		break;
 	case DP_CONTEXT_PUT: {
 		const struct dp_context_put *put = m.body;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "datapath/action.h"
+#include "datapath/object.h"
 #include "datapath/port.h"
 #include "datapath/tables_internal.h"
 #include "lib/alloc.h"
@@ -13,12 +14,6 @@
 #include "lib/log.h"
 
 WEFT_LOG_MODULE(flow_command);
-
-/* The `user` of deletes in the flow table: which request of which handler. */
-struct deletion {
-	uint64_t session, request;
-	uint32_t handler;
-};
 
 void
 flow_command_put(uint32_t handler, const struct dp_message *m)
@@ -45,7 +40,7 @@ flow_command_put(uint32_t handler, const struct dp_message *m)
 		reply.reply.status = -EOPNOTSUPP;
 	} else if (!port_find(be32_to(m->key.in_port))) {
 		reply.reply.status = -ENODEV;
-	} else {
+	} else if ((reply.reply.status = objects_check(m->actions, m->actions_size)) == 0) {
 		reply.reply.status = flow_table_put(tables.table, &put, &result);
 	}
 	reply.flow = result.flow;
@@ -60,11 +55,9 @@ flow_command_put(uint32_t handler, const struct dp_message *m)
 void
 flow_command_del(uint32_t handler, const struct dp_flow_del *cmd)
 {
-	struct deletion *d = xmalloc(sizeof *d);
-	int status;
+	struct deletion *d = deletion_create(cmd->cmd.request, handler);
+	int status = flow_table_del(tables.table, cmd->flow, (uint64_t)(uintptr_t)d);
 
-	*d = (struct deletion){tables.session->number, cmd->cmd.request, handler};
-	status = flow_table_del(tables.table, cmd->flow, (uint64_t)(uintptr_t)d);
 	if (status) {
 		struct dp_flow_del_reply reply = {
 			.reply = {.request = cmd->cmd.request, .status = status},

@@ -16,6 +16,7 @@
 
 #include "datapath/action.h"
 #include "datapath/key_hash.h"
+#include "datapath/object.h"
 #include "datapath/rcu.h"
 #include "lib/alloc.h"
 #include "lib/dp_protocol.h"
@@ -466,6 +467,7 @@ publish_program(struct flow *f, const struct flow_put *put)
 {
 	struct action_program *program = action_program_create(put->actions, put->actions_size);
 
+	objects_ref(put->actions, put->actions_size);
 	atomic_store_explicit(&f->single_port, UINT32_MAX, memory_order_relaxed);
 	atomic_store_explicit(&f->program, program, memory_order_release);
 	atomic_store_explicit(&f->single_port, program->single_port, memory_order_relaxed);
@@ -477,6 +479,7 @@ set_program(struct flow_table *t, struct flow *f, const struct flow_put *put)
 	struct action_program *was = f->program;
 
 	publish_program(f, put);
+	objects_unref(was->actions, was->size);
 	retire(t, was, FLOW_SLOT_NONE, false, 0);
 }
 
@@ -642,9 +645,11 @@ static void
 remove_flow(struct flow_table *t, struct flow *f, bool told, uint64_t user)
 {
 	struct port_flows *pf = t->ports[f->in_port];
+	const struct action_program *program = f->program;
 	struct subtable *s = subtable_of_flow(f);
 
 	atomic_store_explicit(&f->live, 0, memory_order_release);
+	objects_unref(program->actions, program->size);
 	unlink_flow(t, s->buckets, f);
 	atomic_fetch_sub_explicit(&pf->n_flows, 1, memory_order_relaxed);
 	atomic_fetch_sub_explicit(&t->n_flows, 1, memory_order_relaxed);

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "datapath/flow_table.h"
+#include "datapath/object.h"
 #include "datapath/port.h"
 #include "datapath/ports_thread.h"
 #include "datapath/rcu.h"
@@ -378,7 +379,7 @@ run(struct options *o, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 	struct event *term, *interrupt, *reopen;
 	struct ports_thread_config config = {.daemon = &o->daemon,
 		.max_flows = o->max_flows,
-		.n_slots = o->max_flows,
+		.n_slots = o->max_flows + OBJECT_PARTS_MAX,
 		.stats_fd = -1};
 	struct event_base *base = event_base_new();
 	struct stats_region stats = {0};
@@ -390,7 +391,7 @@ run(struct options *o, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 	}
 	config.instance >>= 1; /* fits JSON's integers too */
 	rc = stats_region_create(
-		&stats, config.instance, o->n_workers, o->max_flows, &config.stats_fd);
+		&stats, config.instance, o->n_workers, config.n_slots, &config.stats_fd);
 	config.stats = &stats;
 	config.pool = rc ? NULL : make_pool(o);
 	if (!config.pool) {
@@ -403,6 +404,7 @@ run(struct options *o, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 	config.table = flow_table_create(o->max_flows, &stats);
 	rc = rcu_init();
 	rcu_register(RCU_READER_PORTS);
+	rc = rc ? rc : objects_init(&stats, o->max_flows);
 	rc = rc ? rc : port_init(o->n_workers);
 	rc = rc ? rc
 		: workers_create(o->n_workers, o->cores, config.table, &stats, config.pool,
@@ -443,6 +445,7 @@ run(struct options *o, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 free_table:
 	rcu_unregister(RCU_READER_PORTS);
 	flow_table_destroy(config.table);
+	objects_uninit();
 free_base:
 	rte_mempool_free(config.pool);
 	stats_region_destroy(&stats);

@@ -72,6 +72,16 @@ port_find(uint32_t number)
 		       : NULL;
 }
 
+/* Whether packets sent to a port would leave: it is there, up and has a link. Online in RCU. */
+static inline bool
+port_is_live(uint32_t number)
+{
+	const struct port *port = number <= DP_PORT_MAX ? port_find(number) : NULL;
+
+	return port && atomic_load_explicit(&port->link_up, memory_order_relaxed) &&
+	       atomic_load_explicit(&port->admin_up, memory_order_relaxed);
+}
+
 /* The number of the calling thread's counters: a worker's, else the last. */
 extern _Thread_local unsigned port_thread_slot;
 extern unsigned port_n_slots; /* workers + 1 */

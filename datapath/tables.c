@@ -294,6 +294,7 @@ tables_main(void *unused)
 		any |= run_outboxes();
 		publish();
 		waiting = flow_command_reclaim(tables_now_ms());
+		waiting |= object_command_reclaim();
 		waiting |= barrier_answer();
 		waiting |= session_free_closed();
 		waiting |= tables.n_purges_due || stuck;

@@ -3,7 +3,8 @@
  * Tables thread, inside: its state, and what its files give each other.
  *
  * Files:   tables.c the thread, what the ports thread asks of it, the loop; session.c rings and replies;
- *          command.c a handler's ring, contexts, executes; flow_command.c flows; barrier.c barriers.
+ *          command.c a handler's ring, contexts, executes; flow_command.c flows; object_command.c objects;
+ *          barrier.c barriers.
  * Threads: all functions are the tables thread's but for session_create(), which is the ports thread's.
  */
 #pragma once
@@ -106,6 +107,13 @@ void reply_status(uint32_t handler, uint32_t type, uint64_t request, int status)
 
 /* --- command.c */
 
+/* Which request of which handler a delete was: the `user` of flow and object table. On the heap. */
+struct deletion {
+	uint64_t session, request;
+	uint32_t handler;
+};
+struct deletion *deletion_create(uint64_t request, uint32_t handler);
+
 /* Takes some commands of a handler. Returns whether any was there. */
 bool command_run(uint32_t handler) WEFT_REQUIRES(weft_tables);
 
@@ -116,6 +124,15 @@ void flow_command_del(uint32_t handler, const struct dp_flow_del *cmd) WEFT_REQU
 void flow_command_list(uint32_t handler, const struct dp_list *cmd) WEFT_REQUIRES(weft_tables);
 /* Reclaims what has passed its grace period and answers deletes. Returns whether some still wait. */
 bool flow_command_reclaim(uint64_t now_ms) WEFT_REQUIRES(weft_tables);
+
+/* --- object_command.c */
+
+void object_command_put(uint32_t handler, const struct dp_message *m) WEFT_REQUIRES(weft_tables);
+void object_command_del(uint32_t handler, const struct dp_object_del *cmd)
+	WEFT_REQUIRES(weft_tables);
+void object_command_list(uint32_t handler, const struct dp_list *cmd) WEFT_REQUIRES(weft_tables);
+/* As flow_command_reclaim(). */
+bool object_command_reclaim(void) WEFT_REQUIRES(weft_tables);
 
 /* --- barrier.c */
 

@@ -192,7 +192,8 @@ write_record(struct worker *w, struct session_rings *s, uint32_t kind, struct pa
 }
 
 static void
-fill_head(struct dp_upcall *head, const struct packet *p, uint64_t time_ns)
+fill_head(struct dp_upcall *head, const struct packet *p, const struct flow_key *key,
+	uint64_t time_ns)
 {
 	*head = (struct dp_upcall){
 		.time_ns = time_ns,
@@ -200,7 +201,7 @@ fill_head(struct dp_upcall *head, const struct packet *p, uint64_t time_ns)
 		.flags =
 			(uint16_t)((p->flags & PACKET_CSUM_PARTIAL ? DP_UPCALL_CSUM_COMPLETED : 0) |
 				   (p->flags & PACKET_GSO_MASK ? DP_UPCALL_GSO : 0)),
-		.hash = p->hash,
+		.hash = p->hash ? p->hash : key_hash_tuple(key, p->key_blocks, 0),
 	};
 }
 
@@ -235,7 +236,7 @@ upcall_to_agent(
 		memset(&own, 0, FLOW_BLOCK_SIZE);
 		p->key_blocks = FLOW_BLOCK(0);
 	}
-	fill_head(&head, p, now_ns());
+	fill_head(&head, p, &own, now_ns());
 	head.context = context;
 	head.reason = reason;
 	mark = s->upcalls.own;
@@ -392,7 +393,7 @@ upcall_miss(struct worker *w, struct packet *p, const struct flow_key *key)
 			worker_drop(w, p, DROP_PARK_FULL);
 			return;
 		}
-		fill_head(&head, p, now_ns());
+		fill_head(&head, p, key, now_ns());
 		head.parked.v = handle_of(w->park, e);
 		head.data_len = (uint16_t)WEFT_MIN(p->len, DP_UPCALL_DATA_MAX);
 		head.key_blocks = p->key_blocks;

@@ -51,3 +51,5 @@ DROP(TX_OFFLOAD, "tx-offload", "checksum or segmentation could not be completed"
 DROP(TX_ERROR, "tx-error", "the output device refused the packet")
 /* Shutting down. */
 DROP(PURGED, "purged", "waited for the agent when its port was removed")
+/* Actions, again. */
+DROP(OBJECT_GONE, "object-gone", "an action refers to an object that has been deleted")

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "datapath/object.h"
 #include "datapath/rcu.h"
 #include "datapath/upcall.h"
 #include "datapath/worker.h"
@@ -60,8 +61,10 @@ rig_start(unsigned n_workers)
 	unsigned cores[DP_MAX_WORKERS] = {0};
 
 	tables_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	assert_int_equal(
-		stats_region_create(&rig_stats, 7, n_workers, RIG_MAX_FLOWS, &stats_fd), 0);
+	assert_int_equal(stats_region_create(&rig_stats, 7, n_workers,
+				 RIG_MAX_FLOWS + OBJECT_PARTS_MAX, &stats_fd),
+		0);
+	assert_int_equal(objects_init(&rig_stats, RIG_MAX_FLOWS), 0);
 	rig_table = flow_table_create(RIG_MAX_FLOWS, &rig_stats);
 	assert_int_equal(rcu_init(), 0);
 	rcu_register(RCU_READER_PORTS);
@@ -121,6 +124,7 @@ rig_stop(void)
 	port_uninit();
 	rcu_unregister(RCU_READER_PORTS);
 	flow_table_destroy(rig_table);
+	objects_uninit();
 	stats_region_destroy(&rig_stats);
 	close(stats_fd);
 	close(tables_fd);
@@ -140,7 +144,7 @@ struct port_dev {
 	pthread_mutex_t lock;
 	struct port *port;
 	uint16_t number, n_queues;
-	bool deaf;
+	bool deaf, cut;
 	unsigned room, next;
 	struct queue rx[4];
 	struct queue tx; /* all queues' */
@@ -189,7 +193,7 @@ fake_close(struct port_dev *dev)
 static void
 fake_status(struct port_dev *dev, struct port_status *status)
 {
-	status->link_up = true;
+	status->link_up = !dev->cut;
 	status->n_rxq = status->n_txq = dev->n_queues;
 }
 
@@ -351,6 +355,16 @@ rig_set_queues(struct port *port, uint16_t n)
 	port_refresh(port, &status);
 }
 
+void
+rig_set_link(struct port *port, bool up)
+{
+	struct port_status status = {0};
+
+	port->dev->cut = !up;
+	fake_status(port->dev, &status);
+	port_refresh(port, &status);
+}
+
 /* --- the agent ------------------------------------------------------------------------------------------- */
 
 void
@@ -436,8 +450,8 @@ rig_has_upcall(struct rig_agent *a, unsigned worker)
 	return atomic_load(&a->upcalls[worker].shared->head) != a->upcalls[worker].own;
 }
 
-static void
-parse_actions(const char *text, struct dp_actions *list)
+void
+rig_actions(const char *text, struct dp_actions *list)
 {
 	struct weft_error err = WEFT_ERROR_INIT;
 
@@ -454,7 +468,7 @@ rig_put(struct rig_agent *a, const struct flow_key *key, uint8_t blocks,
 	const struct dp_flow_put_reply *reply;
 	struct dp_actions list;
 
-	parse_actions(actions, &list);
+	rig_actions(actions, &list);
 	assert_true(dp_send_flow_put(
 		&a->commands, a->next_request, key, blocks, mask, flags, list.data, list.size));
 	shm_ring_publish(&a->commands);
@@ -497,7 +511,7 @@ rig_execute(struct rig_agent *a, struct dp_parked parked, uint32_t flags, const 
 	struct flow_key key = {0};
 	struct dp_actions list;
 
-	parse_actions(actions, &list);
+	rig_actions(actions, &list);
 	head.actions_size = (uint32_t)list.size;
 	assert_true(dp_send_execute(&a->commands, &head, &key, list.data, NULL));
 	shm_ring_publish(&a->commands);
@@ -514,7 +528,7 @@ rig_execute_bytes(
 	struct flow_key key = {0};
 	struct dp_actions list;
 
-	parse_actions(actions, &list);
+	rig_actions(actions, &list);
 	head.actions_size = (uint32_t)list.size;
 	head.data_len = (uint32_t)len;
 	assert_true(dp_send_execute(&a->commands, &head, &key, list.data, data));

@@ -63,6 +63,8 @@ unsigned rig_n_waiting(struct port *port);
 void rig_set_room(struct port *port, unsigned n);
 /* Changes the number of queues, by way of an event. */
 void rig_set_queues(struct port *port, uint16_t n) WEFT_NO_ANALYSIS;
+/* The liveness word of the port goes down or up, by way of its status. */
+void rig_set_link(struct port *port, bool up) WEFT_NO_ANALYSIS;
 
 /* --- the agent */
 struct rig_agent {
@@ -87,6 +89,8 @@ const struct dp_upcall *rig_upcall(struct rig_agent *a, unsigned worker);
 /* Whether one is there already. */
 bool rig_has_upcall(struct rig_agent *a, unsigned worker);
 
+/* The bytes of a list. */
+void rig_actions(const char *text, struct dp_actions *list);
 /* Puts a flow and waits. The status; the handle in @flow. */
 int rig_put(struct rig_agent *a, const struct flow_key *key, uint8_t blocks,
 	const struct flow_mask *mask, uint16_t flags, const char *actions, struct dp_handle *flow);

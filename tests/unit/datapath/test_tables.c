@@ -58,8 +58,8 @@ test_tables_refuse_flows(void **state)
 	assert_int_equal(rig_put(&agent, &key, 1, &mask, DP_PUT_MODIFY, "output(2)", &other), 0);
 	assert_memory_equal(&other, &flow, sizeof flow);
 	/* What the datapath cannot do it does not take, however deep it stands. */
-	assert_int_equal(rig_put(&agent, &key, 1, &mask, 0, "select(0.1)", NULL), -EOPNOTSUPP);
-	assert_int_equal(rig_put(&agent, &key, 1, &mask, 0, "clone(dec_ttl(meter(0.1)))", NULL),
+	assert_int_equal(rig_put(&agent, &key, 1, &mask, 0, "encap(0.1)", NULL), -EOPNOTSUPP);
+	assert_int_equal(rig_put(&agent, &key, 1, &mask, 0, "clone(dec_ttl(encap(0.1)))", NULL),
 		-EOPNOTSUPP);
 	assert_int_equal(
 		rig_del(&agent, (struct dp_handle){flow.slot, flow.gen + 1}, NULL), -ESTALE);
@@ -189,26 +189,6 @@ test_tables_bad_messages(void **state)
 	/* It still works. */
 	rig_wire(&agent, 1, "output(1)");
 	rig_barrier(&agent);
-	rig_agent_close(&agent, true);
-	rig_stop();
-}
-
-static void
-test_tables_refuse_objects(void **state)
-{
-	struct dp_object_put put = {.cmd.request = 3, .kind = DP_OBJECT_SELECT};
-	struct dp_object_del del = {.cmd.request = 4, .object = {1, 1}};
-	struct dp_list list = {.cmd.request = 5};
-
-	(void)state;
-	rig_start(1);
-	rig_agent_open(&agent, 1);
-	send_command(&agent, DP_OBJECT_PUT, &put, sizeof put, NULL, 0);
-	assert_answer(&agent, DP_OBJECT_PUT, 3, -EOPNOTSUPP);
-	send_command(&agent, DP_OBJECT_DEL, &del, sizeof del, NULL, 0);
-	assert_answer(&agent, DP_OBJECT_DEL, 4, -EOPNOTSUPP);
-	send_command(&agent, DP_OBJECT_LIST, &list, sizeof list, NULL, 0);
-	assert_answer(&agent, DP_OBJECT_LIST, 5, 0);
 	rig_agent_close(&agent, true);
 	rig_stop();
 }
@@ -382,7 +362,6 @@ main(void)
 		cmocka_unit_test(test_tables_contexts),
 		cmocka_unit_test(test_tables_list_flows_by_pages),
 		cmocka_unit_test(test_tables_bad_messages),
-		cmocka_unit_test(test_tables_refuse_objects),
 		cmocka_unit_test(test_tables_barrier_covers_deletes),
 		cmocka_unit_test(test_tables_wait_for_a_handler_that_does_not_read),
 		cmocka_unit_test(test_tables_broken_ring_ends_the_session),
