@@ -80,12 +80,39 @@ compare_rates(const void *a, const void *b)
 				  : (x->index > y->index) - (x->index < y->index);
 }
 
+/* How far a full_at lies ahead; 0: in the past, the bucket has been full since then. */
+static uint64_t
+ahead_of(const struct meter_band *b, uint64_t full_at, uint64_t now)
+{
+	uint64_t ahead = full_at - now;
+
+	return ahead > b->furthest ? 0 : ahead;
+}
+
+/* What a band with that id lacked before; no more than an empty bucket does. */
+static uint64_t
+lacks(const struct meter_band *b, const struct meter *was, uint64_t now)
+{
+	for (uint32_t i = 0; was && i < was->n_bands; i++) {
+		const struct meter_band *old = &was->bands[i];
+
+		if (old->id == b->id) {
+			uint64_t full_at =
+				atomic_load_explicit(&old->full_at, memory_order_relaxed);
+
+			return WEFT_MIN(ahead_of(old, full_at, now), b->depth);
+		}
+	}
+	return 0;
+}
+
 struct meter *
 meter_create(const struct dp_meter *meter, const struct dp_meter_band *bands, uint32_t n_bands,
 	uint64_t hz, uint64_t now, const struct meter *was)
 {
 	struct meter *m = xcalloc(1, sizeof *m + n_bands * sizeof m->bands[0]);
 
+	now *= METER_FRACTION;
 	m->n_bands = n_bands;
 	m->by_packets = meter->flags & DP_METER_PKTPS;
 	for (uint32_t i = 0; i < n_bands; i++) {
@@ -93,14 +120,7 @@ meter_create(const struct dp_meter *meter, const struct dp_meter_band *bands, ui
 
 		b->index = i;
 		band_init(b, meter, &bands[i], hz);
-		atomic_init(&b->full_at, now * METER_FRACTION);
-		for (uint32_t k = 0; was && k < was->n_bands; k++) {
-			if (was->bands[k].id == b->id) {
-				atomic_init(
-					&b->full_at, atomic_load_explicit(&was->bands[k].full_at,
-							     memory_order_relaxed));
-			}
-		}
+		atomic_init(&b->full_at, now + lacks(b, was, now));
 	}
 	qsort(m->bands, n_bands, sizeof m->bands[0], compare_rates);
 	return m;
@@ -116,10 +136,7 @@ exceeds(struct meter_band *b, uint64_t cost, uint64_t now)
 		return true;
 	}
 	do {
-		ahead = full_at - now;
-		if (ahead > b->furthest) {
-			ahead = 0; /* full since then */
-		}
+		ahead = ahead_of(b, full_at, now);
 		if (ahead && ahead + cost > b->depth) {
 			return true;
 		}

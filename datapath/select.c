@@ -50,7 +50,7 @@ find_claim(struct claim *claims, uint32_t n, uint32_t id)
 	return bsearch(&key, claims, n, sizeof claims[0], compare_ids);
 }
 
-/* Buckets with a weight, sorted by id. Returns how many; the sum of weights in @sum. */
+/* Buckets with a weight. Returns how many; the sum of weights in @sum. */
 static uint32_t
 make_claims(struct claim *claims, const struct select_bucket *buckets, uint32_t n, uint64_t *sum)
 {
@@ -68,7 +68,6 @@ make_claims(struct claim *claims, const struct select_bucket *buckets, uint32_t 
 			*sum += buckets[i].weight;
 		}
 	}
-	qsort(claims, n_claims, sizeof claims[0], compare_ids);
 	return n_claims;
 }
 
@@ -89,7 +88,7 @@ size_for(const struct select_bucket *buckets, uint32_t n, uint64_t sum, uint32_t
 }
 
 /* Divides @size entries by weight: whole parts, then one more for the largest rests; at least one each,
- * where there are as many entries as buckets. */
+ * where there are as many entries as buckets. Sorts the claims by id. */
 static void
 set_quotas(struct claim *claims, uint32_t n, const struct select_bucket *buckets, uint64_t sum,
 	uint32_t size)
@@ -205,7 +204,8 @@ select_score(const struct select_bucket *bucket, uint64_t hash)
 {
 	/* Uniform in (0, 1], and its logarithm over the weight: the greatest is a bucket's as often as
 	 * its weight has it (Efraimidis and Spirakis, weighted random sampling, 2006). */
-	double u = (double)((hash_mix(hash, bucket->id) >> 11) + 1) * 0x1p-53;
+	uint64_t mixed = hash_mix(hash_mix(hash, bucket->id), 0);
+	double u = (double)((mixed >> 11) + 1) * 0x1p-53;
 
 	return log(u) / bucket->weight;
 }
