@@ -123,6 +123,7 @@ make_parts(struct agent *a, struct weft_error *err)
 	if (!a->state) {
 		return false;
 	}
+	agent_meters_create(a);
 	a->model = of_model_create(&events);
 	a->reader = of_reader_create(a->model);
 	a->service = of_service_create(a->base, &service);
@@ -232,6 +233,7 @@ agent_destroy(struct agent *a)
 	}
 	handlers_destroy(a->handlers);
 	persist_destroy(a->persist);
+	agent_meters_destroy(a);
 	if (a->model) {
 		struct ofproto *p;
 
@@ -297,6 +299,7 @@ run_tick(int fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	agent_ports_tick(a);
+	agent_meters_tick(a);
 	agent_apply_resume(a); /* one may wait for a datapath that did not come */
 	agent_check_takeover(a);
 	persist_tick(a->persist, agent_now_ms());
@@ -409,10 +412,12 @@ session_up(void *user, const struct dp_session *session)
 {
 	struct agent *a = user;
 	struct weft_error err = WEFT_ERROR_INIT;
+	bool is_new;
 
 	/* A datapath that never had an agent has nothing to adopt. */
 	a->may_have_inherited = session->last_epoch != 0;
-	if (session->instance != state_instance(a->state)) {
+	is_new = session->instance != state_instance(a->state);
+	if (is_new) {
 		state_set_instance(a->state, session->instance);
 	}
 	a->flows_are_adopted = !a->may_have_inherited;
@@ -430,6 +435,7 @@ session_up(void *user, const struct dp_session *session)
 		return;
 	}
 	agent_ports_session_up(a);
+	agent_meters_session_up(a, is_new);
 	agent_touch(a);
 }
 
@@ -442,6 +448,7 @@ session_down(void *user)
 	a->is_released = false;
 	of_reader_stats_pulled(a->reader, agent_now_ms());
 	if (!a->ending) {
+		agent_meters_session_down(a);
 		handlers_detach(a->handlers);
 	}
 	agent_ports_session_down(a);
@@ -530,6 +537,18 @@ credited(void *user, struct dp_handle flow, struct flow_stats *sum)
 }
 
 static void
+object_replied(void *user, uint64_t token, const struct handler_object_reply *reply)
+{
+	agent_meter_replied(user, token, reply);
+}
+
+static void
+meter_listed(void *user, struct dp_handle object)
+{
+	agent_meter_listed(user, object);
+}
+
+static void
 broken(void *user, const char *why)
 {
 	struct agent *a = user;
@@ -538,7 +557,16 @@ broken(void *user, const char *why)
 }
 
 static const struct handlers_ops handlers_ops = {
-	packet_in, learned, context, adopted, detached, credited, broken};
+	.packet_in = packet_in,
+	.learned = learned,
+	.context = context,
+	.adopted = adopted,
+	.detached = detached,
+	.credited = credited,
+	.object_replied = object_replied,
+	.meter_listed = meter_listed,
+	.broken = broken,
+};
 
 /* --- ofproto/ ----------------------------------------------------------------------------------- */
 
@@ -563,7 +591,17 @@ context_gone(void *user, uint32_t id)
 	}
 }
 
-static const struct of_model_events model_events = {flow_removed, context_gone, NULL};
+static void
+meter_changed(void *user, struct ofproto *p, uint32_t meter)
+{
+	agent_meter_changed(user, p, meter);
+}
+
+static const struct of_model_events model_events = {
+	.flow_removed = flow_removed,
+	.context_gone = context_gone,
+	.meter_changed = meter_changed,
+};
 
 /* --- the OpenFlow service ----------------------------------------------------------------------- */
 
@@ -580,7 +618,7 @@ op_barrier(void *user, struct ofproto *p, of_done_fn *done, void *arg)
 	struct agent *a = user;
 
 	(void)p;
-	handlers_barrier(a->handlers, done, arg);
+	agent_meters_barrier(a, done, arg);
 	agent_touch(a);
 }
 
@@ -601,6 +639,12 @@ static void
 op_port_stats(void *user, struct ofproto *p, struct of_port port, struct of_port_stats *stats)
 {
 	agent_switch_port_stats(user, p, port, stats);
+}
+
+static void
+op_meter_stats(void *user, struct ofproto *p, uint32_t meter, struct of_meter_stats *stats)
+{
+	agent_meter_stats(user, p, meter, stats);
 }
 
 static bool
@@ -627,8 +671,16 @@ op_standalone(void *user, struct ofproto *p, bool now)
 	agent_touch(a);
 }
 
-static const struct of_service_ops service_ops = {op_now_ms, op_barrier, op_refresh, op_port_stats,
-	op_packet_out, op_port_mod, op_standalone, NULL};
+static const struct of_service_ops service_ops = {
+	.now_ms = op_now_ms,
+	.barrier = op_barrier,
+	.refresh = op_refresh,
+	.port_stats = op_port_stats,
+	.meter_stats = op_meter_stats,
+	.packet_out = op_packet_out,
+	.port_mod = op_port_mod,
+	.standalone = op_standalone,
+};
 
 /* --- finding ------------------------------------------------------------------------------------ */
 

@@ -6,6 +6,7 @@
  *   ports.c      ports in the datapath: made, adopted, removed, tried again
  *   switches.c   switches and their ports in ofproto/ and on the wire
  *   packets.c    packet-ins and packet-outs
+ *   meters.c     meters in the datapath
  *   persist.c, persist_old.c    rules, addresses and counters as records of the state: written, read
  *   rpc.c, rpc_flow.c   agent.sock
  */
@@ -24,6 +25,7 @@
 #include "lib/list.h"
 #include "ofproto/ofproto.h"
 
+struct agent_meters;
 struct change;
 struct persist;
 struct rpc_call;
@@ -84,6 +86,7 @@ struct agent {
 	struct config *config; /* in force, as saved */
 	struct state *state;
 	struct persist *persist;
+	struct agent_meters *meters;
 	struct of_model *model;
 	struct of_reader *reader; /* the loop's own */
 	struct of_service *service;
@@ -180,6 +183,21 @@ void agent_packet_in(struct agent *a, const struct handler_packet_in *packet);
 bool agent_packet_out(struct agent *a, struct ofproto *ofproto, const struct of_packet_out *po,
 	struct weft_error *err);
 
+/* meters.c */
+void agent_meters_create(struct agent *a);
+void agent_meters_destroy(struct agent *a);
+void agent_meter_changed(struct agent *a, struct ofproto *p, uint32_t id);
+void agent_meter_replied(struct agent *a, uint64_t token, const struct handler_object_reply *reply);
+void agent_meter_listed(struct agent *a, struct dp_handle object);
+void agent_meters_session_up(struct agent *a, bool is_new_instance);
+/* While the statistics of the session can still be read. */
+void agent_meters_session_down(struct agent *a);
+void agent_meters_tick(struct agent *a);
+void agent_meter_stats(
+	struct agent *a, struct ofproto *p, uint32_t id, struct of_meter_stats *stats);
+/* As handlers_barrier(), when the meters that were changed before are in the datapath. */
+void agent_meters_barrier(struct agent *a, void (*done)(void *user), void *user);
+
 /* persist.c */
 struct persist *persist_create(struct agent *a);
 void persist_destroy(struct persist *p);
@@ -197,6 +215,8 @@ void persist_restore_port(struct persist *p, struct ofproto *ofproto, struct of_
 void persist_begin(struct persist *p);
 void persist_learned(struct persist *p, struct ofproto *ofproto, uint16_t vlan,
 	const uint8_t mac[6], struct of_port port);
+/* The datapath knows the meter by another handle now. */
+void persist_meter_handle(struct persist *p, struct ofproto *ofproto, uint32_t meter);
 /* Before ofproto_destroy(). */
 void persist_forget_switch(struct persist *p, struct ofproto *ofproto);
 /* Translates a switch's id of the run before; 0: unknown. */

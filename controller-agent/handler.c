@@ -146,6 +146,12 @@ stop_handler(struct handler *h)
 		free(h->barriers);
 		h->barriers = next;
 	}
+	while (h->objects) {
+		struct waiting_object *next = h->objects->next;
+
+		free(h->objects);
+		h->objects = next;
+	}
 	of_reader_destroy(h->reader);
 	close(h->inbox_fd);
 }
@@ -385,6 +391,44 @@ handlers_context_del(struct handlers *p, uint32_t id)
 	post_order(&p->handlers[0], o);
 }
 
+static struct order *
+make_object_order(enum order_kind kind, struct dp_handle object, uint64_t token, size_t size)
+{
+	struct order *o = make_order(kind, size);
+
+	o->object = object;
+	o->token = token;
+	o->data_len = (uint32_t)size;
+	return o;
+}
+
+void
+handlers_object_put(struct handlers *p, struct dp_handle object, uint32_t kind, uint32_t n_parts,
+	const void *body, size_t size, uint64_t token)
+{
+	struct order *o = make_object_order(ORDER_OBJECT_PUT, object, token, size);
+
+	o->kind_of_object = kind;
+	o->n_parts = n_parts;
+	memcpy(o->bytes, body, size);
+	post_order(&p->handlers[0], o);
+}
+
+void
+handlers_object_del(struct handlers *p, struct dp_handle object, uint64_t token)
+{
+	post_order(&p->handlers[0], make_object_order(ORDER_OBJECT_DEL, object, token, 0));
+}
+
+void
+handlers_read_stats(const struct handlers *p, struct dp_handle part, struct flow_stats *sum)
+{
+	memset(sum, 0, sizeof(*sum));
+	if (p->attached || p->detaching) {
+		stats_region_read(&p->stats, part.slot, part.gen, sum);
+	}
+}
+
 static void
 ask_all(struct handlers *p, enum order_kind kind, void (*done)(void *user), void *user)
 {
@@ -497,6 +541,20 @@ barrier_answered(struct barrier *b)
 }
 
 static void
+object_answered(struct handlers *p, const struct news *news)
+{
+	struct handler_object_reply reply = {
+		.is_del = news->is_del,
+		.status = news->status,
+		.object = news->object,
+		.parts = (const void *)news->bytes,
+		.n_parts = news->data_len / (uint32_t)sizeof(struct dp_handle),
+	};
+
+	p->ops->object_replied(p->user, news->token, &reply);
+}
+
+static void
 run_news(struct handlers *p, struct news *news)
 {
 	switch (news->kind) {
@@ -515,6 +573,12 @@ run_news(struct handlers *p, struct news *news)
 		break;
 	case NEWS_FLOWS_LISTED:
 		flows_listed(p, news->n);
+		break;
+	case NEWS_OBJECT:
+		object_answered(p, news);
+		break;
+	case NEWS_METER_LISTED:
+		p->ops->meter_listed(p->user, news->object);
 		break;
 	case NEWS_DETACHED:
 		rings_came_back(p, news->rings);

@@ -46,6 +46,14 @@ struct handler_packet_in {
 	const uint8_t *data;
 };
 
+struct handler_object_reply {
+	bool is_del;
+	int status; /* 0 or a negative errno */
+	struct dp_handle object;
+	const struct dp_handle *parts; /* put: where their statistics are */
+	uint32_t n_parts;
+};
+
 struct handlers_ops {
 	void (*packet_in)(void *user, const struct handler_packet_in *packet);
 	void (*learned)(void *user, uint32_t ofproto_id, uint16_t vlan, const uint8_t mac[6],
@@ -59,6 +67,12 @@ struct handlers_ops {
 	/* Handler threads: what an earlier agent had credited of a flow's counters; false: all of
 	 * them, as far as is known. */
 	bool (*credited)(void *user, struct dp_handle flow, struct flow_stats *sum);
+	/* An object of handlers_object_put() or _del(), answered; a status of -ENOTCONN: there is no
+	 * session (any more). */
+	void (*object_replied)(
+		void *user, uint64_t token, const struct handler_object_reply *reply);
+	/* A meter that the datapath keeps (takeover). */
+	void (*meter_listed)(void *user, struct dp_handle object);
 	/* A ring is broken, or a reply makes no sense: the session must end. */
 	void (*broken)(void *user, const char *why);
 };
@@ -99,6 +113,13 @@ void handlers_packet_out(struct handlers *h, struct dp_port in_port, const void 
 void handlers_context_put(struct handlers *h, uint32_t id, const void *bytes, size_t size);
 /* The datapath may forget the context. */
 void handlers_context_del(struct handlers *h, uint32_t id);
+
+/* Puts an object (handle none: a new one) or deletes one; object_replied() is called once. */
+void handlers_object_put(struct handlers *h, struct dp_handle object, uint32_t kind,
+	uint32_t n_parts, const void *body, size_t size, uint64_t token);
+void handlers_object_del(struct handlers *h, struct dp_handle object, uint64_t token);
+/* The statistics of a part of an object; zero without a session. */
+void handlers_read_stats(const struct handlers *h, struct dp_handle part, struct flow_stats *sum);
 
 /* Calls @done in the loop when the barrier holds. Without a session that is at once. */
 void handlers_barrier(struct handlers *h, void (*done)(void *user), void *user);

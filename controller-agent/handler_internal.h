@@ -34,7 +34,9 @@ enum order_kind {
 	ORDER_PACKET_OUT,  /* in_port, actions, data */
 	ORDER_CONTEXT_PUT, /* id, data */
 	ORDER_CONTEXT_DEL,
-	ORDER_BARRIER, /* version */
+	ORDER_OBJECT_PUT, /* object, kind, n_parts, data, token */
+	ORDER_OBJECT_DEL, /* object, token */
+	ORDER_BARRIER,    /* version */
 	ORDER_PULL,
 	ORDER_STOP,
 };
@@ -46,6 +48,10 @@ struct order {
 	struct barrier *barrier; /* comes back in the news */
 	uint64_t version;
 	uint32_t id; /* context; packet-out: datapath port */
+	struct dp_handle object;
+	uint32_t kind_of_object; /* enum dp_object_kind */
+	uint32_t n_parts;
+	uint64_t token;
 	uint32_t actions_size;
 	uint32_t data_len;
 	_Alignas(8) uint8_t bytes[]; /* actions, then data */
@@ -58,6 +64,8 @@ enum news_kind {
 	NEWS_CONTEXT, /* id, bytes */
 	NEWS_CONTEXTS_LISTED,
 	NEWS_FLOWS_LISTED, /* n */
+	NEWS_OBJECT,       /* object, token, status, is_del; parts in bytes */
+	NEWS_METER_LISTED, /* object */
 	NEWS_DETACHED,
 	NEWS_BARRIER,
 	NEWS_BROKEN, /* text */
@@ -70,6 +78,10 @@ struct news {
 	struct barrier *barrier;
 	struct handler_rings *rings; /* DETACHED: to be freed by the loop */
 	uint64_t n;
+	uint64_t token;
+	struct dp_handle object;
+	int status;
+	bool is_del;
 	uint32_t id; /* context, switch */
 	struct of_port port;
 	uint16_t vlan;
@@ -94,6 +106,14 @@ struct waiting_barrier {
 	struct barrier *barrier;
 	uint64_t version;
 	uint64_t request; /* of the DP_BARRIER; 0: not sent yet */
+};
+
+/* A command about an object of the loop's that is unanswered. */
+struct waiting_object {
+	struct waiting_object *next;
+	uint64_t request;
+	uint64_t token;
+	bool is_del;
 };
 
 /* A packet whose records come one by one; one an upcall ring. */
@@ -122,6 +142,7 @@ struct handler {
 	struct order *stalled;            /* waits for room in the ring */
 	struct waiting_barrier *barriers; /* in order */
 	struct waiting_barrier **barriers_end;
+	struct waiting_object *objects;
 	struct chain chains[DP_MAX_WORKERS];
 	/* Counters: the thread writes, the loop reads. */
 	_Atomic uint64_t n_packet_ins;

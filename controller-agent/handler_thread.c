@@ -31,6 +31,9 @@ static int op_put(void *user, uint64_t request, const struct flow_key *key, uint
 static int op_del(void *user, uint64_t request, struct dp_handle flow);
 static int op_context_put(
 	void *user, uint64_t request, uint32_t id, const void *bytes, size_t size);
+static int op_object_put(void *user, uint64_t request, uint32_t kind, uint32_t n_parts,
+	const void *body, size_t size);
+static int op_object_del(void *user, uint64_t request, struct dp_handle object);
 static int op_execute(void *user, uint64_t request, struct dp_parked parked, const void *actions,
 	size_t actions_size);
 static void op_stats(void *user, struct dp_handle flow, struct flow_stats *sum);
@@ -66,7 +69,16 @@ handler_run(void *arg)
 {
 	struct handler *h = arg;
 	struct flow_registry_ops ops = {
-		op_put, op_del, op_context_put, op_execute, op_stats, op_learned, h};
+		.put = op_put,
+		.del = op_del,
+		.context_put = op_context_put,
+		.object_put = op_object_put,
+		.object_del = op_object_del,
+		.execute = op_execute,
+		.stats = op_stats,
+		.learned = op_learned,
+		.user = h,
+	};
 	bool stop = false;
 
 	weft_role_enter(weft_handler);
@@ -194,6 +206,42 @@ op_context_put(void *user, uint64_t request, uint32_t id, const void *bytes, siz
 }
 
 static int
+send_object(struct handler *h, uint64_t request, struct dp_handle object, uint32_t kind,
+	uint32_t n_parts, const void *body, size_t size)
+{
+	struct dp_object_put put = {
+		.cmd.request = request,
+		.object = object,
+		.kind = kind,
+		.n_parts = n_parts,
+		.body_size = (uint32_t)size,
+	};
+	struct dp_part part = {body, size};
+
+	return h->rings ? sent(h, dp_send(&h->rings->command, DP_OBJECT_PUT, &put, sizeof(put),
+					  &part, 1))
+			: -EPIPE;
+}
+
+static int
+op_object_put(void *user, uint64_t request, uint32_t kind, uint32_t n_parts, const void *body,
+	size_t size)
+{
+	return send_object(user, request, (struct dp_handle){0, 0}, kind, n_parts, body, size);
+}
+
+static int
+op_object_del(void *user, uint64_t request, struct dp_handle object)
+{
+	struct dp_object_del del = {.cmd.request = request, .object = object};
+	struct handler *h = user;
+
+	return h->rings ? sent(h, dp_send(&h->rings->command, DP_OBJECT_DEL, &del, sizeof(del),
+					  NULL, 0))
+			: -EPIPE;
+}
+
+static int
 op_execute(void *user, uint64_t request, struct dp_parked parked, const void *actions,
 	size_t actions_size)
 {
@@ -296,6 +344,64 @@ send_context_del(struct handler *h, uint32_t id)
 }
 
 static void
+answer_object(struct handler *h, uint64_t token, bool is_del, int status, struct dp_handle object,
+	const struct dp_handle *parts, uint32_t n_parts)
+{
+	size_t size = n_parts * sizeof(parts[0]);
+	struct news *news = make_news(h, NEWS_OBJECT, size);
+
+	news->token = token;
+	news->is_del = is_del;
+	news->status = status;
+	news->object = object;
+	news->data_len = (uint32_t)size;
+	if (size) {
+		memcpy(news->bytes, parts, size);
+	}
+	post(h, news);
+}
+
+/* False: the ring is full. */
+static bool
+run_object_order(struct handler *h, const struct order *o)
+{
+	bool is_del = o->kind == ORDER_OBJECT_DEL;
+	struct waiting_object *w;
+	int error;
+
+	error = is_del ? op_object_del(h, h->next_request, o->object)
+		       : send_object(h, h->next_request, o->object, o->kind_of_object, o->n_parts,
+				 o->bytes, o->data_len);
+	if (error == -EAGAIN) {
+		return false;
+	}
+	if (error) {
+		answer_object(h, o->token, is_del, -ENOTCONN, o->object, NULL, 0);
+		return true;
+	}
+	w = xcalloc(1, sizeof(*w));
+	w->request = h->next_request++;
+	w->token = o->token;
+	w->is_del = is_del;
+	w->next = h->objects;
+	h->objects = w;
+	return true;
+}
+
+/* The session is over: nobody else will answer. */
+static void
+fail_objects(struct handler *h)
+{
+	while (h->objects) {
+		struct waiting_object *w = h->objects;
+
+		h->objects = w->next;
+		answer_object(h, w->token, w->is_del, -ENOTCONN, (struct dp_handle){0, 0}, NULL, 0);
+		free(w);
+	}
+}
+
+static void
 attach(struct handler *h, struct handler_rings *rings)
 {
 	h->rings = rings;
@@ -339,6 +445,7 @@ detach(struct handler *h)
 	news->rings = h->rings;
 	h->rings = NULL;
 	h->serving = false;
+	fail_objects(h);
 	run_barriers(h);
 	post(h, news);
 }
@@ -370,7 +477,7 @@ run_order(struct handler *h, struct order *o, bool *stop)
 	case ORDER_LIST_CONTEXTS:
 		return !h->rings || send_list(h, DP_CONTEXT_LIST, 0);
 	case ORDER_LIST_FLOWS:
-		return !h->rings || send_list(h, DP_FLOW_LIST, 0);
+		return !h->rings || send_list(h, DP_OBJECT_LIST, 0); /* then the flows */
 	case ORDER_SERVE:
 		h->serving = h->rings != NULL;
 		return true;
@@ -385,6 +492,9 @@ run_order(struct handler *h, struct order *o, bool *stop)
 					    o->data_len) != -EAGAIN;
 	case ORDER_CONTEXT_DEL:
 		return !h->rings || send_context_del(h, o->id);
+	case ORDER_OBJECT_PUT:
+	case ORDER_OBJECT_DEL:
+		return run_object_order(h, o);
 	case ORDER_BARRIER:
 		take_barrier(h, o->barrier, o->version);
 		return true;
@@ -492,6 +602,12 @@ list_replied(struct handler *h, uint32_t kind, const struct dp_list_reply *reply
 		}
 		return;
 	}
+	if (kind == DP_OBJECT_LIST) {
+		if (!send_list(h, DP_FLOW_LIST, 0)) {
+			report_broken(h, "no room to go on with a list");
+		}
+		return;
+	}
 	if (reply->reply.status < 0) {
 		LOG_ERR("datapath: listing what an earlier agent left: %s",
 			strerror(-reply->reply.status));
@@ -501,27 +617,60 @@ list_replied(struct handler *h, uint32_t kind, const struct dp_list_reply *reply
 	post(h, news);
 }
 
+/* What an earlier agent, or we in an earlier session, had credited; false: not known. */
+static bool
+credited_before(struct handler *h, struct dp_handle slot, struct flow_stats *credited)
+{
+	struct dp_handle flow;
+
+	if (!h->pool->credits_are_old) {
+		return h->pool->ops->credited(h->pool->user, slot, credited);
+	}
+	if (!handlers_flow_credit(h->pool, slot.slot, &flow, credited) || flow.gen != slot.gen) {
+		memset(credited, 0, sizeof(*credited));
+	}
+	return true;
+}
+
+/* Takes over an object, if it is in our share; meters are the loop's. */
+static void
+adopt_object(struct handler *h, const struct dp_message *m)
+{
+	const struct dp_object_item *item = m->body;
+	struct flow_stats *credited;
+	struct news *news;
+
+	if (item->kind == DP_OBJECT_METER && h->index == 0) {
+		news = make_news(h, NEWS_METER_LISTED, 0);
+		news->object = item->object;
+		post(h, news);
+	}
+	if (item->object.slot % h->pool->n != h->index) {
+		return;
+	}
+	credited = xcalloc(m->n_parts + 1, sizeof(*credited));
+	for (uint32_t i = 0; i < m->n_parts; i++) {
+		if (!credited_before(h, m->parts[i], &credited[i])) {
+			stats_region_read(
+				h->rings->stats, m->parts[i].slot, m->parts[i].gen, &credited[i]);
+		}
+	}
+	flow_registry_adopt_object(h->registry, m, credited, now_ms());
+	free(credited);
+}
+
 /* Takes over a flow, if it is in our share. */
 static void
 adopt_flow(struct handler *h, const struct dp_message *m)
 {
 	const struct dp_flow_item *item = m->body;
 	struct flow_stats credited = {0};
-	struct dp_handle flow;
 	bool known;
 
 	if (item->flow.slot % h->pool->n != h->index) {
 		return;
 	}
-	if (h->pool->credits_are_old) {
-		known = true;
-		if (!handlers_flow_credit(h->pool, item->flow.slot, &flow, &credited) ||
-			flow.gen != item->flow.gen) {
-			memset(&credited, 0, sizeof(credited));
-		}
-	} else {
-		known = h->pool->ops->credited(h->pool->user, item->flow, &credited);
-	}
+	known = credited_before(h, item->flow, &credited);
 	flow_registry_adopt(h->registry, m, known ? &credited : NULL, now_ms());
 	if (item->flow.slot < h->pool->n_slots) {
 		store_credit(&h->pool->credits[item->flow.slot], item->flow.gen,
@@ -530,6 +679,25 @@ adopt_flow(struct handler *h, const struct dp_message *m)
 			&h->pool->credits[item->flow.slot].is_adopted, true, memory_order_relaxed);
 	}
 	h->n_listed++;
+}
+
+static void
+object_replied(struct handler *h, const struct dp_message *m)
+{
+	const struct dp_object_put_reply *reply = m->body; /* a delete's is alike */
+	struct waiting_object **at = &h->objects, *w;
+	bool ok = reply->reply.status == 0 && m->type == DP_OBJECT_PUT + DP_REPLY;
+
+	while (*at && (*at)->request != reply->reply.request) {
+		at = &(*at)->next;
+	}
+	w = *at;
+	if (w) {
+		*at = w->next;
+		answer_object(h, w->token, w->is_del, reply->reply.status, reply->object,
+			ok ? m->parts : NULL, ok ? m->n_parts : 0);
+		free(w);
+	}
 }
 
 /* A reply or item whose request is ours. */
@@ -544,6 +712,16 @@ own_reply(struct handler *h, const struct dp_message *m)
 		return;
 	case DP_CONTEXT_ITEM:
 		context_listed(h, m);
+		return;
+	case DP_OBJECT_ITEM:
+		adopt_object(h, m);
+		return;
+	case DP_OBJECT_LIST + DP_REPLY:
+		list_replied(h, DP_OBJECT_LIST, m->body);
+		return;
+	case DP_OBJECT_PUT + DP_REPLY:
+	case DP_OBJECT_DEL + DP_REPLY:
+		object_replied(h, m);
 		return;
 	case DP_FLOW_LIST + DP_REPLY:
 		list_replied(h, DP_FLOW_LIST, m->body);

@@ -10,8 +10,8 @@
 #include "controller-agent/of13_internal.h"
 #include "lib/error.h"
 
-/* s.A.3.1, enum ofp_capabilities: flow, table and port statistics. */
-#define CAPABILITIES 0x7u
+/* s.A.3.1, enum ofp_capabilities: flow, table, port and group statistics. */
+#define CAPABILITIES 0xfu
 #define PORT_CONFIG_ALL                                                                            \
 	((uint32_t)(OF_PORT_DOWN | OF_PORT_NO_RECV | OF_PORT_NO_FWD | OF_PORT_NO_PACKET_IN))
 
@@ -67,24 +67,6 @@ get_set_config(
 	return true;
 }
 
-static enum of_mod_command
-mod_command(uint16_t command)
-{
-	return command < OF_MOD_N ? (enum of_mod_command)command : OF_MOD_N;
-}
-
-/* s.A.3.4.2: the buckets are not looked at, since there are no groups. */
-static bool
-get_group_mod(const uint8_t *body, size_t len, struct of_group_mod *gm, struct weft_error *err)
-{
-	(void)len;
-	(void)err;
-	gm->command = mod_command(get_be16(body));
-	gm->type = body[2];
-	gm->group = get_be32(body + 4);
-	return true;
-}
-
 /* s.A.3.4.3. */
 static bool
 get_port_mod(const uint8_t *body, size_t len, struct of_port_mod *pm, struct weft_error *err)
@@ -110,17 +92,6 @@ get_table_mod(const uint8_t *body, size_t len, struct of_table_mod *tm, struct w
 	(void)err;
 	tm->table = body[0];
 	tm->config = get_be32(body + 4);
-	return true;
-}
-
-/* s.A.3.4.4: the bands are not looked at, since there are no meters. */
-static bool
-get_meter_mod(const uint8_t *body, size_t len, struct of_meter_mod *mm, struct weft_error *err)
-{
-	(void)len;
-	(void)err;
-	mm->command = mod_command(get_be16(body));
-	mm->meter = get_be32(body + 4);
 	return true;
 }
 
@@ -261,10 +232,10 @@ const struct of_codec of13_codec = {
 	.get_set_config = get_set_config,
 	.get_packet_out = of13_get_packet_out,
 	.get_flow_mod = of13_get_flow_mod,
-	.get_group_mod = get_group_mod,
+	.get_group_mod = of13_get_group_mod,
 	.get_port_mod = get_port_mod,
 	.get_table_mod = get_table_mod,
-	.get_meter_mod = get_meter_mod,
+	.get_meter_mod = of13_get_meter_mod,
 	.get_queue_config = get_queue_config,
 	.get_role = get_role,
 	.get_set_async = get_set_async,
@@ -287,6 +258,10 @@ const struct of_codec of13_codec = {
 	.put_table = of13_put_table,
 	.put_port_stats = of13_put_port_stats,
 	.put_port = of13_put_port,
+	.put_group = of13_put_group,
+	.put_group_desc = of13_put_group_desc,
+	.put_meter = of13_put_meter,
+	.put_meter_config = of13_put_meter_config,
 	.put_group_features = of13_put_group_features,
 	.put_meter_features = of13_put_meter_features,
 	.put_table_features = of13_put_table_features,

@@ -17,7 +17,6 @@
 		    OF_FLAG_NO_PKT_COUNTS | OF_FLAG_NO_BYT_COUNTS))
 
 static bool is_packet_out_port(uint32_t port);
-static void put_duration(struct strbuf *out, uint64_t ms);
 
 bool
 of13_get_flow_mod(const uint8_t *body, size_t len, struct of_flow_mod *fm, uint32_t *buffer_id,
@@ -109,7 +108,7 @@ of13_put_flow(struct strbuf *out, const struct of_flow_view *flow)
 	wire_put_u16(out, 0);
 	wire_put_u8(out, flow->table);
 	wire_put_u8(out, 0);
-	put_duration(out, flow->now_ms - flow->created_ms);
+	of13_put_duration(out, flow->now_ms - flow->created_ms);
 	wire_put_u16(out, flow->priority);
 	wire_put_u16(out, flow->idle_timeout);
 	wire_put_u16(out, flow->hard_timeout);
@@ -154,7 +153,7 @@ of13_put_flow_removed(
 	/* The reasons of 1.4 (meter, eviction) are deletions to 1.3. */
 	wire_put_u8(out, (uint8_t)(reason > OF_REMOVED_GROUP ? OF_REMOVED_DELETE : reason));
 	wire_put_u8(out, flow->table);
-	put_duration(out, flow->now_ms - flow->created_ms);
+	of13_put_duration(out, flow->now_ms - flow->created_ms);
 	wire_put_u16(out, flow->idle_timeout);
 	wire_put_u16(out, flow->hard_timeout);
 	wire_put_u64(out, flow->packets);
@@ -171,8 +170,8 @@ is_packet_out_port(uint32_t port)
 	       port == OFPP_ANY;
 }
 
-static void
-put_duration(struct strbuf *out, uint64_t ms)
+void
+of13_put_duration(struct strbuf *out, uint64_t ms)
 {
 	wire_put_u32(out, (uint32_t)(ms / 1000));
 	wire_put_u32(out, (uint32_t)(ms % 1000 * 1000000));

@@ -93,10 +93,25 @@ bool of13_get_flow_mod(const uint8_t *body, size_t len, struct of_flow_mod *fm, 
 	struct weft_error *err);
 bool of13_get_flow_query(
 	const uint8_t *body, size_t len, struct of_flow_query *query, struct weft_error *err);
+/* Seconds, then nanoseconds. */
+void of13_put_duration(struct strbuf *out, uint64_t ms);
 void of13_put_flow(struct strbuf *out, const struct of_flow_view *flow);
 void of13_put_packet_in(struct strbuf *out, const struct of_packet_in *pi);
 void of13_put_flow_removed(
 	struct strbuf *out, const struct of_flow_view *flow, enum of_removed_reason reason);
+
+/* of13_group.c. */
+bool of13_get_group_mod(
+	const uint8_t *body, size_t len, struct of_group_mod *gm, struct weft_error *err);
+bool of13_get_meter_mod(
+	const uint8_t *body, size_t len, struct of_meter_mod *mm, struct weft_error *err);
+void of13_put_group(struct strbuf *out, const struct of_group_view *view);
+void of13_put_group_desc(struct strbuf *out, const struct of_group_view *view);
+void of13_put_group_features(struct strbuf *out);
+void of13_put_meter(
+	struct strbuf *out, const struct of_meter_view *view, const struct of_meter_stats *stats);
+void of13_put_meter_config(struct strbuf *out, const struct of_meter_view *view);
+void of13_put_meter_features(struct strbuf *out);
 
 /* of13_multipart.c. */
 bool of13_get_multipart(
@@ -111,7 +126,5 @@ void of13_put_table(struct strbuf *out, uint8_t table, const struct of_table_sta
 void of13_put_port_stats(
 	struct strbuf *out, struct of_port port, const struct of_port_stats *stats);
 void of13_put_port(struct strbuf *out, const struct of_port_info *info);
-void of13_put_group_features(struct strbuf *out);
-void of13_put_meter_features(struct strbuf *out);
 void of13_put_table_features(struct strbuf *out, uint8_t table);
 extern const struct of_wire_type of13_parts[OFPMP13_N];

@@ -189,20 +189,6 @@ of13_put_port(struct strbuf *out, const struct of_port_info *info)
 	wire_put_u32(out, info->max_speed);
 }
 
-/* s.A.3.5.11: no groups. */
-void
-of13_put_group_features(struct strbuf *out)
-{
-	wire_put_zeros(out, 40);
-}
-
-/* s.A.3.5.14: no meters. */
-void
-of13_put_meter_features(struct strbuf *out)
-{
-	wire_put_zeros(out, 16);
-}
-
 /* --- table features, s.A.3.5.5 ------------------------------------------------------------------ */
 
 void
@@ -252,7 +238,7 @@ put_instructions(struct strbuf *out, uint8_t table)
 {
 	size_t start = begin_property(out, OFPTFPT13_INSTRUCTIONS);
 
-	for (unsigned type = OFPIT13_GOTO_TABLE; type < OFPIT13_METER; type++) {
+	for (unsigned type = OFPIT13_GOTO_TABLE; type <= OFPIT13_METER; type++) {
 		if (type != OFPIT13_GOTO_TABLE || table < OF_N_TABLES - 1) {
 			wire_put_u16(out, (uint16_t)type);
 			wire_put_u16(out, 4);

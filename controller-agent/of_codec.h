@@ -128,24 +128,6 @@ struct of_table_mod {
 	uint32_t config;
 };
 
-enum of_mod_command {
-	OF_MOD_ADD,
-	OF_MOD_MODIFY,
-	OF_MOD_DELETE,
-	OF_MOD_N, /* anything else */
-};
-
-struct of_group_mod {
-	enum of_mod_command command;
-	uint8_t type;
-	uint32_t group;
-};
-
-struct of_meter_mod {
-	enum of_mod_command command;
-	uint32_t meter;
-};
-
 struct of_multipart {
 	enum of_part_type part; /* OF_PART_N: unknown */
 	bool has_more;
@@ -179,6 +161,7 @@ struct of_codec {
 	/* @buffer_id: the packet that the flow is to be applied to. */
 	bool (*get_flow_mod)(const uint8_t *body, size_t len, struct of_flow_mod *fm,
 		uint32_t *buffer_id, struct weft_error *err);
+	/* @gm is the caller's to uninit, also after a failure. */
 	bool (*get_group_mod)(
 		const uint8_t *body, size_t len, struct of_group_mod *gm, struct weft_error *err);
 	bool (*get_port_mod)(
@@ -225,7 +208,12 @@ struct of_codec {
 	void (*put_port_stats)(
 		struct strbuf *out, struct of_port port, const struct of_port_stats *stats);
 	void (*put_port)(struct strbuf *out, const struct of_port_info *info);
+	void (*put_group)(struct strbuf *out, const struct of_group_view *view);
+	void (*put_group_desc)(struct strbuf *out, const struct of_group_view *view);
 	void (*put_group_features)(struct strbuf *out);
+	void (*put_meter)(struct strbuf *out, const struct of_meter_view *view,
+		const struct of_meter_stats *stats);
+	void (*put_meter_config)(struct strbuf *out, const struct of_meter_view *view);
 	void (*put_meter_features)(struct strbuf *out);
 	void (*put_table_features)(struct strbuf *out, uint8_t table);
 

@@ -43,6 +43,11 @@ of_msg_fn of_msg_queue_config;
 of_msg_fn of_msg_role;
 of_msg_fn of_msg_table_mod;
 
+/* Runs @run at once, or when the transaction that is open has ended. */
+void of_msg_outside_txn(struct of_conn *c, const struct of_request *rq, of_msg_fn *run);
+/* A controller has changed rules, groups or meters. */
+void of_msg_note_change(struct of_conn *c, uint64_t now_ms);
+
 /* Handlers of multipart requests: @rq->body is the body behind the multipart header, of all messages. */
 of_msg_fn of_part_aggregate;
 of_msg_fn of_part_desc;

@@ -73,6 +73,16 @@ struct of_port_stats {
 	uint64_t duration_ms; /* since the port was made */
 };
 
+/* Counters of a meter and its bands. */
+struct of_meter_stats {
+	uint64_t packets;
+	uint64_t bytes;
+	struct {
+		uint64_t packets;
+		uint64_t bytes;
+	} bands[OF_MAX_BANDS];
+};
+
 enum of_refresh {
 	OF_REFRESH_FLOWS, /* flow_registry's counters have been credited to the rules */
 	OF_REFRESH_PORTS, /* port_stats() below is up to date */
@@ -91,6 +101,9 @@ struct of_service_ops {
 	/* The port's counters as last refreshed. */
 	void (*port_stats)(
 		void *user, struct ofproto *p, struct of_port port, struct of_port_stats *stats);
+	/* What the meter has counted. */
+	void (*meter_stats)(
+		void *user, struct ofproto *p, uint32_t meter, struct of_meter_stats *stats);
 	/* Translates and executes. @po is borrowed. */
 	bool (*packet_out)(void *user, struct ofproto *p, const struct of_packet_out *po,
 		struct weft_error *err);

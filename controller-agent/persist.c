@@ -42,6 +42,7 @@ persist_create(struct agent *a)
 	list_init(&p->old_macs_order);
 	list_init(&p->waiting_macs);
 	hmap_init(&p->old_flows);
+	persist_items_create(p);
 	return p;
 }
 
@@ -65,6 +66,7 @@ persist_destroy(struct persist *p)
 	persist_drop_waiting(p, 0);
 	hmap_uninit(&p->old_macs);
 	hmap_uninit(&p->old_flows);
+	persist_items_destroy(p);
 	hmap_uninit(&p->old_rules);
 	free(p->written);
 	free(p->ids);
@@ -74,9 +76,15 @@ persist_destroy(struct persist *p)
 void
 persist_begin(struct persist *p)
 {
-	struct of_journal_ops ops = {rule_changed, p};
+	struct of_journal_ops ops = {
+		.flow = rule_changed,
+		.group = persist_group_changed,
+		.meter = persist_meter_changed,
+		.user = p,
+	};
 
 	persist_free_old(p);
+	persist_free_old_items(p, 0);
 	p->knows_flows = !state_is_new(p->agent->state);
 	state_checkpoint(p->agent->state);
 	p->follows = true;
@@ -257,6 +265,7 @@ snapshot(void *user, struct state *state, bool first)
 		return false;
 	}
 	fdb_visit(ofproto_fdb(p->snapshot_at), snapshot_mac, &v);
+	persist_snapshot_items(p, state, p->snapshot_at);
 	p->snapshots_flows = !next_switch(p);
 	return false;
 }
@@ -360,6 +369,7 @@ persist_tick(struct persist *p, uint64_t now_ms)
 			p->credits_flows = true;
 			return;
 		}
+		persist_credit_items(p, next);
 		of_flow_query_init(&all);
 		p->credit_cursor = ofproto_query_begin(next, &all);
 	}

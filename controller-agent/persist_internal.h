@@ -91,9 +91,12 @@ struct persist {
 	struct hmap old_macs;
 	struct list old_macs_order;
 	struct list waiting_macs; /* under their new switch's number, until their port comes */
-	struct hmap old_flows;    /* by slot; handlers read while they adopt */
-	bool knows_flows;         /* an earlier agent wrote them */
-	uint64_t *written;        /* packets of each slot, as last written */
+	struct hmap old_items;    /* groups and meters */
+	struct list old_items_order;
+	struct hmap written_groups; /* with their counters */
+	struct hmap old_flows;      /* by slot; handlers read while they adopt */
+	bool knows_flows;           /* an earlier agent wrote them */
+	uint64_t *written;          /* packets of each slot, as last written */
 	uint32_t n_written;
 	struct new_id *ids;
 	size_t n_ids;
@@ -114,6 +117,24 @@ struct persist {
 bool persist_replay(
 	void *user, enum state_kind kind, const void *data, size_t len, struct weft_error *err);
 void persist_switch_gone(void *user, uint32_t id);
+/* persist_object.c: groups and meters. */
+void persist_items_create(struct persist *p);
+void persist_items_destroy(struct persist *p);
+/* False: the record is malformed. */
+bool persist_replay_item(struct persist *p, enum state_kind kind, const void *data, size_t len);
+/* Forgets what was read of that switch; 0: of all. */
+void persist_free_old_items(struct persist *p, uint32_t switch_id);
+void persist_restore_items(struct persist *p, struct ofproto *ofproto, uint32_t old_switch_id);
+/* struct of_journal_ops */
+void persist_group_changed(
+	void *user, struct ofproto *ofproto, uint32_t id, const struct of_group_view *view);
+void persist_meter_changed(
+	void *user, struct ofproto *ofproto, uint32_t id, const struct of_meter_view *view);
+void persist_snapshot_items(struct persist *p, struct state *state, struct ofproto *ofproto);
+/* Writes groups whose counters have changed. */
+void persist_credit_items(struct persist *p, struct ofproto *ofproto);
+
+/* persist_old.c */
 /* Forgets the rules and addresses that were read. */
 void persist_free_old(struct persist *p);
 /* Forgets addresses that wait for a port of that switch; 0: of all. */

@@ -201,6 +201,11 @@ persist_replay(
 		return replay_credit(p, data, len, err);
 	case STATE_FLOW:
 		return replay_flow(p, data, len, err);
+	case STATE_GROUP:
+	case STATE_GROUP_GONE:
+	case STATE_METER:
+	case STATE_METER_GONE:
+		return persist_replay_item(p, kind, data, len) || bad(err);
 	default:
 		return bad(err);
 	}
@@ -213,6 +218,7 @@ persist_switch_gone(void *user, uint32_t id)
 	struct old_rule *r, *next;
 	struct old_mac *m, *next_mac;
 
+	persist_free_old_items(p, id);
 	LIST_FOREACH_SAFE (r, next, link, &p->old_rules_order) {
 		if (((const struct rule_record *)r->data)->switch_id == id) {
 			free_old_rule(p, r);
@@ -271,6 +277,7 @@ persist_restore_switch(struct persist *p, struct ofproto *ofproto)
 	}
 	p->ids = xrealloc(p->ids, (p->n_ids + 1) * sizeof(*p->ids));
 	p->ids[p->n_ids++] = (struct new_id){known->id, ofproto_id(ofproto)};
+	persist_restore_items(p, ofproto, known->id);
 	LIST_FOREACH (r, link, &p->old_rules_order) {
 		struct weft_error err = WEFT_ERROR_INIT;
 

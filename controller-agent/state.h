@@ -36,6 +36,10 @@ enum state_kind {
 	STATE_MAC,
 	STATE_CREDIT,
 	STATE_FLOW,
+	STATE_GROUP,
+	STATE_GROUP_GONE,
+	STATE_METER,
+	STATE_METER_GONE,
 };
 
 /* What a port keeps. */

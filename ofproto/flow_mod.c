@@ -28,6 +28,8 @@ enum op_kind {
 	OP_REMOVE,
 	OP_REPLACE, /* an add took its place */
 	OP_ACTIONS,
+	OP_ITEM_ADD, /* a group or meter */
+	OP_ITEM_REMOVE,
 };
 
 struct op {
@@ -35,6 +37,10 @@ struct op {
 	struct rule *heir; /* REPLACE */
 	enum op_kind kind;
 	bool reset_counts; /* REPLACE, ACTIONS */
+	/* ITEM_*. */
+	enum of_item_kind item_kind;
+	struct ofproto *ofproto;
+	struct versioned *item;
 };
 
 struct of_txn {
@@ -43,6 +49,7 @@ struct of_txn {
 	struct op *ops;
 	size_t n;
 	size_t capacity;
+	bool has_items; /* steps with groups or meters */
 };
 
 /* What a non-strict command does with each rule it finds. */
@@ -55,8 +62,9 @@ struct selection {
 };
 
 static struct op *note(struct of_txn *t, enum op_kind kind, struct rule *r);
-static bool check_flow(
-	const struct ofproto *p, const struct of_flow_mod *fm, struct weft_error *err);
+static bool check_flow(const struct of_txn *t, const struct ofproto *p,
+	const struct of_flow_mod *fm, struct weft_error *err);
+static void note_objects(struct rule *r, const void *actions, size_t size);
 static bool check_table(const struct of_flow_mod *fm, struct weft_error *err);
 static bool add(struct of_txn *t, struct ofproto *p, const struct of_flow_mod *fm, uint64_t now_ms,
 	struct weft_error *err);
@@ -124,10 +132,10 @@ of_txn_flow_mod(struct of_txn *t, struct ofproto *p, const struct of_flow_mod *f
 	}
 	switch (fm->command) {
 	case OF_FLOW_ADD:
-		return check_flow(p, fm, err) && add(t, p, fm, now_ms, err);
+		return check_flow(t, p, fm, err) && add(t, p, fm, now_ms, err);
 	case OF_FLOW_MODIFY:
 	case OF_FLOW_MODIFY_STRICT:
-		return check_flow(p, fm, err) && modify(t, p, fm, now_ms, err);
+		return check_flow(t, p, fm, err) && modify(t, p, fm, now_ms, err);
 	case OF_FLOW_DELETE:
 	case OF_FLOW_DELETE_STRICT:
 		select_rules(p, &s);
@@ -156,10 +164,8 @@ of_txn_commit(struct of_txn *t, uint64_t now_ms)
 	for (size_t i = 0; i < t->n; i++) {
 		commit_op(t, &t->ops[i]);
 	}
-	if (m->journal.flow) {
-		for (size_t i = 0; i < t->n; i++) {
-			journal_op(t, &t->ops[i], now_ms);
-		}
+	for (size_t i = 0; i < t->n && (m->journal.flow || t->has_items); i++) {
+		journal_op(t, &t->ops[i], now_ms);
 	}
 	finish(t);
 	return version;
@@ -238,6 +244,69 @@ txn_remove(struct of_txn *t, struct rule *r, enum of_removed_reason reason)
 	note(t, OP_REMOVE, r);
 }
 
+uint64_t
+txn_version(const struct of_txn *t)
+{
+	return t->version;
+}
+
+static void
+note_item(struct of_txn *t, enum op_kind kind, struct ofproto *p, enum of_item_kind item_kind,
+	struct versioned *item)
+{
+	struct op *op = note(t, kind, NULL);
+
+	op->ofproto = p;
+	op->item_kind = item_kind;
+	op->item = item;
+	t->has_items = true;
+}
+
+void
+txn_add_item(struct of_txn *t, struct ofproto *p, enum of_item_kind kind, struct versioned *item,
+	void (*destroy)(struct versioned *item))
+{
+	versioned_insert(
+		kind == OF_ITEM_GROUP ? &p->groups : &p->meters, item, t->version, destroy);
+	note_item(t, OP_ITEM_ADD, p, kind, item);
+}
+
+void
+txn_remove_item(struct of_txn *t, struct ofproto *p, enum of_item_kind kind, struct versioned *item)
+{
+	atomic_store_explicit(&item->removed, t->version, memory_order_release);
+	note_item(t, OP_ITEM_REMOVE, p, kind, item);
+}
+
+void
+txn_remove_items(struct of_txn *t, struct ofproto *p)
+{
+	struct versioned *item;
+
+	LIST_FOREACH (item, by_table, &p->groups.items) {
+		txn_remove_item(t, p, OF_ITEM_GROUP, item);
+	}
+	LIST_FOREACH (item, by_table, &p->meters.items) {
+		txn_remove_item(t, p, OF_ITEM_METER, item);
+	}
+}
+
+void
+txn_remove_users(struct of_txn *t, struct ofproto *p, enum of_item_kind kind, uint32_t id, bool all)
+{
+	struct rule *r;
+
+	LIST_FOREACH (r, by_objects, &p->object_rules) {
+		const struct rule_actions *a = rule_actions_at(r, t->version);
+
+		if (cls_rule_visible(&r->cls, t->version) &&
+			of_actions_use_object(a->data, a->size, kind, id, all)) {
+			txn_remove(
+				t, r, kind == OF_ITEM_GROUP ? OF_REMOVED_GROUP : OF_REMOVED_METER);
+		}
+	}
+}
+
 struct of_txn *
 txn_begin(struct of_model *m, uint64_t ahead)
 {
@@ -281,15 +350,19 @@ check_table(const struct of_flow_mod *fm, struct weft_error *err)
 }
 
 static bool
-check_flow(const struct ofproto *p, const struct of_flow_mod *fm, struct weft_error *err)
+check_flow(const struct of_txn *t, const struct ofproto *p, const struct of_flow_mod *fm,
+	struct weft_error *err)
 {
+	struct txn_scope scope = {p, t->version};
 	struct of_check check = {
 		.match = &fm->match,
 		/* Of all tables: a goto must lead forward from each; only the last is sure to fail. */
 		.table = fm->table == OF_TABLE_ALL ? 0 : fm->table,
+		.group_exists = txn_group_exists,
+		.meter_exists = txn_meter_exists,
+		.user = &scope,
 	};
 
-	(void)p;
 	return of_match_check(&fm->match, err) &&
 	       of_actions_check(fm->actions.data, fm->actions.size, &check, err);
 }
@@ -345,8 +418,18 @@ add_rule(struct of_txn *t, struct ofproto *p, const struct of_flow_mod *fm, uint
 	atomic_init(&r->cls.removed, CLS_NEVER);
 	cls_insert(&table->cls, &r->cls, &fm->match, r->words);
 	list_push_back(&table->rules, &r->by_table);
+	note_objects(r, fm->actions.data, fm->actions.size);
 	note(t, OP_ADD, r);
 	return r;
+}
+
+/* Remembers that the rule leads to a group or meter. */
+static void
+note_objects(struct rule *r, const void *actions, size_t size)
+{
+	if (list_is_empty(&r->by_objects) && of_actions_use_objects(actions, size)) {
+		list_push_back(&r->ofproto->object_rules, &r->by_objects);
+	}
 }
 
 /* --- modify, select ------------------------------------------------------------------------------ */
@@ -380,6 +463,7 @@ modify_rule(struct of_txn *t, struct rule *r, const struct of_flow_mod *fm)
 
 	rule_push_actions(
 		r, rule_actions_create(t->version, cookie, fm->actions.data, fm->actions.size));
+	note_objects(r, fm->actions.data, fm->actions.size);
 	note(t, OP_ACTIONS, r)->reset_counts = fm->flags & OF_FLAG_RESET_COUNTS;
 }
 
@@ -459,6 +543,7 @@ commit_op(struct of_txn *t, const struct op *op)
 		r->ofproto->n_rules--;
 		expiry_del(t->model, r);
 		list_remove(&r->by_table);
+		list_remove(&r->by_objects);
 		rule_retire(r);
 		break;
 	case OP_ACTIONS:
@@ -468,7 +553,22 @@ commit_op(struct of_txn *t, const struct op *op)
 			atomic_store_explicit(&r->bytes, 0, memory_order_relaxed);
 		}
 		break;
+	case OP_ITEM_ADD:
+		break;
+	case OP_ITEM_REMOVE:
+		versioned_retire(op->item);
+		break;
 	}
+}
+
+/* What stands in the place of an item that goes. */
+static struct versioned *
+txn_item_find(const struct of_txn *t, const struct op *op)
+{
+	const struct ofproto *p = op->ofproto;
+
+	return versioned_find(
+		op->item_kind == OF_ITEM_GROUP ? &p->groups : &p->meters, op->item->id, t->version);
 }
 
 /* A rule that came and went in one transaction is not worth telling. */
@@ -479,6 +579,17 @@ journal_op(struct of_txn *t, const struct op *op, uint64_t now_ms)
 	struct rule *r = op->rule;
 	struct of_flow_view view;
 
+	if (op->kind == OP_ITEM_ADD || op->kind == OP_ITEM_REMOVE) {
+		if (op->kind == OP_ITEM_REMOVE && txn_item_find(t, op)) {
+			return; /* changed: told when its heir is */
+		}
+		(op->item_kind == OF_ITEM_GROUP ? group_journal : meter_journal)(
+			op->ofproto, op->item->id, t->version, now_ms);
+		return;
+	}
+	if (!j->flow) {
+		return;
+	}
 	if (op->kind == OP_REMOVE || op->kind == OP_REPLACE) {
 		j->flow(j->user, r->ofproto, r->id, NULL);
 	} else if (cls_rule_visible(&r->cls, t->version)) {
@@ -498,6 +609,7 @@ abort_op(struct of_txn *t, const struct op *op)
 		atomic_store_explicit(&r->cls.removed, 0, memory_order_release);
 		r->flags = 0;
 		list_remove(&r->by_table);
+		list_remove(&r->by_objects);
 		rule_retire(r);
 		break;
 	case OP_REMOVE:
@@ -506,6 +618,13 @@ abort_op(struct of_txn *t, const struct op *op)
 		break;
 	case OP_ACTIONS:
 		rule_pop_actions(r);
+		break;
+	case OP_ITEM_ADD:
+		atomic_store_explicit(&op->item->removed, 0, memory_order_release);
+		versioned_retire(op->item);
+		break;
+	case OP_ITEM_REMOVE:
+		atomic_store_explicit(&op->item->removed, VERSIONED_NEVER, memory_order_release);
 		break;
 	}
 }

@@ -7,8 +7,10 @@
  * it covers, and is deleted.
  *
  * Lists:  @ready and @busy hold all flows that must agree with the tables, each in the order of the
- *         version they were checked against; a flow with an unanswered put is busy. @by_stats holds
- *         all flows in the order in which their statistics were read.
+ *         version they were checked against; a flow with an unanswered put is busy. @awaiting holds
+ *         those whose translation needs an object of which the datapath has not answered yet, with
+ *         the version of before. @by_stats holds all flows in the order in which their statistics
+ *         were read.
  * Full rings: what cannot be sent now changes nothing here, and is decided again in the next run.
  */
 #include "ofproto/flow_registry.h"
@@ -23,68 +25,10 @@
 #include "lib/hmap.h"
 #include "lib/list.h"
 #include "ofproto/fdb.h"
+#include "ofproto/flow_registry_internal.h"
 #include "ofproto/of_context.h"
 #include "ofproto/ofproto_internal.h"
 #include "ofproto/translate.h"
-
-#define N_DENIED 4096u /* a power of two */
-
-enum flow_state {
-	FLOW_PUTTING,  /* the first put is unanswered; no handle yet */
-	FLOW_CHANGING, /* a change is unanswered */
-	FLOW_INSTALLED,
-	FLOW_ADOPTED, /* of an earlier agent; not released yet */
-	FLOW_DELETING,
-};
-
-struct flow {
-	struct hmap_node by_key;
-	struct hmap_node by_request;
-	struct list by_version; /* in @ready, @busy or @adopted; by itself while it is deleted */
-	struct list by_stats;
-	enum flow_state state;
-	bool has_rules; /* it was translated by us: statistics have an owner */
-	struct dp_handle handle;
-	uint64_t request; /* the unanswered one */
-	uint64_t version;
-	uint64_t used_ms;
-	uint64_t pulled_ms;
-	struct flow_stats credited;
-	struct flow_key *full_key; /* until the first put is answered */
-	uint64_t map;              /* words of the mask */
-	uint64_t *words;           /* the mask's, then the masked key's */
-	uint8_t *actions;
-	size_t actions_size;
-	struct rule **rules; /* referenced */
-	uint32_t n_rules;
-	uint32_t *contexts; /* referenced */
-	uint32_t n_contexts;
-	struct translate_learned *learned;
-	uint32_t n_learned;
-};
-
-/* A context that the datapath has been given over this registry's ring. */
-struct sent_context {
-	struct hmap_node node;
-	uint32_t id;
-};
-
-struct flow_registry {
-	struct of_reader *reader;
-	struct of_model *model;
-	struct flow_registry_ops ops;
-	struct hmap by_key;
-	struct hmap by_request;
-	struct hmap sent_contexts;
-	struct list ready;
-	struct list busy;
-	struct list adopted;
-	struct list by_stats;
-	uint64_t next_request;
-	struct translation t;      /* scratch */
-	uint32_t denied[N_DENIED]; /* hashes of keys whose put met the port's budget; 0: none */
-	struct flow_registry_counters counters;
-};
 
 enum verdict {
 	VERDICT_KEPT,
@@ -94,6 +38,12 @@ enum verdict {
 
 static void translate_now(
 	struct flow_registry *r, const struct flow_key *key, uint64_t now_ms, uint64_t *version);
+static void run_upcall(struct flow_registry *r, const struct dp_upcall *up,
+	const struct flow_key *key, uint8_t key_blocks, uint64_t now_ms, bool again);
+static void wait_for_object(struct flow_registry *r, const struct dp_upcall *up,
+	const struct flow_key *key, uint8_t key_blocks);
+static void objects_came(struct flow_registry *r, uint64_t now_ms);
+static int send_contexts_of(void *registry);
 static struct flow *record(
 	struct flow_registry *r, const struct flow_key *key, uint64_t version, uint64_t now_ms);
 static int put_new(struct flow_registry *r, struct flow *f, uint8_t key_blocks);
@@ -102,21 +52,10 @@ static void learn(
 static int send_contexts(struct flow_registry *r);
 static enum verdict revalidate(struct flow_registry *r, struct flow *f, uint64_t now_ms);
 static enum verdict delete_flow(struct flow_registry *r, struct flow *f);
-static void take_translation(struct flow_registry *r, struct flow *f);
-static void drop_translation(struct flow_registry *r, struct flow *f);
 static void credit(struct flow_registry *r, struct flow *f, const struct flow_stats *now);
 static bool pull(struct flow_registry *r, struct flow *f, uint64_t now_ms);
 static void put_answered(
 	struct flow_registry *r, struct flow *f, const struct dp_message *msg, uint64_t now_ms);
-static void set_identity(struct flow_registry *r, struct flow *f, const struct flow_key *key,
-	const struct flow_mask *mask);
-static struct flow *find(
-	struct flow_registry *r, const struct flow_key *key, const struct flow_mask *mask);
-static void get_identity(const struct flow *f, struct flow_key *key, struct flow_mask *mask);
-static void await(
-	struct flow_registry *r, struct flow *f, enum flow_state state, struct list *list);
-static void settle(struct flow_registry *r, struct flow *f);
-static void forget(struct flow_registry *r, struct flow *f);
 static uint32_t key_hash(const struct flow_key *key);
 
 struct flow_registry *
@@ -134,6 +73,9 @@ flow_registry_create(struct of_reader *reader, const struct flow_registry_ops *o
 	list_init(&r->busy);
 	list_init(&r->adopted);
 	list_init(&r->by_stats);
+	list_init(&r->awaiting);
+	list_init(&r->waiting);
+	r->objects = flow_objects_create(&r->ops, send_contexts_of, r, &r->next_request);
 	r->next_request = 1;
 	translation_init(&r->t);
 	return r;
@@ -152,6 +94,7 @@ flow_registry_destroy(struct flow_registry *r)
 	hmap_uninit(&r->by_key);
 	hmap_uninit(&r->by_request);
 	hmap_uninit(&r->sent_contexts);
+	flow_objects_destroy(r->objects);
 	free(r);
 }
 
@@ -162,9 +105,14 @@ flow_registry_reset(struct flow_registry *r)
 
 	of_reader_enter(r->reader);
 	while (!list_is_empty(&r->by_stats)) {
-		forget(r, LIST_ENTRY(r->by_stats.next, struct flow, by_stats));
+		flow_forget(r, LIST_ENTRY(r->by_stats.next, struct flow, by_stats));
 	}
 	of_reader_leave(r->reader);
+	while (!list_is_empty(&r->waiting)) {
+		free(LIST_ENTRY(list_pop_front(&r->waiting), struct waiting, link));
+	}
+	r->n_waiting = 0;
+	flow_objects_reset(r->objects);
 	HMAP_FOREACH_SAFE (c, next, node, &r->sent_contexts) {
 		hmap_remove(&r->sent_contexts, &c->node);
 		free(c);
@@ -178,26 +126,41 @@ void
 flow_registry_upcall(struct flow_registry *r, const struct dp_upcall *up,
 	const struct flow_key *key, uint8_t key_blocks, uint64_t now_ms)
 {
+	r->counters.n_upcalls++;
+	of_reader_enter(r->reader);
+	run_upcall(r, up, key, key_blocks, now_ms, false);
+	of_reader_leave(r->reader);
+}
+
+static void
+run_upcall(struct flow_registry *r, const struct dp_upcall *up, const struct flow_key *key,
+	uint8_t key_blocks, uint64_t now_ms, bool again)
+{
 	struct translation *t = &r->t;
 	uint64_t version;
 	struct flow *f;
 
-	r->counters.n_upcalls++;
-	of_reader_enter(r->reader);
 	translate_now(r, key, now_ms, &version);
+	if (t->is_pending) {
+		r->counters.n_waited += !again;
+		wait_for_object(r, up, key, key_blocks);
+		return;
+	}
 	learn(r, t->learned, t->n_learned, now_ms);
 	for (uint32_t i = 0; i < t->n_rules; i++) {
 		of_rule_credit(t->rules[i], 1, up->packet_len, now_ms);
 	}
+	for (uint32_t i = 0; i < t->counters.n; i++) {
+		of_counter_add(t->counters.v[i], 1, up->packet_len);
+	}
 	if (send_contexts(r)) {
-		of_reader_leave(r->reader);
 		return; /* the packet times out: without its contexts it cannot be executed */
 	}
 	f = NULL;
-	if (!t->is_refused && !find(r, key, &t->mask)) {
+	if (!t->is_refused && !flow_find(r, key, &t->mask)) {
 		f = record(r, key, version, now_ms);
 		if (put_new(r, f, key_blocks)) {
-			forget(r, f);
+			flow_forget(r, f);
 			f = NULL;
 		}
 	}
@@ -209,7 +172,45 @@ flow_registry_upcall(struct flow_registry *r, const struct dp_upcall *up,
 		 * translated again when its put has been answered. */
 		r->counters.n_retranslated++;
 	}
-	of_reader_leave(r->reader);
+}
+
+static void
+wait_for_object(struct flow_registry *r, const struct dp_upcall *up, const struct flow_key *key,
+	uint8_t key_blocks)
+{
+	struct waiting *w;
+
+	if (r->n_waiting == MAX_WAITING) {
+		r->counters.n_lost++;
+		return;
+	}
+	w = xcalloc(1, sizeof(*w));
+	w->up = *up;
+	w->key = *key;
+	w->key_blocks = key_blocks;
+	list_push_back(&r->waiting, &w->link);
+	r->n_waiting++;
+}
+
+/* Objects are there, or refused: whatever waited tries again. */
+static void
+objects_came(struct flow_registry *r, uint64_t now_ms)
+{
+	uint32_t n = r->n_waiting;
+
+	while (!list_is_empty(&r->awaiting)) {
+		struct list *last = r->awaiting.prev;
+
+		list_remove(last);
+		list_push_front(&r->ready, last);
+	}
+	while (n--) {
+		struct waiting *w = LIST_ENTRY(list_pop_front(&r->waiting), struct waiting, link);
+
+		r->n_waiting--;
+		run_upcall(r, &w->up, &w->key, w->key_blocks, now_ms, true);
+		free(w);
+	}
 }
 
 static void
@@ -221,9 +222,12 @@ translate_now(
 		.version = of_model_version(r->model),
 		.key = key,
 		.now_ms = now_ms,
+		.object = flow_objects_get,
+		.object_user = r->objects,
 	};
 
 	*version = in.version;
+	flow_objects_begin(r->objects, now_ms);
 	translate(&in, &r->t);
 }
 
@@ -238,8 +242,8 @@ record(struct flow_registry *r, const struct flow_key *key, uint64_t version, ui
 	f->full_key = xmemdup(key, sizeof(*key));
 	list_init(&f->by_version);
 	list_push_back(&r->by_stats, &f->by_stats);
-	set_identity(r, f, key, &r->t.mask);
-	take_translation(r, f);
+	flow_set_identity(r, f, key, &r->t.mask);
+	flow_take_translation(r, f);
 	return f;
 }
 
@@ -257,11 +261,11 @@ put_new(struct flow_registry *r, struct flow *f, uint8_t key_blocks)
 		flags |= DP_PUT_NARROW;
 		r->denied[hash % N_DENIED] = 0;
 	}
-	get_identity(f, &key, &mask);
+	flow_get_identity(f, &key, &mask);
 	error = r->ops.put(r->ops.user, FLOW_REGISTRY_REQUEST | r->next_request, f->full_key,
 		key_blocks, &mask, flags, f->actions, f->actions_size);
 	if (!error) {
-		await(r, f, FLOW_PUTTING, &r->busy);
+		flow_await(r, f, FLOW_PUTTING, &r->busy);
 	}
 	return error;
 }
@@ -311,6 +315,12 @@ send_contexts(struct flow_registry *r)
 	return 0;
 }
 
+static int
+send_contexts_of(void *registry)
+{
+	return send_contexts(registry);
+}
+
 /* --- replies ------------------------------------------------------------------------------------- */
 
 void
@@ -320,6 +330,12 @@ flow_registry_reply(struct flow_registry *r, const struct dp_message *msg, uint6
 	uint64_t request = reply->request & ~FLOW_REGISTRY_REQUEST;
 	struct flow *f;
 
+	if (flow_objects_reply(r->objects, msg, now_ms)) {
+		of_reader_enter(r->reader);
+		objects_came(r, now_ms);
+		of_reader_leave(r->reader);
+		return;
+	}
 	HMAP_FOREACH_WITH_HASH (f, by_request, hash_u64(request, 0), &r->by_request) {
 		if (f->request == request) {
 			break;
@@ -337,7 +353,7 @@ flow_registry_reply(struct flow_registry *r, const struct dp_message *msg, uint6
 		if (!reply->status && f->has_rules) {
 			credit(r, f, &del->final);
 		}
-		forget(r, f);
+		flow_forget(r, f);
 	}
 	of_reader_leave(r->reader);
 }
@@ -358,11 +374,11 @@ put_answered(struct flow_registry *r, struct flow *f, const struct dp_message *m
 		if (is_first || reply->reply.status == -ENOENT) {
 			/* -EEXIST: another handler's flow serves these packets. -ENOENT: it is gone, with
 			 * its port. In any case there is none of ours. */
-			forget(r, f);
+			flow_forget(r, f);
 			return;
 		}
 		/* It stands there with its old actions: better none. */
-		settle(r, f);
+		flow_settle(r, f);
 		f->version = 0;
 		f->actions_size = 0;
 		list_push_front(&r->ready, &f->by_version);
@@ -375,12 +391,12 @@ put_answered(struct flow_registry *r, struct flow *f, const struct dp_message *m
 		if (reply->mask_blocks) {
 			r->counters.n_narrowed++;
 			hmap_remove(&r->by_key, &f->by_key);
-			set_identity(r, f, f->full_key, &msg->mask);
+			flow_set_identity(r, f, f->full_key, &msg->mask);
 		}
 		free(f->full_key);
 		f->full_key = NULL;
 	}
-	settle(r, f);
+	flow_settle(r, f);
 	if (f->version != of_model_version(r->model)) {
 		/* What the tables became meanwhile. If the ring is full, it stays first in line. */
 		list_push_front(&r->ready, &f->by_version);
@@ -399,7 +415,7 @@ flow_registry_adopt(struct flow_registry *r, const struct dp_message *item,
 	const struct dp_flow_item *body = item->body;
 	struct flow *f;
 
-	if (find(r, &item->key, &item->mask)) {
+	if (flow_find(r, &item->key, &item->mask)) {
 		return;
 	}
 	f = xcalloc(1, sizeof(*f));
@@ -410,11 +426,18 @@ flow_registry_adopt(struct flow_registry *r, const struct dp_message *item,
 	f->pulled_ms = now_ms;
 	f->actions_size = item->actions_size;
 	f->actions = xmemdup(item->actions, item->actions_size);
-	set_identity(r, f, &item->key, &item->mask);
+	flow_set_identity(r, f, &item->key, &item->mask);
 	list_init(&f->by_version);
 	list_push_back(&r->adopted, &f->by_version);
 	list_push_back(&r->by_stats, &f->by_stats);
 	r->counters.n_adopted++;
+}
+
+void
+flow_registry_adopt_object(struct flow_registry *r, const struct dp_message *item,
+	const struct flow_stats *credited, uint64_t now_ms)
+{
+	flow_objects_adopt(r->objects, item, credited, now_ms);
 }
 
 void
@@ -461,6 +484,12 @@ flow_registry_run(struct flow_registry *r, uint64_t now_ms, unsigned budget)
 		}
 		budget--;
 	}
+	if (flow_objects_are_settled(r->objects)) {
+		objects_came(r, now_ms); /* the ring was full when they were asked for */
+	}
+	if (list_is_empty(&r->adopted)) {
+		(void)flow_objects_run(r->objects, now_ms, false);
+	}
 	of_reader_leave(r->reader);
 	of_reader_stats_pulled(r->reader,
 		list_is_empty(&r->by_stats)
@@ -478,21 +507,27 @@ flow_registry_pull(struct flow_registry *r, uint64_t now_ms)
 	while (n-- && !list_is_empty(&r->by_stats) &&
 		pull(r, LIST_ENTRY(r->by_stats.next, struct flow, by_stats), now_ms)) {
 	}
+	if (list_is_empty(&r->adopted)) {
+		(void)flow_objects_run(r->objects, now_ms, true);
+	}
 	of_reader_leave(r->reader);
 }
 
 uint64_t
 flow_registry_next_ms(const struct flow_registry *r)
 {
+	uint64_t next;
+
 	if (!list_is_empty(&r->ready) &&
 		LIST_ENTRY(r->ready.next, struct flow, by_version)->version !=
 			of_model_version(r->model)) {
 		return 0;
 	}
-	return list_is_empty(&r->by_stats)
+	next = list_is_empty(&r->by_stats)
 		       ? UINT64_MAX
 		       : LIST_ENTRY(r->by_stats.next, struct flow, by_stats)->pulled_ms +
 				 FLOW_REGISTRY_STATS_MS;
+	return list_is_empty(&r->adopted) ? WEFT_MIN(next, flow_objects_next_ms(r->objects)) : next;
 }
 
 uint64_t
@@ -500,6 +535,7 @@ flow_registry_version(const struct flow_registry *r)
 {
 	uint64_t version = of_model_version(r->model);
 	const struct list *lists[] = {&r->ready, &r->busy};
+	const struct flow *f;
 
 	for (unsigned i = 0; i < WEFT_ARRAY_SIZE(lists); i++) {
 		if (!list_is_empty(lists[i])) {
@@ -507,13 +543,17 @@ flow_registry_version(const struct flow_registry *r)
 				LIST_ENTRY(lists[i]->next, struct flow, by_version)->version);
 		}
 	}
+	LIST_FOREACH (f, by_version, &r->awaiting) {
+		version = WEFT_MIN(version, f->version);
+	}
 	return version;
 }
 
 bool
 flow_registry_is_settled(const struct flow_registry *r)
 {
-	return hmap_is_empty(&r->by_request);
+	return hmap_is_empty(&r->by_request) && flow_objects_are_settled(r->objects) &&
+	       list_is_empty(&r->awaiting);
 }
 
 void
@@ -521,6 +561,7 @@ flow_registry_counters(const struct flow_registry *r, struct flow_registry_count
 {
 	*c = r->counters;
 	c->n_flows = hmap_count(&r->by_key);
+	c->n_objects = flow_objects_count(r->objects);
 }
 
 /* Translates a flow (of @ready) again, from its masked key, and makes the datapath follow. */
@@ -534,8 +575,13 @@ revalidate(struct flow_registry *r, struct flow *f, uint64_t now_ms)
 	bool same;
 	int error;
 
-	get_identity(f, &key, &mask);
+	flow_get_identity(f, &key, &mask);
 	translate_now(r, &key, now_ms, &version);
+	if (r->t.is_pending) {
+		list_remove(&f->by_version);
+		list_push_back(&r->awaiting, &f->by_version);
+		return VERDICT_KEPT;
+	}
 	if (r->t.is_refused || !flow_mask_covers(&r->t.mask, &mask)) {
 		enum verdict verdict = delete_flow(r, f);
 
@@ -560,13 +606,13 @@ revalidate(struct flow_registry *r, struct flow *f, uint64_t now_ms)
 		r->ops.stats(r->ops.user, f->handle, &stats);
 		credit(r, f, &stats);
 	}
-	take_translation(r, f);
+	flow_take_translation(r, f);
 	f->version = version;
 	list_remove(&f->by_version);
 	if (same) {
 		list_push_back(&r->ready, &f->by_version);
 	} else {
-		await(r, f, FLOW_CHANGING, &r->busy);
+		flow_await(r, f, FLOW_CHANGING, &r->busy);
 	}
 	return VERDICT_KEPT;
 }
@@ -578,7 +624,7 @@ delete_flow(struct flow_registry *r, struct flow *f)
 		return VERDICT_LATER;
 	}
 	list_remove(&f->by_version);
-	await(r, f, FLOW_DELETING, NULL);
+	flow_await(r, f, FLOW_DELETING, NULL);
 	return VERDICT_GONE;
 }
 
@@ -622,148 +668,11 @@ credit(struct flow_registry *r, struct flow *f, const struct flow_stats *now)
 	for (uint32_t i = 0; i < f->n_rules; i++) {
 		of_rule_credit(f->rules[i], packets, bytes, now->used_ms);
 	}
+	for (uint32_t i = 0; i < f->n_counters; i++) {
+		of_counter_add(f->counters[i], packets, bytes);
+	}
 	learn(r, f->learned, f->n_learned, now->used_ms);
 	f->credited = *now;
-}
-
-/* --- flows --------------------------------------------------------------------------------------- */
-
-/* The flow is what the scratch translation says. References move over. */
-static void
-take_translation(struct flow_registry *r, struct flow *f)
-{
-	struct translation *t = &r->t;
-
-	for (uint32_t i = 0; i < t->n_rules; i++) {
-		of_rule_ref(t->rules[i]);
-	}
-	drop_translation(r, f);
-	f->has_rules = true;
-	f->actions_size = t->actions.size;
-	f->actions = xmemdup(t->actions.data, t->actions.size);
-	f->n_rules = t->n_rules;
-	f->rules = xmemdup(t->rules, t->n_rules * sizeof(t->rules[0]));
-	f->n_contexts = t->n_contexts;
-	f->contexts = xmemdup(t->contexts, t->n_contexts * sizeof(t->contexts[0]));
-	t->n_contexts = 0;
-	f->n_learned = t->n_learned;
-	f->learned = xmemdup(t->learned, t->n_learned * sizeof(t->learned[0]));
-}
-
-static void
-drop_translation(struct flow_registry *r, struct flow *f)
-{
-	for (uint32_t i = 0; i < f->n_rules; i++) {
-		of_rule_unref(f->rules[i]);
-	}
-	for (uint32_t i = 0; i < f->n_contexts; i++) {
-		of_context_unref(r->model, f->contexts[i]);
-	}
-	f->n_rules = f->n_contexts = f->n_learned = 0;
-	free(f->actions);
-	free(f->rules);
-	free(f->contexts);
-	free(f->learned);
-	f->actions = NULL;
-	f->rules = NULL;
-	f->contexts = NULL;
-	f->learned = NULL;
-}
-
-static uint32_t
-identity_hash(uint64_t map, const uint64_t *words)
-{
-	return hash_bytes(words, 2 * of_mini_n(map) * sizeof(*words), (uint32_t)(map ^ map >> 32));
-}
-
-/* The words of a mask, then of the key under it. */
-static unsigned
-make_words(const struct flow_key *key, const struct flow_mask *mask, uint64_t map, uint64_t *words)
-{
-	unsigned n = of_mini_n(map);
-
-	of_words_get(&mask->bits, map, words);
-	of_words_get(key, map, words + n);
-	for (unsigned i = 0; i < n; i++) {
-		words[n + i] &= words[i];
-	}
-	return 2 * n;
-}
-
-static void
-set_identity(struct flow_registry *r, struct flow *f, const struct flow_key *key,
-	const struct flow_mask *mask)
-{
-	uint64_t words[2 * OF_N_WORDS];
-	unsigned n;
-
-	f->map = of_words_map(&mask->bits);
-	n = make_words(key, mask, f->map, words);
-	free(f->words);
-	f->words = xmemdup(words, n * sizeof(words[0]));
-	hmap_insert(&r->by_key, &f->by_key, identity_hash(f->map, words));
-}
-
-static struct flow *
-find(struct flow_registry *r, const struct flow_key *key, const struct flow_mask *mask)
-{
-	uint64_t words[2 * OF_N_WORDS], map = of_words_map(&mask->bits);
-	unsigned n = make_words(key, mask, map, words);
-	struct flow *f;
-
-	HMAP_FOREACH_WITH_HASH (f, by_key, identity_hash(map, words), &r->by_key) {
-		if (f->map == map && !memcmp(f->words, words, n * sizeof(words[0]))) {
-			break;
-		}
-	}
-	return f;
-}
-
-static void
-get_identity(const struct flow *f, struct flow_key *key, struct flow_mask *mask)
-{
-	of_words_put(&mask->bits, f->map, f->words);
-	of_words_put(key, f->map, f->words + of_mini_n(f->map));
-}
-
-/* A command about @f has been sent with the next request number. @list NULL: none. */
-static void
-await(struct flow_registry *r, struct flow *f, enum flow_state state, struct list *list)
-{
-	f->state = state;
-	f->request = r->next_request++;
-	hmap_insert(&r->by_request, &f->by_request, hash_u64(f->request, 0));
-	if (list) {
-		list_push_back(list, &f->by_version);
-	}
-}
-
-/* Its command was answered. */
-static void
-settle(struct flow_registry *r, struct flow *f)
-{
-	hmap_remove(&r->by_request, &f->by_request);
-	f->request = 0;
-	f->state = FLOW_INSTALLED;
-	list_remove(&f->by_version);
-}
-
-static void
-forget(struct flow_registry *r, struct flow *f)
-{
-	if (f->request) {
-		hmap_remove(&r->by_request, &f->by_request);
-	}
-	if (f->state == FLOW_ADOPTED) {
-		r->counters.n_adopted--;
-	}
-	hmap_remove(&r->by_key, &f->by_key);
-	list_remove(&f->by_version);
-	list_remove(&f->by_stats);
-	drop_translation(r, f);
-	free(f->full_key);
-	free(f->words);
-	free(f);
 }
 
 /* Never 0. */

@@ -41,10 +41,14 @@ struct flow_registry_ops {
 	int (*del)(void *user, uint64_t request, struct dp_handle flow);
 	int (*context_put)(
 		void *user, uint64_t request, uint32_t id, const void *bytes, size_t size);
+	/* DP_OBJECT_PUT of a new object, DP_OBJECT_DEL. */
+	int (*object_put)(void *user, uint64_t request, uint32_t kind, uint32_t n_parts,
+		const void *body, size_t size);
+	int (*object_del)(void *user, uint64_t request, struct dp_handle object);
 	/* DP_EXECUTE on a parked packet and those that joined it. */
 	int (*execute)(void *user, uint64_t request, struct dp_parked parked, const void *actions,
 		size_t actions_size);
-	/* Reads the statistics region. */
+	/* Reads the statistics region; of a flow or a part of an object. */
 	void (*stats)(void *user, struct dp_handle flow, struct flow_stats *sum);
 	/* To the loop: ofproto_fdb_learn() on the switch of that id. */
 	void (*learned)(void *user, uint32_t ofproto_id, uint16_t vlan, const uint8_t mac[6],
@@ -61,6 +65,9 @@ struct flow_registry_counters {
 	uint64_t n_narrowed;
 	uint64_t n_refused;      /* puts that the datapath refused */
 	uint64_t n_retranslated; /* the version moved under a miss */
+	uint64_t n_waited;       /* misses that waited for an object */
+	uint64_t n_lost;         /* ... too many at a time: they time out */
+	size_t n_objects;
 	size_t n_flows;
 	size_t n_adopted; /* still untouched */
 };
@@ -83,6 +90,10 @@ void flow_registry_reply(struct flow_registry *r, const struct dp_message *msg, 
  * translated from its masked key. @credited: what had been credited of its counters (NULL: all of
  * @item's). */
 void flow_registry_adopt(struct flow_registry *r, const struct dp_message *item,
+	const struct flow_stats *credited, uint64_t now_ms);
+/* The same of an object (DP_OBJECT_ITEM): it serves the first translation that wants just this one,
+ * or is deleted. Before the flows. @credited: of each part. */
+void flow_registry_adopt_object(struct flow_registry *r, const struct dp_message *item,
 	const struct flow_stats *credited, uint64_t now_ms);
 /* The rules are complete: adopted flows are now treated as all others. */
 void flow_registry_release(struct flow_registry *r);

@@ -196,6 +196,9 @@ ofproto_create(struct of_model *m, const char *name, uint64_t dpid, struct weft_
 	};
 	atomic_init(&p->ports, xcalloc(1, sizeof(struct ofport_set)));
 	p->fdb = fdb_create(&m->grace, FDB_MAX);
+	versioned_table_init(&p->groups, &m->grace);
+	versioned_table_init(&p->meters, &m->grace);
+	list_init(&p->object_rules);
 	for (unsigned i = 0; i < OF_N_TABLES; i++) {
 		classifier_init(&p->tables[i].cls, &m->grace);
 		list_init(&p->tables[i].rules);
@@ -234,6 +237,7 @@ ofproto_destroy(struct ofproto *p)
 			txn_remove(t, r, OF_REMOVED_DELETE);
 		}
 	}
+	txn_remove_items(t, p);
 	of_txn_commit(t, m->now_ms);
 	list_remove(&p->by_model);
 	publish_switches(m);
@@ -452,6 +456,8 @@ free_switch(struct ofproto *p)
 	}
 	free(atomic_load_explicit(&p->ports, memory_order_relaxed));
 	fdb_destroy(p->fdb);
+	versioned_table_uninit(&p->groups);
+	versioned_table_uninit(&p->meters);
 	free(p->name);
 	free(p);
 }

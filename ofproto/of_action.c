@@ -91,7 +91,7 @@ of_actions_put_output(struct of_actions *list, struct of_port port, uint16_t max
 	struct of_action_output *a = append(list, OF_ACTION_OUTPUT, sizeof(*a));
 
 	a->port = port.v;
-	a->max_len = of_port_is(port, OFPP_CONTROLLER) ? max_len : 0;
+	a->max_len = max_len;
 }
 
 void

@@ -80,9 +80,8 @@ struct of_action_u32 {
 
 struct of_action_output {
 	struct of_action_hdr hdr;
-	uint32_t port; /* struct of_port's number */
-	uint16_t
-		max_len; /* to CONTROLLER: bytes of the packet, OF_MAX_LEN_NO_BUFFER: all; else 0 */
+	uint32_t port;    /* struct of_port's number */
+	uint16_t max_len; /* to CONTROLLER: bytes of the packet, OF_MAX_LEN_NO_BUFFER: all */
 	uint16_t zero;
 };
 
@@ -155,7 +154,7 @@ bool of_actions_equal(const void *a, size_t a_size, const void *b, size_t b_size
 void of_actions_put_flag(struct of_actions *list, enum of_action_type type);
 /* Any struct of_action_u32. */
 void of_actions_put_u32(struct of_actions *list, enum of_action_type type, uint32_t v);
-/* @max_len counts for CONTROLLER alone. */
+/* @max_len counts for CONTROLLER alone; others keep it for who asks. */
 void of_actions_put_output(struct of_actions *list, struct of_port port, uint16_t max_len);
 void of_actions_put_controller(struct of_actions *list, uint16_t max_len, uint8_t reason,
 	uint16_t controller_id, const void *userdata, uint16_t userdata_len, uint32_t meter,

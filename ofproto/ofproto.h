@@ -27,7 +27,9 @@
 #include "lib/dp_action.h"
 #include "lib/list.h"
 #include "ofproto/of_action.h"
+#include "ofproto/of_group.h"
 #include "ofproto/of_match.h"
+#include "ofproto/of_meter.h"
 #include "ofproto/of_port.h"
 
 struct fdb;
@@ -51,7 +53,7 @@ enum of_removed_reason { /* OFPRR_* */
 
 struct of_flow_view;
 
-/* Calls from the loop's own functions (mostly of_model_run()). None may be NULL. */
+/* Calls from the loop's own functions (mostly of_model_run()). */
 struct of_model_events {
 	/* A rule with OF_FLAG_SEND_FLOW_REM is gone, and no fast-path flow that credited it is left: its
 	 * counters are final. */
@@ -60,6 +62,8 @@ struct of_model_events {
 	/* No flow refers to a context any more and none will: the datapath may forget it. */
 	void (*context_gone)(void *user, uint32_t id);
 	void *user;
+	/* A meter was added or changed, or is gone (of_meter.h); published. NULL: nobody listens. */
+	void (*meter_changed)(void *user, struct ofproto *p, uint32_t meter);
 };
 
 struct of_model *of_model_create(const struct of_model_events *events);
@@ -246,7 +250,7 @@ void of_flow_mod_uninit(struct of_flow_mod *fm);
 bool ofproto_flow_mod(struct ofproto *p, const struct of_flow_mod *fm, uint64_t now_ms,
 	struct weft_error *err) WEFT_MUST_CHECK;
 
-/* Transactions: flow-mods of any switches that come into force together. Each step sees those
+/* Transactions: flow-, group- and meter-mods of any switches that come into force together. Each step sees those
  * before it. One is open at a time: of_txn_begin() returns NULL while another is, and until commit
  * or abort nothing else may change rules. Between steps the loop may do other things. */
 struct of_txn *of_txn_begin(struct of_model *m);
@@ -320,11 +324,15 @@ size_t ofproto_n_rules(const struct ofproto *p);
 bool ofproto_import_flow(struct ofproto *p, const struct of_flow_view *flow, uint64_t now_ms,
 	struct weft_error *err) WEFT_MUST_CHECK;
 
-/* Changes of rules, for the journal: called for each rule that was added or changed (@flow) or is
- * gone (@flow NULL), when that is published. NULL: nobody listens. */
+/* Changes of rules, groups and meters, for the journal: called for each that was added or changed, or
+ * is gone (the view NULL), when that is published. NULL: nobody listens. */
 struct of_journal_ops {
 	void (*flow)(void *user, struct ofproto *p, uint64_t id, const struct of_flow_view *flow);
 	void *user;
+	void (*group)(
+		void *user, struct ofproto *p, uint32_t id, const struct of_group_view *group);
+	void (*meter)(
+		void *user, struct ofproto *p, uint32_t id, const struct of_meter_view *meter);
 };
 void of_model_set_journal(struct of_model *m, const struct of_journal_ops *ops);
 

@@ -9,6 +9,7 @@
 #include "lib/list.h"
 #include "ofproto/classifier.h"
 #include "ofproto/grace.h"
+#include "ofproto/group_internal.h"
 #include "ofproto/ofproto.h"
 
 #define OF_MAX_RULES_PER_TABLE 1000000u
@@ -43,6 +44,7 @@ struct rule {
 	_Atomic(struct rule *) heir; /* replaced: credits go there; referenced */
 	/* The loop's. */
 	struct list by_table;
+	struct list by_objects; /* in the switch's object_rules; else by itself */
 	union {
 		struct grace_item retired;
 		struct list dying;
@@ -93,6 +95,11 @@ struct ofproto {
 	_Atomic bool invalid_ttl_to_agent;
 	_Atomic(struct ofport_set *) ports;
 	struct fdb *fdb;
+	struct versioned_table groups;
+	struct versioned_table meters;
+	/* The loop's. */
+	struct list object_rules; /* rules that lead, or led, to groups or meters */
+	uint32_t group_mark;      /* of the last search for loops */
 	size_t n_rules;
 	struct oftable tables[OF_N_TABLES];
 };
@@ -190,6 +197,18 @@ bool expiry_run(struct of_model *m, uint64_t now_ms, unsigned budget);
 struct of_txn *txn_begin(struct of_model *m, uint64_t ahead);
 /* A step of an open transaction: removes a rule that is visible in its version. */
 void txn_remove(struct of_txn *t, struct rule *r, enum of_removed_reason reason);
+/* The version that its steps prepare. */
+uint64_t txn_version(const struct of_txn *t);
+/* Steps: a group or meter comes (@destroy frees it in the end) or goes; the rules that lead to one, or
+ * with @all to any, go. */
+void txn_add_item(struct of_txn *t, struct ofproto *p, enum of_item_kind kind,
+	struct versioned *item, void (*destroy)(struct versioned *item));
+void txn_remove_item(
+	struct of_txn *t, struct ofproto *p, enum of_item_kind kind, struct versioned *item);
+/* All groups and meters go. */
+void txn_remove_items(struct of_txn *t, struct ofproto *p);
+void txn_remove_users(
+	struct of_txn *t, struct ofproto *p, enum of_item_kind kind, uint32_t id, bool all);
 
 /* --- of_context.c --- */
 

@@ -34,6 +34,7 @@ rule_create(struct ofproto *p, uint8_t table, const struct of_match *match, uint
 	r->heap_index = UINT32_MAX;
 	atomic_init(&r->refs, 1);
 	list_init(&r->by_table);
+	list_init(&r->by_objects);
 	ofproto_ref(p);
 	return r;
 }

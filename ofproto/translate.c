@@ -18,17 +18,15 @@
 
 static void begin(struct xlate *x, const struct translate_in *in, struct translation *t);
 static void finish(struct xlate *x);
-static void unwrap_last_clone(struct dp_actions *actions);
 static void refuse(struct translation *t);
 static bool thaw(struct xlate *x, const struct flow_key *key, uint32_t in_port);
 static void run_top(
 	struct xlate *x, uint8_t table, const void *actions, size_t size, bool has_table);
-static void run_list(struct xlate *x, const void *data, size_t size);
 static void run_action(struct xlate *x, const struct of_action_hdr *a);
 static bool needs_headers(enum of_action_type type);
 static void run_resubmit(struct xlate *x, const struct of_action_resubmit *a);
-static void run_clone(struct xlate *x, const struct of_action_hdr *a);
 static void run_action_set(struct xlate *x);
+static bool changes_packet(const void *data, size_t size);
 static void end_of_ttl(struct xlate *x);
 static void credit(struct xlate *x, struct rule *r);
 static void trace_rule(struct xlate *x, const struct rule *r, const struct rule_actions *a);
@@ -50,7 +48,9 @@ translation_clear(struct translation *t, struct of_model *m)
 	memset(&t->mask, 0, sizeof(t->mask));
 	t->drop = DROP_N;
 	t->is_refused = false;
+	t->is_pending = false;
 	t->n_rules = 0;
+	t->counters.n = 0;
 	t->n_learned = 0;
 	t->n_contexts = 0;
 }
@@ -62,6 +62,7 @@ translation_uninit(struct translation *t, struct of_model *m)
 	dp_actions_uninit(&t->actions);
 	free(t->rules);
 	free(t->contexts);
+	free(t->counters.v);
 }
 
 void
@@ -166,7 +167,7 @@ xlate_table(struct xlate *x, uint8_t table)
 	x->reason =
 		!r->cls.priority && !cls_rule_map(&r->cls) ? OF_REASON_NO_MATCH : OF_REASON_ACTION;
 	trace_rule(x, r, a);
-	run_list(x, a->data, a->size);
+	xlate_list(x, a->data, a->size);
 }
 
 /* --- beginning and end --------------------------------------------------------------------------- */
@@ -183,6 +184,7 @@ begin(struct xlate *x, const struct translate_in *in, struct translation *t)
 	x->model = m;
 	x->cookie = UINT64_MAX;
 	x->drop = DROP_EXPLICIT;
+	x->counters = &t->counters;
 	of_actions_init(&x->action_set);
 	of_actions_init(&x->frozen);
 }
@@ -197,7 +199,7 @@ run_top(struct xlate *x, uint8_t table, const void *actions, size_t size, bool h
 	if (x->freezing) {
 		of_actions_append(&x->frozen, actions, size);
 	} else {
-		run_list(x, actions, size);
+		xlate_list(x, actions, size);
 	}
 	if (!x->freezing && !x->stopped) {
 		run_action_set(x);
@@ -227,7 +229,7 @@ finish(struct xlate *x)
 			dp_actions_put_drop(&t->actions, x->drop);
 		}
 	} else {
-		unwrap_last_clone(&t->actions);
+		xlate_unwrap_last_clone(&t->actions);
 	}
 	memset(&mask->words[6 * FLOW_BLOCK_WORDS], 0, 2 * FLOW_BLOCK_SIZE);
 	mask->in_port = UINT32_MAX;
@@ -236,9 +238,8 @@ finish(struct xlate *x)
 	of_actions_uninit(&x->frozen);
 }
 
-/* Nothing comes after it: it need not work on a copy. */
-static void
-unwrap_last_clone(struct dp_actions *list)
+void
+xlate_unwrap_last_clone(struct dp_actions *list)
 {
 	const struct dp_action_hdr *a, *last = NULL;
 
@@ -299,8 +300,8 @@ thaw(struct xlate *x, const struct flow_key *key, uint32_t in_port)
 
 /* --- lists --------------------------------------------------------------------------------------- */
 
-static void
-run_list(struct xlate *x, const void *data, size_t size)
+void
+xlate_list(struct xlate *x, const void *data, size_t size)
 {
 	const struct of_action_hdr *a;
 
@@ -353,9 +354,10 @@ run_action(struct xlate *x, const struct of_action_hdr *a)
 			x, OF_PORT(((const struct of_action_enqueue *)(const void *)a)->port), 0);
 		break;
 	case OF_ACTION_GROUP:
+		xlate_group(x, u->v);
+		break;
 	case OF_ACTION_METER:
-		/* The check refuses them while no group and no meter exists. */
-		xlate_fail(x, DROP_AGENT_REFUSED);
+		xlate_meter(x, u->v);
 		break;
 	case OF_ACTION_SET_QUEUE:
 		x->pkt.key.skb_priority = be32_from(u->v);
@@ -417,7 +419,8 @@ run_action(struct xlate *x, const struct of_action_hdr *a)
 		run_resubmit(x, (const void *)a);
 		break;
 	case OF_ACTION_CLONE:
-		run_clone(x, a);
+		nested = of_action_nested(a, &size);
+		xlate_on_copy(x, nested, size, false);
 		break;
 	case OF_ACTION_CLEAR_ACTIONS:
 		of_actions_clear(&x->action_set);
@@ -457,7 +460,6 @@ needs_headers(enum of_action_type type)
 	case OF_ACTION_COPY_TTL_IN:
 	case OF_ACTION_SET_FIELD:
 	case OF_ACTION_COPY_FIELD:
-	case OF_ACTION_CLONE:
 		return true;
 	default:
 		return false;
@@ -489,40 +491,89 @@ run_resubmit(struct xlate *x, const struct of_action_resubmit *a)
 	x->reason = reason;
 }
 
-/* On a copy: what it does to the packet ends with it. */
-static void
-run_clone(struct xlate *x, const struct of_action_hdr *a)
+void
+xlate_on_copy(struct xlate *x, const void *data, size_t size, bool is_set)
 {
+	struct of_actions set = x->action_set;
+	struct dp_actions *list = &x->out->actions;
 	struct xlate_packet *saved;
-	size_t size, at, before;
-	const void *nested = of_action_nested(a, &size);
+	bool stopped = x->stopped;
+	size_t at;
 
 	xlate_commit(x);
 	saved = xmemdup(&x->pkt, sizeof(x->pkt));
-	before = x->out->actions.size;
-	at = dp_actions_begin(&x->out->actions, DP_ACTION_CLONE, 0);
-	run_list(x, nested, size);
+	of_actions_init(&x->action_set); /* of the packet, not of the copy */
+	at = dp_actions_begin(list, DP_ACTION_CLONE, 0);
+	if (is_set) {
+		xlate_set(x, data, size);
+	} else {
+		xlate_list(x, data, size);
+	}
 	if (x->freezing) {
 		/* The copy recirculates by itself; the rest of the list stays with the packet. */
-		xlate_freeze(x);
+		if (!x->stopped) {
+			xlate_freeze(x);
+		}
 		x->freezing = false;
 		of_actions_clear(&x->frozen);
 	}
-	if (x->out->actions.size == at + sizeof(struct dp_action_hdr)) {
-		x->out->actions.size = before;
-	} else {
-		dp_actions_end(&x->out->actions, at);
+	dp_actions_end(list, at);
+	if (!changes_packet(list->data + at + sizeof(struct dp_action_hdr),
+		    list->size - at - sizeof(struct dp_action_hdr))) {
+		list->size -= sizeof(struct dp_action_hdr);
+		memmove(list->data + at, list->data + at + sizeof(struct dp_action_hdr),
+			list->size - at);
 	}
+	if (!x->failed) {
+		x->stopped = stopped;
+	}
+	of_actions_uninit(&x->action_set);
+	x->action_set = set;
 	x->pkt = *saved;
 	free(saved);
 }
 
+/* Whether what stands behind these datapath actions would meet another packet than without them, or
+ * none. */
+static bool
+changes_packet(const void *data, size_t size)
+{
+	const struct dp_action_hdr *a;
+
+	for (a = dp_action_first(data, size); a; a = dp_action_next(a, data, size)) {
+		switch (a->type) {
+		case DP_ACTION_OUTPUT:
+		case DP_ACTION_TO_AGENT:
+		case DP_ACTION_CLONE:
+		case DP_ACTION_SAMPLE:
+			break;
+		default:
+			return true;
+		}
+	}
+	return false;
+}
+
 /* --- the action set ------------------------------------------------------------------------------ */
+
+static void
+run_action_set(struct xlate *x)
+{
+	struct of_actions set = x->action_set;
+
+	of_actions_init(&x->action_set);
+	if (set.size) {
+		xlate_trace(x, "action set");
+		x->reason = OF_REASON_ACTION_SET;
+		xlate_set(x, set.data, set.size);
+	}
+	of_actions_uninit(&set);
+}
 
 /* OpenFlow 1.3.5 s.5.10: one action of each type (of set-field: of each field), the last written, in
  * this order; a group in place of the output. */
-static void
-run_action_set(struct xlate *x)
+void
+xlate_set(struct xlate *x, const void *data, size_t size)
 {
 	static const uint8_t order[] = {
 		OF_ACTION_COPY_TTL_IN,
@@ -551,15 +602,10 @@ run_action_set(struct xlate *x)
 		OF_ACTION_CLONE,
 	};
 	const struct of_action_hdr *a, *last[OF_ACTION_N] = {NULL};
-	struct of_actions set = x->action_set, sorted;
+	struct of_actions sorted;
 
-	if (!set.size) {
-		return;
-	}
 	of_actions_init(&sorted);
-	of_actions_init(&x->action_set);
-	for (a = of_action_first(set.data, set.size); a;
-		a = of_action_next(a, set.data, set.size)) {
+	for (a = of_action_first(data, size); a; a = of_action_next(a, data, size)) {
 		last[a->type] = a;
 	}
 	if (last[OF_ACTION_GROUP]) {
@@ -569,8 +615,8 @@ run_action_set(struct xlate *x)
 	for (size_t i = 0; i < WEFT_ARRAY_SIZE(order); i++) {
 		if (order[i] == OF_ACTION_SET_FIELD || order[i] == OF_ACTION_COPY_FIELD) {
 			/* All of them as they were written: a later one of the same field wins. */
-			for (a = of_action_first(set.data, set.size); a;
-				a = of_action_next(a, set.data, set.size)) {
+			for (a = of_action_first(data, size); a;
+				a = of_action_next(a, data, size)) {
 				if (a->type == order[i]) {
 					of_actions_append(&sorted, a, a->len);
 				}
@@ -579,11 +625,8 @@ run_action_set(struct xlate *x)
 			of_actions_append(&sorted, last[order[i]], last[order[i]]->len);
 		}
 	}
-	xlate_trace(x, "action set");
-	x->reason = OF_REASON_ACTION_SET;
-	run_list(x, sorted.data, sorted.size);
+	xlate_list(x, sorted.data, sorted.size);
 	of_actions_uninit(&sorted);
-	of_actions_uninit(&set);
 }
 
 /* ------------------------------------------------------------------------------------------------- */

@@ -27,12 +27,43 @@
 #define TRANSLATE_MAX_DEPTH 64
 #define TRANSLATE_MAX_ACTIONS 4096
 #define TRANSLATE_MAX_LEARNED 8
+#define TRANSLATE_MAX_GROUP_DEPTH 64
+
+struct of_counter;
+
+/* Counters that a flow, or a bucket of an object, credits. Not referenced. */
+struct translate_counters {
+	struct of_counter **v;
+	uint32_t n;
+	uint32_t capacity;
+};
+
+/* Buckets of which the datapath chooses one (DP_OBJECT_SELECT, DP_OBJECT_FIRST_LIVE). */
+struct translate_object {
+	uint32_t kind;
+	uint32_t n_parts;
+	const void *body; /* 8-aligned */
+	size_t size;
+	const struct translate_counters
+		*parts; /* [n_parts]: what its share of the packets credits */
+};
+
+enum translate_object_state {
+	TRANSLATE_OBJECT_READY,
+	TRANSLATE_OBJECT_PENDING, /* the datapath has been asked: translate again later */
+	TRANSLATE_OBJECT_NONE,    /* there cannot be such an object: choose here */
+};
 
 struct translate_in {
 	struct of_reader *reader;
 	uint64_t version;           /* of_model_version(), read before */
 	const struct flow_key *key; /* as the datapath gave it, absent blocks zero */
 	uint64_t now_ms;
+	/* Finds or makes an object for this translation. NULL: there are none, and choices are made here,
+	 * which makes the flow narrower. */
+	enum translate_object_state (*object)(
+		void *user, const struct translate_object *o, struct dp_handle *handle);
+	void *object_user;
 	/* A line for each step (weft trace); NULL: none. */
 	void (*trace)(void *user, unsigned depth, const char *line);
 	void *trace_user;
@@ -51,9 +82,11 @@ struct translation {
 	struct flow_mask mask; /* bits read; datapath blocks only; in_port and recirc_id exact */
 	enum drop_reason drop; /* why it drops, if the actions forward nothing; else DROP_N */
 	bool is_refused;       /* no such port or context: nothing to install */
+	bool is_pending;       /* an object is not ready: it means nothing yet */
 	struct rule **rules;   /* hit, in order; a table's miss counts as a rule. Not referenced */
 	uint32_t n_rules;
 	uint32_t cap_rules;
+	struct translate_counters counters; /* of groups and buckets, as rules */
 	struct translate_learned learned[TRANSLATE_MAX_LEARNED];
 	uint32_t n_learned;
 	uint32_t *contexts; /* in the actions: a reference each, the owner's to give back */

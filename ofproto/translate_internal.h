@@ -58,6 +58,9 @@ struct xlate {
 	uint8_t table;
 	uint8_t reason; /* enum of_packet_in_reason for CONTROLLER */
 	unsigned depth; /* of resubmits */
+	unsigned group_depth;
+	unsigned object_depth;               /* of buckets that the datapath chooses */
+	struct translate_counters *counters; /* where groups and buckets are noted */
 	unsigned n_actions;
 	bool is_packet_out;
 	bool has_output; /* the packet, or a copy, goes somewhere */
@@ -75,6 +78,22 @@ void xlate_fail(struct xlate *x, enum drop_reason reason);
 void xlate_trace(struct xlate *x, const char *format, ...) WEFT_PRINTF(2, 3);
 /* Looks up in a table, and runs what is found. */
 void xlate_table(struct xlate *x, uint8_t table);
+
+/* Runs a list. */
+void xlate_list(struct xlate *x, const void *data, size_t size);
+/* Runs a list as an action set. */
+void xlate_set(struct xlate *x, const void *data, size_t size);
+/* Runs a list on a copy of the packet: what it does to it ends with it. What it puts stands in a clone
+ * if need be. @is_set: as an action set. */
+void xlate_on_copy(struct xlate *x, const void *data, size_t size, bool is_set);
+
+/* A copy that nothing comes after need not be one. */
+void xlate_unwrap_last_clone(struct dp_actions *list);
+
+/* --- translate_group.c --- */
+
+void xlate_group(struct xlate *x, uint32_t id);
+void xlate_meter(struct xlate *x, uint32_t id);
 
 /* --- translate_packet.c --- */
 
@@ -111,3 +130,6 @@ void xlate_to_agent(struct xlate *x, uint8_t reason, uint16_t max_len, uint16_t 
 	const void *userdata, uint16_t userdata_len);
 /* The context in which translation goes on after recirculation: puts RECIRC and ends. */
 void xlate_freeze(struct xlate *x);
+/* Whether the port sends as it is set up; and whether its link is up too. */
+bool xlate_port_can_send(const struct ofport *port);
+bool xlate_port_is_live(const struct ofport *port);

@@ -19,7 +19,6 @@
 #define TPID_SERVICE 0x88a8
 
 static const struct ofport *in_port(const struct xlate *x);
-static bool can_send(const struct ofport *port);
 static void put_output(struct xlate *x, const struct ofport *port);
 static void output_all(struct xlate *x, uint32_t unless_config);
 static bool put_context(struct xlate *x, const struct of_context *c, uint32_t *id);
@@ -194,17 +193,23 @@ in_port(const struct xlate *x)
 	return ofport_find(x->p, OF_PORT(be32_to(x->pkt.key.in_port)));
 }
 
-static bool
-can_send(const struct ofport *port)
+bool
+xlate_port_can_send(const struct ofport *port)
 {
 	return port->info.dp_port.v <= DP_PORT_MAX &&
 	       !(port->info.config & (OF_PORT_DOWN | OF_PORT_NO_FWD));
 }
 
+bool
+xlate_port_is_live(const struct ofport *port)
+{
+	return xlate_port_can_send(port) && !(port->info.state & OF_PORT_LINK_DOWN);
+}
+
 static void
 put_output(struct xlate *x, const struct ofport *port)
 {
-	if (!can_send(port)) {
+	if (!xlate_port_can_send(port)) {
 		xlate_trace(x, "port %s does not send", port->info.name);
 		return;
 	}
@@ -371,7 +376,7 @@ output_normal(struct xlate *x, const struct normal *n, const struct ofport *cons
 		size_t at = 0;
 
 		for (size_t i = 0; i < n_to && !any; i++) {
-			any = wanted_tag(&to[i]->info, n) == wanted && can_send(to[i]);
+			any = wanted_tag(&to[i]->info, n) == wanted && xlate_port_can_send(to[i]);
 		}
 		if (!any || x->stopped) {
 			continue;

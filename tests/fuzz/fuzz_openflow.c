@@ -51,6 +51,15 @@ port_stats(void *user, struct ofproto *p, struct of_port port, struct of_port_st
 {
 }
 
+static void
+meter_stats(void *user, struct ofproto *p, uint32_t meter, struct of_meter_stats *stats)
+{
+	(void)user;
+	(void)p;
+	(void)meter;
+	(void)stats;
+}
+
 static bool
 packet_out(void *user, struct ofproto *p, const struct of_packet_out *po, struct weft_error *err)
 {
@@ -84,9 +93,20 @@ context_gone(void *user, uint32_t id)
 static void
 begin(void)
 {
-	static const struct of_model_events events = {flow_removed, context_gone, NULL};
+	static const struct of_model_events events = {
+		.flow_removed = flow_removed,
+		.context_gone = context_gone,
+	};
 	static const struct of_service_ops ops = {
-		now, barrier, refresh, port_stats, packet_out, port_mod, standalone, NULL};
+		.now_ms = now,
+		.barrier = barrier,
+		.refresh = refresh,
+		.port_stats = port_stats,
+		.meter_stats = meter_stats,
+		.packet_out = packet_out,
+		.port_mod = port_mod,
+		.standalone = standalone,
+	};
 	struct of_port_info info = {
 		.number = OF_PORT(1), .name = "p1", .mac = {2, 0, 0, 0, 1, 1}, .dp_port = {1}};
 	struct of_switch_setup setup = {.description = "fuzz"};

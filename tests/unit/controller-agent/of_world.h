@@ -90,6 +90,20 @@ world_port_stats(void *user, struct ofproto *p, struct of_port port, struct of_p
 	stats->duration_ms = 12345;
 }
 
+/* Made of the numbers of meter and band. */
+static inline void
+world_meter_stats(void *user, struct ofproto *p, uint32_t meter, struct of_meter_stats *stats)
+{
+	(void)user;
+	(void)p;
+	stats->packets = 1000 * (uint64_t)meter;
+	stats->bytes = 1000000 * (uint64_t)meter;
+	for (unsigned i = 0; i < OF_MAX_BANDS; i++) {
+		stats->bands[i].packets = 100 + i;
+		stats->bands[i].bytes = 10000 + i;
+	}
+}
+
 static inline bool
 world_packet_out(
 	void *user, struct ofproto *p, const struct of_packet_out *po, struct weft_error *err)
@@ -168,9 +182,22 @@ world_add_port(struct world *w, uint32_t number, const char *name)
 static inline void
 world_open(struct world *w)
 {
-	const struct of_model_events events = {world_flow_removed, world_context_gone, w};
-	const struct of_service_ops ops = {world_now, world_barrier, world_refresh,
-		world_port_stats, world_packet_out, world_port_mod, world_standalone, w};
+	const struct of_model_events events = {
+		.flow_removed = world_flow_removed,
+		.context_gone = world_context_gone,
+		.user = w,
+	};
+	const struct of_service_ops ops = {
+		.now_ms = world_now,
+		.barrier = world_barrier,
+		.refresh = world_refresh,
+		.port_stats = world_port_stats,
+		.meter_stats = world_meter_stats,
+		.packet_out = world_packet_out,
+		.port_mod = world_port_mod,
+		.standalone = world_standalone,
+		.user = w,
+	};
 	struct of_switch_setup setup = {
 		.manufacturer = "Weft",
 		.hardware = "none",

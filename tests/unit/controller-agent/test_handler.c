@@ -124,6 +124,21 @@ on_credited(void *user, struct dp_handle flow, struct flow_stats *sum)
 }
 
 static void
+on_object_replied(void *user, uint64_t token, const struct handler_object_reply *reply)
+{
+	(void)user;
+	(void)token;
+	(void)reply;
+}
+
+static void
+on_meter_listed(void *user, struct dp_handle object)
+{
+	(void)user;
+	(void)object;
+}
+
+static void
 on_broken(void *user, const char *why)
 {
 	(void)user;
@@ -132,7 +147,16 @@ on_broken(void *user, const char *why)
 }
 
 static const struct handlers_ops handlers_ops = {
-	on_packet_in, on_learned, on_context, on_adopted, on_detached, on_credited, on_broken};
+	.packet_in = on_packet_in,
+	.learned = on_learned,
+	.context = on_context,
+	.adopted = on_adopted,
+	.detached = on_detached,
+	.credited = on_credited,
+	.object_replied = on_object_replied,
+	.meter_listed = on_meter_listed,
+	.broken = on_broken,
+};
 
 static void
 on_up(void *user, const struct dp_session *session)
@@ -259,7 +283,10 @@ set_rule(uint16_t priority, unsigned in_port, uint32_t out, uint16_t max_len)
 static void
 start_agent(void)
 {
-	struct of_model_events events = {on_flow_removed, on_context_gone, NULL};
+	struct of_model_events events = {
+		.flow_removed = on_flow_removed,
+		.context_gone = on_context_gone,
+	};
 	struct weft_error err = WEFT_ERROR_INIT;
 
 	memset(&seen, 0, sizeof(seen));

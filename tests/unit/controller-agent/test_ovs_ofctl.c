@@ -192,7 +192,7 @@ test_ofctl_shows_the_switch(void **state)
 	expect(&w, "show", "",
 		"OFPT_FEATURES_REPLY (OF1.3) (xid=X): dpid:123456789abcdef0\n"
 		"n_tables:255, n_buffers:0\n"
-		"capabilities: FLOW_STATS TABLE_STATS PORT_STATS\n"
+		"capabilities: FLOW_STATS TABLE_STATS PORT_STATS GROUP_STATS\n"
 		"OFPST_PORT_DESC reply (OF1.3) (xid=X):\n"
 		" 1(p1): addr:02:00:00:00:01:01\n"
 		"     config:     0\n"
@@ -254,7 +254,7 @@ test_ofctl_shows_the_switch(void **state)
 		"  tables 1...254: ditto\n");
 	expect_match(&w, "ping", "64", "64 bytes from unix:");
 	expect_match(&w, "dump-table-features", "",
-		"instructions: apply_actions clear_actions write_actions write_metadata goto_table");
+		"instructions: meter apply_actions clear_actions write_actions write_metadata goto_table");
 	world_close(&w);
 }
 
@@ -403,10 +403,10 @@ test_ofctl_sees_errors(void **state)
 	}
 	world_open(&w);
 	expect_error(&w, "add-flow", "'actions=group:1'", "OFPBAC_BAD_OUT_GROUP");
-	expect_error(
-		&w, "add-group", "'group_id=1,type=all,bucket=output:1'", "OFPGMFC_OUT_OF_GROUPS");
-	expect_error(
-		&w, "add-meter", "'meter=1,kbps,band=type=drop,rate=100'", "OFPMMFC_OUT_OF_METERS");
+	expect_error(&w, "add-group", "'group_id=1,type=ff,bucket=watch_port:9,output:1'",
+		"OFPGMFC_BAD_WATCH");
+	expect_error(&w, "add-meter", "'meter=1,kbps,band=type=dscp_remark,rate=1,prec_level=4'",
+		"OFPMMFC_BAD_BAND_VALUE");
 	expect_error(&w, "--bundle add-flow", "priority=1,actions=1", "OFPBRC_BAD_VENDOR");
 	expect(&w, "add-flow", "'priority=5,actions=drop'", "");
 	expect_error(&w, "add-flow", "'check_overlap,priority=5,in_port=1,actions=drop'",
@@ -442,7 +442,7 @@ test_ofctl_sends_and_sees_packets(void **state)
 }
 
 static void
-test_ofctl_sees_no_groups(void **state)
+test_ofctl_changes_groups(void **state)
 {
 	struct world w;
 
@@ -453,22 +453,106 @@ test_ofctl_sees_no_groups(void **state)
 	world_open(&w);
 	expect(&w, "dump-groups", "", "OFPST_GROUP_DESC reply (OF1.3) (xid=X):\n");
 	expect(&w, "dump-group-stats", "", "OFPST_GROUP reply (OF1.3) (xid=X):\n");
-	expect(&w, "dump-group-features", "",
-		"OFPST_GROUP_FEATURES reply (OF1.3) (xid=X):\n"
+	expect(&w, "del-groups", "", "");
+	expect(&w, "add-group",
+		"'group_id=1,type=select,bucket=weight:3,actions=output:1,"
+		"bucket=weight:1,watch_port:1,actions=push_vlan:0x8100,output:1'",
+		"");
+	expect(&w, "add-group", "'group_id=7,type=all,bucket=actions=group:1,bucket=actions=1'",
+		"");
+	expect(&w, "add-group", "'group_id=9,type=indirect,bucket=actions=drop'", "");
+	expect(&w, "mod-group", "'group_id=9,type=ff,bucket=watch_group:1,actions=output:1'", "");
+	expect_error(
+		&w, "mod-group", "'group_id=1,type=all,bucket=actions=group:7'", "OFPGMFC_LOOP");
+	expect_error(&w, "add-group", "'group_id=1,type=all'", "OFPGMFC_GROUP_EXISTS");
+	expect_error(&w, "mod-group", "'group_id=2,type=all'", "OFPGMFC_UNKNOWN_GROUP");
+	expect_error(&w, "del-groups", "group_id=1", "OFPGMFC_CHAINED_GROUP");
+	expect(&w, "dump-groups", "",
+		"OFPST_GROUP_DESC reply (OF1.3) (xid=X):\n"
+		" group_id=1,type=select,bucket=weight:3,actions=output:1,"
+		"bucket=watch_port:1,actions=push_vlan:0x8100,output:1\n"
+		" group_id=7,type=all,bucket=actions=group:1,bucket=actions=output:1\n"
+		" group_id=9,type=ff,bucket=watch_group:1,actions=output:1\n");
+	expect(&w, "add-flow", "'in_port=1,actions=group:7'", "");
+	expect_match(&w, "dump-group-stats", "group_id=7", "group_id=7,duration=");
+	expect_match(&w, "dump-group-stats", "group_id=7",
+		"ref_count=1,packet_count=0,byte_count=0,bucket0:packet_count=0,byte_count=0,"
+		"bucket1:packet_count=0,byte_count=0\n");
+	expect_match(&w, "dump-group-stats", "group_id=1", "ref_count=1,");
+	expect(&w, "del-groups", "group_id=7", "");
+	expect(&w, "dump-flows", "", "OFPST_FLOW reply (OF1.3) (xid=X):\n");
+	expect(&w, "del-groups", "", "");
+	expect(&w, "dump-groups", "", "OFPST_GROUP_DESC reply (OF1.3) (xid=X):\n");
+	expect_match(&w, "dump-group-features", "",
 		" Group table:\n"
-		"    Types:  0x0\n"
-		"    Capabilities:  0x0\n");
+		"    Types:  0xf\n"
+		"    Capabilities:  0xf\n");
+	world_close(&w);
+}
+
+static void
+test_ofctl_changes_meters(void **state)
+{
+	struct world w;
+
+	(void)state;
+	if (is_missing()) {
+		return;
+	}
+	world_open(&w);
 	expect(&w, "dump-meters", "", "OFPST_METER_CONFIG reply (OF1.3) (xid=X):\n");
 	expect(&w, "meter-stats", "", "OFPST_METER reply (OF1.3) (xid=X):\n");
+	expect(&w, "add-meter",
+		"'meter=5,kbps,burst,stats,bands=type=drop,rate=1000,burst_size=100,"
+		"type=dscp_remark,rate=500,burst_size=50,prec_level=1'",
+		"");
+	expect(&w, "add-meter", "'meter=2,pktps,band=type=drop,rate=10'", "");
+	expect(&w, "mod-meter", "'meter=2,pktps,band=type=drop,rate=20'", "");
+	expect_error(
+		&w, "add-meter", "'meter=2,pktps,band=type=drop,rate=10'", "OFPMMFC_METER_EXISTS");
+	expect_error(
+		&w, "mod-meter", "'meter=3,pktps,band=type=drop,rate=10'", "OFPMMFC_UNKNOWN_METER");
+	expect(&w, "dump-meters", "",
+		"OFPST_METER_CONFIG reply (OF1.3) (xid=X):\n"
+		"meter=2 pktps bands=\n"
+		"type=drop rate=20\n"
+		"\n"
+		"meter=5 kbps burst stats bands=\n"
+		"type=drop rate=1000 burst_size=100\n"
+		"type=dscp_remark rate=500 burst_size=50 prec_level=1\n");
+	expect(&w, "add-flow", "'in_port=1,actions=meter:5,output:1'", "");
+	expect_match(&w, "meter-stats", "meter=5",
+		"meter:5 flow_count:1 packet_in_count:5000 "
+		"byte_in_count:5000000 duration:");
+	expect_match(&w, "meter-stats", "meter=5",
+		"0: packet_count:100 byte_count:10000\n1: packet_count:101 byte_count:10001\n");
+	expect_match(&w, "meter-stats", "meter=9", "OFPMMFC_UNKNOWN_METER");
+	expect_error(
+		&w, "add-flow", "'in_port=1,actions=meter:9,output:1'", "OFPMMFC_UNKNOWN_METER");
+	expect(&w, "del-meter", "meter=5", "");
+	expect(&w, "dump-flows", "", "OFPST_FLOW reply (OF1.3) (xid=X):\n");
+	expect(&w, "del-meters", "", "");
+	expect(&w, "dump-meters", "", "OFPST_METER_CONFIG reply (OF1.3) (xid=X):\n");
 	expect(&w, "meter-features", "",
 		"OFPST_METER_FEATURES reply (OF1.3) (xid=X):\n"
-		"max_meter:0 max_bands:0 max_color:0\n"
-		"band_types: 0\n"
-		"capabilities: 0\n");
+		"max_meter:65536 max_bands:16 max_color:0\n"
+		"band_types: drop dscp_remark\n"
+		"capabilities: kbps pktps burst stats\n");
+	world_close(&w);
+}
+
+static void
+test_ofctl_sees_no_queues(void **state)
+{
+	struct world w;
+
+	(void)state;
+	if (is_missing()) {
+		return;
+	}
+	world_open(&w);
 	expect(&w, "queue-stats", "", "OFPST_QUEUE reply (OF1.3) (xid=X): 0 queues\n");
 	expect(&w, "queue-get-config", "", "OFPT_QUEUE_GET_CONFIG_REPLY (OF1.3) (xid=X):\n");
-	expect(&w, "del-groups", "", "");
-	expect(&w, "del-meters", "", "");
 	world_close(&w);
 }
 
@@ -481,7 +565,9 @@ main(void)
 		cmocka_unit_test(test_ofctl_takes_files),
 		cmocka_unit_test(test_ofctl_sees_errors),
 		cmocka_unit_test(test_ofctl_sends_and_sees_packets),
-		cmocka_unit_test(test_ofctl_sees_no_groups),
+		cmocka_unit_test(test_ofctl_changes_groups),
+		cmocka_unit_test(test_ofctl_changes_meters),
+		cmocka_unit_test(test_ofctl_sees_no_queues),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -439,7 +439,7 @@ static void
 test_journal_and_import(void **state)
 {
 	struct world *w = setup(state);
-	struct of_journal_ops ops = {journal_flow, NULL};
+	struct of_journal_ops ops = {.flow = journal_flow};
 	struct of_flow_query q;
 	struct of_flow_cursor *c;
 	struct of_flow_view view;

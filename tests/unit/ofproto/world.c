@@ -48,7 +48,11 @@ context_gone(void *user, uint32_t id)
 void
 world_init(struct world *w)
 {
-	struct of_model_events events = {flow_removed, context_gone, w};
+	struct of_model_events events = {
+		.flow_removed = flow_removed,
+		.context_gone = context_gone,
+		.user = w,
+	};
 
 	memset(w, 0, sizeof(*w));
 	w->now_ms = 1000;

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Flow registry: its flows, shared by flow_registry.c (what happens to them) and flow_registry_flow.c (what
+ * they are).
+ */
+#pragma once
+
+#include "lib/hmap.h"
+#include "lib/list.h"
+#include "ofproto/flow_object.h"
+#include "ofproto/flow_registry.h"
+#include "ofproto/translate.h"
+
+#define N_DENIED 4096u /* a power of two */
+#define MAX_WAITING 4096u
+
+enum flow_state {
+	FLOW_PUTTING,  /* the first put is unanswered; no handle yet */
+	FLOW_CHANGING, /* a change is unanswered */
+	FLOW_INSTALLED,
+	FLOW_ADOPTED, /* of an earlier agent; not released yet */
+	FLOW_DELETING,
+};
+
+struct flow {
+	struct hmap_node by_key;
+	struct hmap_node by_request;
+	struct list by_version; /* in @ready, @busy or @adopted; by itself while it is deleted */
+	struct list by_stats;
+	enum flow_state state;
+	bool has_rules; /* it was translated by us: statistics have an owner */
+	struct dp_handle handle;
+	uint64_t request; /* the unanswered one */
+	uint64_t version;
+	uint64_t used_ms;
+	uint64_t pulled_ms;
+	struct flow_stats credited;
+	struct flow_key *full_key; /* until the first put is answered */
+	uint64_t map;              /* words of the mask */
+	uint64_t *words;           /* the mask's, then the masked key's */
+	uint8_t *actions;
+	size_t actions_size;
+	struct rule **rules; /* referenced */
+	uint32_t n_rules;
+	uint32_t *contexts; /* referenced */
+	uint32_t n_contexts;
+	struct translate_learned *learned;
+	uint32_t n_learned;
+	struct of_counter **counters; /* referenced */
+	uint32_t n_counters;
+	struct flow_object **objects; /* referenced */
+	uint32_t n_objects;
+};
+
+/* A miss whose translation needs an object that is not there yet. */
+struct waiting {
+	struct list link;
+	struct dp_upcall up;
+	struct flow_key key;
+	uint8_t key_blocks;
+};
+
+/* A context that the datapath has been given over this registry's ring. */
+struct sent_context {
+	struct hmap_node node;
+	uint32_t id;
+};
+
+struct flow_registry {
+	struct of_reader *reader;
+	struct of_model *model;
+	struct flow_registry_ops ops;
+	struct hmap by_key;
+	struct hmap by_request;
+	struct hmap sent_contexts;
+	struct list ready;
+	struct list busy;
+	struct list adopted;
+	struct list awaiting; /* flows whose translation needs an object */
+	struct list waiting;  /* misses of that kind */
+	uint32_t n_waiting;
+	struct list by_stats;
+	struct flow_objects *objects;
+	uint64_t next_request;
+	struct translation t;      /* scratch */
+	uint32_t denied[N_DENIED]; /* hashes of keys whose put met the port's budget; 0: none */
+	struct flow_registry_counters counters;
+};
+
+/* The flow is what the scratch translation says. References move over. */
+void flow_take_translation(struct flow_registry *r, struct flow *f);
+/* The flow of a mask and a key under it; NULL: none. */
+struct flow *flow_find(
+	struct flow_registry *r, const struct flow_key *key, const struct flow_mask *mask);
+void flow_set_identity(struct flow_registry *r, struct flow *f, const struct flow_key *key,
+	const struct flow_mask *mask);
+void flow_get_identity(const struct flow *f, struct flow_key *key, struct flow_mask *mask);
+/* A command about @f has been sent with the next request number. @list NULL: none. */
+void flow_await(struct flow_registry *r, struct flow *f, enum flow_state state, struct list *list);
+/* Its command was answered. */
+void flow_settle(struct flow_registry *r, struct flow *f);
+void flow_forget(struct flow_registry *r, struct flow *f);

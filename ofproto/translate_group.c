@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Translation: groups and meters.
+ *
+ * A group whose buckets all run, or that has one, is written out where it stands. One of which the
+ * datapath chooses a bucket becomes an object: its buckets are translated for this packet and those
+ * that agree with it in the flow's mask, and whoever translates finds or makes the object with exactly
+ * these bytes. Where there can be no object (a packet-out, a full datapath) the choice is made here.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/alloc.h"
+#include "lib/byteorder.h"
+#include "lib/dp_protocol.h"
+#include "lib/hash.h"
+#include "ofproto/of_context.h"
+#include "ofproto/translate_internal.h"
+
+/* An object in the making. */
+struct making {
+	struct dp_actions body; /* buckets one behind the other */
+	struct translate_counters *parts;
+	uint32_t n_parts;
+};
+
+static void note(struct xlate *x, struct of_counter *c);
+static void run_bucket(struct xlate *x, const struct group_bucket *b);
+static void run_object(struct xlate *x, const struct group *g);
+static bool make_object(struct xlate *x, const struct group *g, struct dp_handle *handle);
+static bool make_bucket(
+	struct xlate *x, const struct group *g, const struct group_bucket *b, struct making *m);
+static bool watch(struct xlate *x, const struct group_bucket *b, struct dp_bucket *head);
+static const struct group_bucket *choose_by_hash(struct xlate *x, const struct group *g);
+static bool is_live(const struct xlate *x, const struct group_bucket *b, unsigned depth);
+
+void
+xlate_group(struct xlate *x, uint32_t id)
+{
+	const struct group *g = group_of(versioned_find(&x->p->groups, id, x->in->version));
+	uint8_t reason = x->reason;
+
+	if (!g) {
+		xlate_trace(x, "no group %u", id);
+		return;
+	}
+	if (x->group_depth >= TRANSLATE_MAX_GROUP_DEPTH) {
+		xlate_fail(x, DROP_RESUBMIT_DEPTH);
+		return;
+	}
+	xlate_trace(x, "group %u, %s", id, of_group_type_name(g->type));
+	note(x, g->counter);
+	x->reason = OF_REASON_GROUP;
+	x->group_depth++;
+	x->depth++;
+	switch ((enum of_group_type)g->type) {
+	case OF_GROUP_ALL:
+	case OF_GROUP_INDIRECT:
+		for (uint32_t i = 0; i < g->n_buckets && !x->stopped; i++) {
+			run_bucket(x, &g->buckets[i]);
+		}
+		break;
+	case OF_GROUP_SELECT:
+	case OF_GROUP_FAST_FAILOVER:
+		run_object(x, g);
+		break;
+	case OF_GROUP_TYPE_N:
+		break;
+	}
+	x->depth--;
+	x->group_depth--;
+	x->reason = reason;
+}
+
+void
+xlate_meter(struct xlate *x, uint32_t id)
+{
+	const struct meter *m = meter_of(versioned_find(&x->p->meters, id, x->in->version));
+	struct dp_handle handle = m ? meter_handle(m) : (struct dp_handle){0, 0};
+	bool remarks = false;
+
+	if (dp_handle_is_none(handle)) {
+		xlate_trace(x, m ? "meter %u is not in the datapath yet" : "no meter %u", id);
+		return;
+	}
+	xlate_trace(x, "meter %u", id);
+	xlate_commit(x);
+	dp_actions_put_object(&x->out->actions, DP_ACTION_METER, handle);
+	for (uint32_t i = 0; i < m->n_bands; i++) {
+		remarks |= m->bands[i].type == OF_BAND_DSCP_REMARK;
+	}
+	if (remarks && xlate_holds(x, FIELD_PRE_IP)) {
+		/* Which DSCP the packet has now is not known: a later look must wait. */
+		x->pkt.is_opaque = true;
+	}
+}
+
+static void
+note(struct xlate *x, struct of_counter *c)
+{
+	struct translate_counters *list = x->counters;
+
+	if (list->n == list->capacity) {
+		list->capacity = 2 * list->capacity + 4;
+		list->v = xrealloc(list->v, list->capacity * sizeof(list->v[0]));
+	}
+	list->v[list->n++] = c;
+}
+
+/* On a copy, as an action set (OpenFlow 1.3.5 s.5.6). */
+static void
+run_bucket(struct xlate *x, const struct group_bucket *b)
+{
+	if (++x->n_actions > TRANSLATE_MAX_ACTIONS) {
+		xlate_fail(x, DROP_TRANSLATION_LIMIT);
+		return;
+	}
+	note(x, b->counter);
+	xlate_on_copy(x, b->actions, b->size, true);
+}
+
+/* --- objects ------------------------------------------------------------------------------------- */
+
+static void
+run_object(struct xlate *x, const struct group *g)
+{
+	const struct group_bucket *chosen = NULL;
+	struct dp_handle handle;
+
+	if (x->in->object && x->object_depth < DP_OBJECT_MAX_DEPTH && make_object(x, g, &handle)) {
+		if (!dp_handle_is_none(handle)) {
+			/* It runs on the packet itself: what follows is to have it as it is. */
+			size_t at = dp_actions_begin(&x->out->actions, DP_ACTION_CLONE, 0);
+
+			dp_actions_put_object(&x->out->actions,
+				g->type == OF_GROUP_SELECT ? DP_ACTION_SELECT
+							   : DP_ACTION_FIRST_LIVE,
+				handle);
+			dp_actions_end(&x->out->actions, at);
+			x->has_output = true;
+		}
+		return;
+	}
+	if (g->type == OF_GROUP_SELECT) {
+		chosen = choose_by_hash(x, g);
+	} else {
+		for (uint32_t i = 0; i < g->n_buckets && !chosen; i++) {
+			chosen = is_live(x, &g->buckets[i], 0) ? &g->buckets[i] : NULL;
+		}
+	}
+	if (chosen && !x->stopped) {
+		run_bucket(x, chosen);
+	}
+}
+
+/* False: there can be no object. A handle of none: nothing is to be done, or not yet. */
+static bool
+make_object(struct xlate *x, const struct group *g, struct dp_handle *handle)
+{
+	struct making m = {.parts = xcalloc(g->n_buckets + 1, sizeof(m.parts[0]))};
+	enum translate_object_state state = TRANSLATE_OBJECT_PENDING;
+	bool ok = true;
+
+	*handle = (struct dp_handle){0, 0};
+	dp_actions_init(&m.body);
+	xlate_commit(x);
+	for (uint32_t i = 0; i < g->n_buckets && ok && !x->stopped; i++) {
+		ok = make_bucket(x, g, &g->buckets[i], &m);
+	}
+	/* What a failed or pending part would be is not known: neither is the object. */
+	if (ok && m.n_parts && !x->stopped && !x->out->is_pending) {
+		struct translate_object o = {
+			.kind = g->type == OF_GROUP_SELECT ? DP_OBJECT_SELECT
+							   : DP_OBJECT_FIRST_LIVE,
+			.n_parts = m.n_parts,
+			.body = m.body.data,
+			.size = m.body.size,
+			.parts = m.parts,
+		};
+
+		state = x->in->object(x->in->object_user, &o, handle);
+		x->out->is_pending |= state == TRANSLATE_OBJECT_PENDING;
+	}
+	for (uint32_t i = 0; i < m.n_parts; i++) {
+		free(m.parts[i].v);
+	}
+	free(m.parts);
+	dp_actions_uninit(&m.body);
+	return ok && state != TRANSLATE_OBJECT_NONE;
+}
+
+/* Appends a bucket, if it can ever be chosen. False: there can be no object. */
+static bool
+make_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b, struct making *m)
+{
+	struct dp_actions outer = x->out->actions;
+	struct translate_counters *counters = x->counters;
+	bool has_output = x->has_output;
+	struct dp_bucket head = {
+		.id = m->n_parts + 1,
+		.weight = g->type == OF_GROUP_SELECT ? b->weight : 1,
+	};
+
+	if (!head.weight) {
+		return true;
+	}
+	if (!watch(x, b, &head)) {
+		return !x->in->object || x->out->is_pending || !is_live(x, b, 0);
+	}
+	dp_actions_init(&x->out->actions);
+	x->counters = &m->parts[m->n_parts++];
+	x->object_depth++;
+	run_bucket(x, b);
+	x->object_depth--;
+	xlate_unwrap_last_clone(&x->out->actions);
+	head.size = (uint32_t)(sizeof(head) + x->out->actions.size);
+	dp_actions_append(&m->body, &head, sizeof(head));
+	dp_actions_append(&m->body, x->out->actions.data, x->out->actions.size);
+	dp_actions_uninit(&x->out->actions);
+	x->out->actions = outer;
+	x->counters = counters;
+	x->has_output = has_output;
+	return m->body.size <= DP_OBJECT_MAX_BODY;
+}
+
+/* What the bucket's life hangs on. False: it is not live and will not be before the tables or ports
+ * change, or its group's object is not there (yet). */
+static bool
+watch(struct xlate *x, const struct group_bucket *b, struct dp_bucket *head)
+{
+	const struct group *g = NULL;
+	const struct ofport *port;
+
+	head->watch_port = UINT32_MAX;
+	head->watch_object = (struct dp_handle){0, 0};
+	if (b->watch_group != OFPG_ANY) {
+		g = group_of(versioned_find(&x->p->groups, b->watch_group, x->in->version));
+		if (g && (g->type == OF_GROUP_ALL || g->type == OF_GROUP_INDIRECT)) {
+			return g->n_buckets > 0; /* its buckets watch nothing: always live */
+		}
+	}
+	if (!of_port_is(b->watch_port, OFPP_ANY)) {
+		port = ofport_find(x->p, b->watch_port);
+		if (port && xlate_port_can_send(port)) {
+			head->watch_port = port->info.dp_port.v;
+		}
+	}
+	if (g && x->object_depth < DP_OBJECT_MAX_DEPTH) {
+		if (x->group_depth >= TRANSLATE_MAX_GROUP_DEPTH) {
+			xlate_fail(x, DROP_RESUBMIT_DEPTH);
+			return false;
+		}
+		x->group_depth++;
+		if (!make_object(x, g, &head->watch_object)) {
+			head->watch_object = (struct dp_handle){0, 0};
+		}
+		x->group_depth--;
+	}
+	return head->watch_port != UINT32_MAX || !dp_handle_is_none(head->watch_object) ||
+	       (of_port_is(b->watch_port, OFPP_ANY) && b->watch_group == OFPG_ANY);
+}
+
+/* --- choosing here ------------------------------------------------------------------------------- */
+
+/* Looks at what tells connections apart. */
+static const struct group_bucket *
+choose_by_hash(struct xlate *x, const struct group *g)
+{
+	static const uint8_t ends[] = {
+		FIELD_ETH_SRC, FIELD_ETH_DST, FIELD_ETH_TYPE, FIELD_VLAN_VID};
+	static const uint8_t v4[] = {FIELD_IPV4_SRC, FIELD_IPV4_DST, FIELD_IP_PROTO};
+	static const uint8_t v6[] = {FIELD_IPV6_SRC, FIELD_IPV6_DST, FIELD_IP_PROTO};
+	static const uint8_t l4[] = {FIELD_L4_SRC, FIELD_L4_DST};
+	static const uint8_t arp[] = {FIELD_ARP_SPA, FIELD_ARP_TPA};
+	const struct {
+		enum field_prereq prereq;
+		const uint8_t *fields;
+		size_t n;
+	} rows[] = {
+		{FIELD_PRE_NONE, ends, sizeof(ends)},
+		{FIELD_PRE_IPV4, v4, sizeof(v4)},
+		{FIELD_PRE_IPV6, v6, sizeof(v6)},
+		{FIELD_PRE_L4, l4, sizeof(l4)},
+		{FIELD_PRE_ARP, arp, sizeof(arp)},
+	};
+	uint64_t total = 0, at;
+	uint32_t hash = g->v.id;
+
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(rows); i++) {
+		for (size_t k = 0; k < rows[i].n && xlate_holds(x, rows[i].prereq); k++) {
+			const struct field *f = field_get(rows[i].fields[k]);
+			union field_value value;
+
+			xlate_read_field(x, rows[i].fields[k]);
+			field_load(f, &x->pkt.key, &value);
+			hash = hash_bytes(value.b, f->n_bytes, hash);
+		}
+	}
+	for (uint32_t i = 0; i < g->n_buckets; i++) {
+		total += is_live(x, &g->buckets[i], 0) ? g->buckets[i].weight : 0;
+	}
+	at = total * hash >> 32;
+	for (uint32_t i = 0; i < g->n_buckets; i++) {
+		const struct group_bucket *b = &g->buckets[i];
+
+		if (is_live(x, b, 0)) {
+			if (at < b->weight) {
+				return b;
+			}
+			at -= b->weight;
+		}
+	}
+	return NULL;
+}
+
+static bool
+is_live(const struct xlate *x, const struct group_bucket *b, unsigned depth)
+{
+	const struct ofport *port = NULL;
+	const struct group *g = NULL;
+
+	if (of_port_is(b->watch_port, OFPP_ANY) && b->watch_group == OFPG_ANY) {
+		return true;
+	}
+	if (!of_port_is(b->watch_port, OFPP_ANY)) {
+		port = ofport_find(x->p, b->watch_port);
+	}
+	if (port && xlate_port_is_live(port)) {
+		return true;
+	}
+	if (b->watch_group != OFPG_ANY && depth < TRANSLATE_MAX_GROUP_DEPTH) {
+		g = group_of(versioned_find(&x->p->groups, b->watch_group, x->in->version));
+	}
+	for (uint32_t i = 0; g && i < g->n_buckets; i++) {
+		if (is_live(x, &g->buckets[i], depth + 1)) {
+			return true;
+		}
+	}
+	return false;
+}
