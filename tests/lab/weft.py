@@ -30,7 +30,7 @@ class Weft:
     """build: the folder of the binaries' build (WEFT_BUILD, else build/); "address" is the one with sanitizers.
 
     huge: None leaves it to the datapath whether it takes huge pages, False gives --no-huge.
-    datapath_arguments, agent_arguments: further ones of each start.
+    datapath_arguments, agent_arguments: further ones of each start. netns: the name of the namespace of both daemons.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Weft:
         build=None,
         datapath_arguments=(),
         agent_arguments=(),
+        netns=None,
     ):
         self.lab = lab
         base = pathlib.Path(os.environ.get("WEFT_BUILD", "build"))
@@ -64,6 +65,7 @@ class Weft:
             self.datapath_arguments += ["--memory", memory_mb]
         self.datapath_arguments += datapath_arguments
         self.agent_arguments = list(agent_arguments)
+        self.netns = netns
         self.datapath = None
         self.agent = None
 
@@ -84,7 +86,7 @@ class Weft:
         self.agent = self._start("agent", [*argv, *arguments])
 
     def _start(self, what, argv):
-        process = self.lab.start(f"{self.name}-{what}", argv)
+        process = self.lab.start(f"{self.name}-{what}", argv, netns=self.netns)
         path = self.rundir / f"{what}.sock"
 
         def ready():
