@@ -152,6 +152,8 @@ void agent_port_start_del(struct agent_port *p);
 /* Asks the datapath for what changed to @config, and applies it all when it has agreed. */
 void agent_port_start_set(struct agent_port *p, const struct config_port *config);
 bool agent_port_is_busy(const struct agent_port *p);
+/* The bond that has taken the port, which is then hidden from OpenFlow; NULL: none. */
+const struct agent_port *agent_port_bond(const struct agent_port *p);
 void agent_ports_session_up(struct agent *a);
 void agent_ports_session_down(struct agent *a);
 void agent_ports_tick(struct agent *a);
@@ -170,7 +172,7 @@ bool agent_switch_differs(const struct agent_switch *sw, const struct config_swi
 /* Settings and controllers. On failure part of it may be done: apply the old ones again. */
 bool agent_switch_update(struct agent_switch *sw, const struct config_switch *config,
 	bool keep_going, struct weft_error *err);
-/* Tells ofproto/ and controllers what is known of the port; adds it if need be. */
+/* Tells ofproto/ and controllers what is known of the port; adds it if need be. Hides a bond's member. */
 bool agent_switch_show_port(struct agent_port *p, struct weft_error *err);
 void agent_switch_hide_port(struct agent_port *p);
 bool agent_switch_port_mod(struct agent *a, struct ofproto *ofproto, struct of_port port,

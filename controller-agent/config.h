@@ -152,5 +152,11 @@ void config_protocols_format(uint32_t protocols, char *text, size_t size);
 /* "1,5,10-20"; the caller frees it. */
 char *config_trunks_format(const uint64_t trunks[64]);
 
+/* Bonds. Whether port @name is one of bond @p's members; and which bond's it is (NULL: none's). */
+bool config_bond_has(const struct config_port *p, const char *name);
+const struct config_port *config_bond_of(const struct config_switch *sw, const char *name);
+/* Whether each bond of the switch has members, which are ports of the switch and of no other bond. */
+bool config_bonds_check(const struct config_switch *sw, struct weft_error *err) WEFT_MUST_CHECK;
+
 /* Whether a switch, port or other thing may have this name. */
 bool config_name_check(const char *what, const char *name, struct weft_error *err) WEFT_MUST_CHECK;

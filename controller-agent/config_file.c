@@ -223,7 +223,7 @@ read_switch(struct config *c, struct config_switch *sw, json_t *object, struct w
 			return fail(err, "port %s: %s", name, why.text);
 		}
 	}
-	return true;
+	return config_bonds_check(sw, err);
 }
 
 static struct config *

@@ -22,6 +22,7 @@ static void was_set(void *user, const struct dp_port_info *info, const struct we
 static void listed(void *user, const struct dp_port_info *info);
 static void list_done(void *user, const struct dp_port_info *info, const struct weft_error *err);
 static void check_synced(struct agent *a);
+static void show_members(struct agent_switch *sw, const struct config_port *bond);
 
 static struct config_port *
 clone_port(const struct config_port *c)
@@ -123,6 +124,7 @@ agent_port_create(struct agent_switch *sw, const struct config_port *config, str
 		return NULL;
 	}
 	list_push_back(&sw->ports, &p->link);
+	show_members(sw, p->config);
 	return p;
 }
 
@@ -135,6 +137,7 @@ agent_port_destroy(struct agent_port *p, bool forget)
 		agent_touch(p->agent);
 	}
 	list_remove(&p->link);
+	show_members(p->sw, p->config);
 	agent_port_free(p);
 }
 
@@ -307,13 +310,18 @@ removed(void *user, const struct dp_port_info *info, const struct weft_error *er
 static void
 take_setting(struct agent_port *p)
 {
+	struct config_port *old;
+
 	if (p->setting->admin_down != p->config->admin_down) {
 		p->of_config = (p->of_config & ~(uint32_t)OF_PORT_DOWN) |
 			       (p->setting->admin_down ? OF_PORT_DOWN : 0);
 	}
-	free_port(p->config);
+	old = p->config;
 	p->config = p->setting;
 	p->setting = NULL;
+	show_members(p->sw, old);
+	show_members(p->sw, p->config);
+	free_port(old);
 	if (ofproto_port_find(p->sw->ofproto, p->of_port)) {
 		show(p);
 	}
@@ -355,6 +363,36 @@ was_set(void *user, const struct dp_port_info *info, const struct weft_error *er
 		take_setting(p);
 	}
 	agent_apply_resume(p->agent);
+}
+
+/* --- bonds -------------------------------------------------------------------------------------- */
+
+const struct agent_port *
+agent_port_bond(const struct agent_port *p)
+{
+	const struct agent_port *bond;
+
+	LIST_FOREACH (bond, link, &p->sw->ports) {
+		if (config_bond_has(bond->config, p->config->name)) {
+			return bond;
+		}
+	}
+	return NULL;
+}
+
+/* The bond has come, gone or changed: its members are hidden, or seen again. */
+static void
+show_members(struct agent_switch *sw, const struct config_port *bond)
+{
+	struct agent_port *p;
+
+	LIST_FOREACH (p, link, &sw->ports) {
+		if (config_bond_has(bond, p->config->name) &&
+			(p->state == PORT_PRESENT || p->state == PORT_SETTING ||
+				ofproto_port_find(sw->ofproto, p->of_port))) {
+			show(p);
+		}
+	}
 }
 
 /* --- sessions ----------------------------------------------------------------------------------- */

@@ -211,13 +211,15 @@ edit_port_add(const struct request *r, struct config *c, struct weft_error *err)
 
 	return sw && need_text(r->params, "name", &name, err) &&
 	       (p = config_port_add(c, sw, name, err)) != NULL &&
-	       each_setting(r->params, p, set_port, err) && config_port_check(sw, p, err);
+	       each_setting(r->params, p, set_port, err) && config_port_check(sw, p, err) &&
+	       config_bonds_check(sw, err);
 }
 
 static bool
 edit_port_del(const struct request *r, struct config *c, struct weft_error *err)
 {
 	struct config_switch *sw = find_switch(c, r->params, "switch", err), *of = NULL;
+	const struct config_port *bond;
 	struct config_port *p;
 	const char *name;
 
@@ -232,6 +234,13 @@ edit_port_del(const struct request *r, struct config *c, struct weft_error *err)
 	if (of != sw) {
 		return weft_error_set(err, WEFT_ERR_CONFLICT, ENOENT,
 			"port %s is on switch %s, not on %s", name, of->name, sw->name);
+	}
+	bond = config_bond_of(sw, name);
+	if (bond) {
+		return weft_error_set(err, WEFT_ERR_CONFLICT, EBUSY,
+			"port %s is a member of bond %s: delete the bond first, or take the port out "
+			"with weft port set %s members=..",
+			name, bond->name, bond->name);
 	}
 	config_port_del(sw, p);
 	return true;
@@ -260,7 +269,8 @@ edit_port_set(const struct request *r, struct config *c, struct weft_error *err)
 				"%s cannot change: delete port %s and add it anew", fixed[i], name);
 		}
 	}
-	return each_setting(r->params, p, set_port, err) && config_port_check(sw, p, err);
+	return each_setting(r->params, p, set_port, err) && config_port_check(sw, p, err) &&
+	       config_bonds_check(sw, err);
 }
 
 static bool
@@ -449,33 +459,52 @@ of_port_json(struct of_port port)
 	return port.v == OFPP_LOCAL ? json_string("LOCAL") : json_integer(port.v);
 }
 
+/* What the datapath tells of a bond's members. */
+static void
+put_bond(json_t *object, const struct agent_port *p)
+{
+	static const char *const keys[] = {"active", "members"};
+
+	for (unsigned i = 0; i < WEFT_ARRAY_SIZE(keys); i++) {
+		json_t *value = json_object_get(p->entry, keys[i]);
+
+		if (value) {
+			json_object_set(object, keys[i], value);
+		}
+	}
+}
+
 static json_t *
 port_json(const struct agent_port *p, bool with_settings)
 {
 	const struct of_port_info *shown = ofproto_port_find(p->sw->ofproto, p->of_port);
 	const struct config_port *c = p->config;
+	const struct agent_port *bond = agent_port_bond(p);
+	const uint8_t *m = shown ? shown->mac : bond ? p->info.mac : NULL;
 	char *trunks = c->has_trunks ? config_trunks_format(c->trunks) : NULL;
+	bool is_up = shown ? !(shown->state & OF_PORT_LINK_DOWN) : bond && p->info.link_up;
 	json_t *object;
 	char mac[20] = "";
 
-	if (shown) {
-		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", shown->mac[0],
-			shown->mac[1], shown->mac[2], shown->mac[3], shown->mac[4], shown->mac[5]);
+	if (m) {
+		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3],
+			m[4], m[5]);
 	}
 	object = json_pack("{s:s, s:s, s:s, s:o, s:i, s:s, s:s, s:s, s:i, s:s, s:s, s:s}", "name",
 		c->name, "switch", p->sw->config->name, "type", c->type, "of_port",
-		of_port_json(p->of_port), "dp_port", (int)p->dp_port.v, "mac", mac, "admin",
-		p->of_config & OF_PORT_DOWN ? "down" : "up", "link",
-		shown && !(shown->state & OF_PORT_LINK_DOWN) ? "up" : "down", "mtu",
-		(int)p->info.mtu, "vlan_mode", config_vlan_mode_name(config_port_vlan_mode(c)),
-		"peer", p->info.peer, "error",
+		bond ? json_null() : of_port_json(p->of_port), "dp_port", (int)p->dp_port.v, "mac",
+		mac, "admin", p->of_config & OF_PORT_DOWN ? "down" : "up", "link",
+		is_up ? "up" : "down", "mtu", (int)p->info.mtu, "vlan_mode",
+		config_vlan_mode_name(config_port_vlan_mode(c)), "peer", p->info.peer, "error",
 		p->error                  ? p->error
 		: p->state == PORT_ABSENT ? "no datapath"
 					  : "");
 	json_object_set_new(object, "tag", c->tag >= 0 ? json_integer(c->tag) : json_null());
 	json_object_set_new(object, "trunks", trunks ? json_string(trunks) : json_null());
 	put_counters(object, p->entry);
+	json_object_set_new(object, "bond", bond ? json_string(bond->config->name) : json_null());
 	if (with_settings) {
+		put_bond(object, p);
 		put_settings(object, c);
 	}
 	free(trunks);

@@ -411,6 +411,10 @@ agent_switch_show_port(struct agent_port *p, struct weft_error *err)
 	struct of_port_info info, old;
 	bool is_new = !known;
 
+	if (agent_port_bond(p)) {
+		agent_switch_hide_port(p);
+		return true;
+	}
 	if (known) {
 		old = *known;
 	}
@@ -477,7 +481,7 @@ agent_switch_port_mod(struct agent *a, struct ofproto *ofproto, struct of_port p
 	struct agent_port *p = find_port(a, ofproto, port);
 	uint32_t old;
 
-	if (!p) {
+	if (!p || agent_port_bond(p)) {
 		return weft_error_set(err, WEFT_ERR_CONFLICT, ENOENT, "no port %u", port.v);
 	}
 	old = p->of_config;

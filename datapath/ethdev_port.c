@@ -398,6 +398,12 @@ ethdev_status(struct port_dev *dev, struct port_status *status)
 	}
 }
 
+static bool
+ethdev_is_up(struct port_dev *dev)
+{
+	return atomic_load(&dev->is_up) && !atomic_load(&dev->is_gone);
+}
+
 static void
 ethdev_stats(struct port_dev *dev, struct port_dev_stats *stats)
 {
@@ -572,6 +578,7 @@ const struct port_provider ethdev_provider = {
 	.set = ethdev_set,
 	.set_admin = ethdev_set_admin,
 	.status = ethdev_status,
+	.is_up = ethdev_is_up,
 	.stats = ethdev_stats,
 	.rx = ethdev_rx,
 	.tx = ethdev_tx,

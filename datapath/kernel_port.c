@@ -436,6 +436,12 @@ kernel_status(struct port_dev *dev, struct port_status *status)
 	}
 }
 
+static bool
+kernel_is_up(struct port_dev *dev)
+{
+	return atomic_load(&dev->is_running) && !atomic_load(&dev->is_gone);
+}
+
 static void
 kernel_stats(struct port_dev *dev, struct port_dev_stats *stats)
 {
@@ -523,8 +529,8 @@ static const struct port_option_spec af_packet_options[] = {
 
 #define KERNEL_FUNCTIONS                                                                           \
 	.close = kernel_close, .set = kernel_set, .set_admin = kernel_set_admin,                   \
-	.status = kernel_status, .stats = kernel_stats, .rx = kernel_rx, .tx = kernel_tx,          \
-	.rx_sleep = kernel_rx_sleep
+	.status = kernel_status, .is_up = kernel_is_up, .stats = kernel_stats, .rx = kernel_rx,    \
+	.tx = kernel_tx, .rx_sleep = kernel_rx_sleep
 
 const struct port_provider veth_provider = {
 	.type = "veth",

@@ -72,6 +72,15 @@ listing_port(const struct port *port, json_t *options)
 	set(o, "n_txq", status.n_txq);
 	set(o, "ifindex", status.ifindex);
 	set_text(o, "peer", status.peer);
+	if (port->bond) {
+		set_text(o, "bond", port->bond->name);
+	}
+	if (port->provider->details) {
+		json_t *details = port->provider->details(port->dev);
+
+		json_object_update(o, details);
+		json_decref(details);
+	}
 	json_object_set_new(o, "options", options ? json_deep_copy(options) : json_object());
 	set(o, "rx_packets", sums.rx_packets);
 	set(o, "rx_bytes", sums.rx_bytes);

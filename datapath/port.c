@@ -5,10 +5,12 @@
 #include "datapath/port.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "datapath/rcu.h"
+#include "datapath/tables.h"
 #include "datapath/upcall.h"
 #include "datapath/worker.h"
 #include "lib/alloc.h"
@@ -19,6 +21,7 @@ unsigned port_n_slots;
 
 static struct port_sums removed; /* counters of ports that are gone; ports thread */
 static void (*wake_ports)(struct port *port, enum port_event event);
+static pthread_mutex_t observers = PTHREAD_MUTEX_INITIALIZER; /* of observer, observer_user */
 
 static unsigned
 own_slot(void)
@@ -123,6 +126,7 @@ port_refresh(struct port *port, const struct port_status *status)
 			worker_kick(workers.list[w]);
 		}
 	}
+	port_tell_observer(port);
 }
 
 void
@@ -215,6 +219,7 @@ port_set_event_handler(void (*wake)(struct port *port, enum port_event event))
 void
 port_core_event(struct port *port, enum port_event event)
 {
+	port_tell_observer(port);
 	if (wake_ports) {
 		wake_ports(port, event);
 	}
@@ -242,4 +247,81 @@ port_core_rx_drop(struct port *port, unsigned reason, uint32_t n)
 
 	counter_add(&pw->counters.rx_packets, n);
 	counter_add(&pw->counters.drops[reason], n);
+}
+
+/* --- members of a bond ------------------------------------------------------------------------------ */
+
+void
+port_join(struct port *port, struct port *bond)
+{
+	port->bond = bond;
+	for (unsigned q = 0; q < PORT_MAX_QUEUES; q++) {
+		port->rxq_worker[q] = UINT16_MAX;
+	}
+	atomic_store(&port->is_member, true);
+	workers_assign_queues();
+	tables_flush_port(port->number);
+}
+
+void
+port_leave(struct port *port)
+{
+	atomic_store(&port->is_member, false);
+	port->bond = NULL;
+	workers_assign_queues();
+}
+
+void
+port_observe(struct port *port, void (*fn)(void *user), void *user)
+{
+	pthread_mutex_lock(&observers);
+	port->observer = fn;
+	port->observer_user = user;
+	pthread_mutex_unlock(&observers);
+}
+
+void
+port_tell_observer(struct port *port)
+{
+	if (!atomic_load(&port->is_member)) {
+		return;
+	}
+	pthread_mutex_lock(&observers);
+	if (port->observer) {
+		port->observer(port->observer_user);
+	}
+	pthread_mutex_unlock(&observers);
+}
+
+bool
+port_is_up(const struct port *port)
+{
+	bool link = port->provider->is_up ? port->provider->is_up(port->dev)
+					  : atomic_load(&port->link_up);
+
+	return link && atomic_load(&port->admin_up);
+}
+
+uint16_t
+port_member_tx(struct port *member, struct packet **pkts, uint16_t n, uint32_t *n_lost)
+{
+	struct port_worker *pw = &member->per_worker[own_slot()];
+	uint16_t taken;
+
+	pw->tx_noted = 0;
+	taken = member->provider->tx(member->dev, 0, pkts, n);
+	*n_lost = pw->tx_noted;
+	return taken;
+}
+
+void
+port_note_lost(struct port *port, uint32_t n)
+{
+	port->per_worker[own_slot()].tx_noted += n;
+}
+
+void
+port_note_made(struct port *member, uint32_t n)
+{
+	counter_add(&member->per_worker[own_slot()].counters.made, n);
 }

@@ -7,6 +7,8 @@
  *           port-gone), a grace period passes; then nobody but the ports thread holds the port. Its
  *           flows are removed and its parked packets purged by the tables thread, and at last
  *           the device is closed and the port freed.
+ * Members:  a port that belongs to a bond (bond_port.c) keeps its number, device and drop counters, but
+ *           workers neither poll it nor output to it: the bond calls its provider.
  * Counters: one struct port_worker for each worker, and one more for other threads (vhost
  *           callbacks, ports thread), written by its owner alone with relaxed stores.
  * Books:    over all ports: rx + made + copied = tx + to_agent + dropped + parked (now).
@@ -48,7 +50,8 @@ struct port_worker {
 struct port {
 	uint16_t number;
 	_Atomic bool admin_up;
-	_Atomic bool link_up; /* liveness word: told by the provider's status */
+	_Atomic bool is_member; /* of a bond: no rx queue is assigned, outputs drop as port-gone */
+	_Atomic bool link_up;   /* liveness word: told by the provider's status */
 	_Atomic uint16_t n_rxq, n_txq;
 	const struct port_provider *provider;
 	struct port_dev *dev;
@@ -58,6 +61,9 @@ struct port {
 	char name[PORT_NAME_SIZE];
 	uint16_t rxq_worker[PORT_MAX_QUEUES]; /* UINT16_MAX: none */
 	bool published;
+	struct port *bond; /* that it is a member of; NULL: none */
+	void (*observer)(void *user);
+	void *observer_user;
 	_Atomic bool has_news; /* an event that the ports thread has not seen */
 	void *user;            /* the ports thread's */
 };
@@ -117,6 +123,28 @@ void port_destroy(struct port *port) WEFT_REQUIRES(weft_ports);
 
 /* Moves an rx queue to a worker. */
 void port_assign(struct port *port, uint16_t queue, uint16_t worker) WEFT_REQUIRES(weft_ports);
+
+/* --- members of a bond ------------------------------------------------------------------------------ */
+
+/* Takes the port from the workers and its flows from the table: from here on it is @bond's. */
+void port_join(struct port *port, struct port *bond) WEFT_REQUIRES(weft_ports);
+/* Gives it back to the workers. */
+void port_leave(struct port *port) WEFT_REQUIRES(weft_ports);
+
+/* Calls @fn after each event of the port, in the thread that posts it, and after a change of its
+ * administrative state. One observer a port; @fn NULL ends it: when that returns none runs. */
+void port_observe(struct port *port, void (*fn)(void *user), void *user) WEFT_REQUIRES(weft_ports);
+void port_tell_observer(struct port *port);
+/* Whether packets can be sent now: link and administrative state. Any thread. */
+bool port_is_up(const struct port *port);
+
+/* Worker: sends on a member's device, as its provider's tx does. @n_lost: how many of those taken
+ * were counted as dropped on the member. */
+uint16_t port_member_tx(struct port *member, struct packet **pkts, uint16_t n, uint32_t *n_lost);
+/* Worker: that many of the packets that @port took are counted as dropped elsewhere. */
+void port_note_lost(struct port *port, uint32_t n);
+/* Worker: lost on a member, but no packet of anybody's: one that the switch made. */
+void port_note_made(struct port *member, uint32_t n);
 
 /* Sums of a port's counters, any thread that may hold the port. */
 struct port_sums {

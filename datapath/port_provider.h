@@ -19,6 +19,7 @@
  */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -100,6 +101,10 @@ struct port_provider {
 	/* Administrative state, also told to the other side where there is a way. May be NULL. */
 	void (*set_admin)(struct port_dev *dev, bool up);
 	void (*status)(struct port_dev *dev, struct port_status *status);
+	/* Whether the link is up; any thread, also from inside an event. NULL: as status said last. */
+	bool (*is_up)(struct port_dev *dev);
+	/* More for listings: an object, merged into the port's. May be NULL. */
+	json_t *(*details)(struct port_dev *dev);
 	void (*stats)(struct port_dev *dev, struct port_dev_stats *stats); /* may be NULL */
 
 	uint16_t (*rx)(struct port_dev *dev, uint16_t queue, struct packet **pkts, uint16_t n);

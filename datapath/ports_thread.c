@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "datapath/bond_port.h"
 #include "datapath/listing.h"
 #include "datapath/port.h"
 #include "datapath/providers.h"
@@ -268,6 +269,7 @@ add_port(json_t *params, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 		}
 	}
 	LOG_INFO("port %s: added, type %s, number %u", name, type, port->number);
+	bond_port_added(port);
 	return port;
 }
 
@@ -302,6 +304,7 @@ remove_port(struct port *port)
 	struct port_record *record = port->user;
 
 	LOG_INFO("port %s: removed", port->name);
+	bond_port_removed(port);
 	port_unpublish(port);
 	tables_flush_port(port->number);
 	port_destroy(port);
@@ -346,6 +349,7 @@ set_core_option(
 			if (port->provider->set_admin) {
 				port->provider->set_admin(port->dev, up);
 			}
+			port_tell_observer(port);
 		}
 		return true;
 	}

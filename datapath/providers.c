@@ -20,6 +20,7 @@ static const struct port_provider *const providers[] = {
 	&internal_provider,
 	&af_packet_provider,
 	&ethdev_provider,
+	&bond_provider,
 };
 
 const struct port_provider *

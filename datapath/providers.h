@@ -14,6 +14,7 @@ extern const struct port_provider veth_provider;      /* veth */
 extern const struct port_provider internal_provider;  /* internal */
 extern const struct port_provider af_packet_provider; /* af-packet */
 extern const struct port_provider ethdev_provider;    /* ethdev */
+extern const struct port_provider bond_provider;      /* bond */
 
 /* The provider of that type, or NULL with the known types in @err. */
 const struct port_provider *provider_find(const char *type, struct weft_error *err);

@@ -192,6 +192,12 @@ place_queue(struct rx_list **lists, struct port *port, uint16_t queue, unsigned 
 	lists[to]->queues[lists[to]->n++] = (struct rx_queue){port, queue};
 }
 
+static bool
+is_polled(const struct port *port)
+{
+	return port && port->published && !port->is_member;
+}
+
 void
 workers_assign_queues(void)
 {
@@ -201,7 +207,7 @@ workers_assign_queues(void)
 	for (uint32_t number = 0; number <= DP_PORT_MAX; number++) {
 		struct port *port = port_table[number];
 
-		total += port && port->published ? port->n_rxq : 0;
+		total += is_polled(port) ? port->n_rxq : 0;
 	}
 	for (unsigned i = 0; i < workers.n; i++) {
 		fresh[i] = xcalloc(1, sizeof *fresh[i] + (total + 1) * sizeof fresh[i]->queues[0]);
@@ -211,7 +217,7 @@ workers_assign_queues(void)
 		for (uint32_t number = 0; number <= DP_PORT_MAX; number++) {
 			struct port *port = port_table[number];
 
-			for (uint16_t q = 0; port && port->published && q < port->n_rxq; q++) {
+			for (uint16_t q = 0; is_polled(port) && q < port->n_rxq; q++) {
 				place_queue(fresh, port, q, pass);
 			}
 		}
@@ -521,7 +527,7 @@ worker_output(struct worker *w, struct packet *p, uint32_t number)
 	struct port *port = number < DP_PORT_MADE ? port_find(number) : NULL;
 	struct port_worker *pw;
 
-	if (WEFT_UNLIKELY(!port)) {
+	if (WEFT_UNLIKELY(!port || atomic_load_explicit(&port->is_member, memory_order_relaxed))) {
 		worker_drop(w, p, DROP_PORT_GONE);
 		return;
 	}

@@ -53,3 +53,6 @@ DROP(TX_ERROR, "tx-error", "the output device refused the packet")
 DROP(PURGED, "purged", "waited for the agent when its port was removed")
 /* Actions, again. */
 DROP(OBJECT_GONE, "object-gone", "an action refers to an object that has been deleted")
+/* Bonds; counted on the bond. */
+DROP(BOND_INACTIVE, "bond-inactive", "came by a member of the bond that is not in use")
+DROP(SLOW_PROTOCOL, "slow-protocol", "LACP or marker frame that was to leave by an 802.3ad bond")
