@@ -4,6 +4,8 @@
  *
  * What:    8-way buckets of 16-bit signatures and slot numbers. An entry is only a hint: the flow's
  *          own masked compare decides. Only positive entries are kept.
+ * Fair:    where a bucket is full, the input port with most entries in it gives one up. A port that is
+ *          flooded with keys loses its own entries, not its neighbours'.
  * Threads: the worker's alone; slots are type-stable, so that a stale number is a flow of another
  *          life, which the live word and the compare refuse.
  */
@@ -20,8 +22,9 @@
 struct cache_bucket {
 	uint16_t signatures[FLOW_CACHE_WAYS];
 	uint32_t slots[FLOW_CACHE_WAYS]; /* FLOW_SLOT_NONE: empty */
-	uint32_t next_victim;
-	uint32_t zero[3];
+	uint8_t tags[FLOW_CACHE_WAYS];   /* the input ports, in part */
+	uint8_t next_victim;
+	uint8_t zero[7];
 };
 _Static_assert(sizeof(struct cache_bucket) == 64, "a bucket is one cache line");
 
@@ -112,26 +115,57 @@ flow_cache_find(
 	return NULL;
 }
 
+/* Which of the ways a new entry with this tag takes: a free or dead one; else one of the input port that has
+ * most of them, so that no port drives another one's entries out beyond its share. */
+static inline unsigned
+flow_cache_victim(const struct flow_cache *c, struct cache_bucket *b, uint8_t tag)
+{
+	unsigned most = 0, n_most = 0, n_mine = 0, nth;
+	uint8_t loser = tag;
+
+	for (unsigned i = 0; i < FLOW_CACHE_WAYS; i++) {
+		unsigned n = 0;
+
+		if (b->slots[i] == FLOW_SLOT_NONE || !c->flows[b->slots[i]].live) {
+			return i;
+		}
+		for (unsigned j = 0; j < FLOW_CACHE_WAYS; j++) {
+			n += b->tags[j] == b->tags[i];
+		}
+		n_mine = b->tags[i] == tag ? n : n_mine;
+		if (n > n_most) {
+			n_most = n;
+			most = b->tags[i];
+		}
+	}
+	if (n_mine < n_most) {
+		loser = (uint8_t)most;
+	} else {
+		n_most = n_mine;
+	}
+	nth = b->next_victim++ % n_most;
+	for (unsigned i = 0;; i++) {
+		if (b->tags[i] == loser && !nth--) {
+			return i;
+		}
+	}
+}
+
 static inline void
 flow_cache_insert(struct flow_cache *c, uint32_t hash, uint32_t slot)
 {
 	struct cache_bucket *b = flow_cache_bucket(c, hash);
 	uint16_t signature = flow_cache_signature(hash);
-	unsigned at = FLOW_CACHE_WAYS;
+	uint8_t tag = (uint8_t)c->flows[slot].in_port;
+	unsigned at;
 
-	/* The same signature first: most likely this key's flow of before. */
-	for (unsigned i = 0; i < FLOW_CACHE_WAYS; i++) {
-		if (b->slots[i] == slot && b->signatures[i] == signature) {
+	for (uint64_t hits = flow_cache_hits(b, signature); hits; hits &= hits - 1) {
+		if (b->slots[flow_cache_way(hits)] == slot) {
 			return;
 		}
-		if (at == FLOW_CACHE_WAYS &&
-			(b->slots[i] == FLOW_SLOT_NONE || !c->flows[b->slots[i]].live)) {
-			at = i;
-		}
 	}
-	if (at == FLOW_CACHE_WAYS) {
-		at = b->next_victim++ % FLOW_CACHE_WAYS;
-	}
+	at = flow_cache_victim(c, b, tag);
 	b->signatures[at] = signature;
 	b->slots[at] = slot;
+	b->tags[at] = tag;
 }

@@ -117,6 +117,7 @@ flow_table_create(uint32_t max_flows, const struct stats_region *stats)
 {
 	struct flow_table *t = xcalloc(1, sizeof *t);
 
+	key_hash_init();
 	t->flows = map_slots(max_flows, sizeof *t->flows);
 	t->own = map_slots(max_flows, sizeof *t->own);
 	if (!t->flows || !t->own) {

@@ -15,17 +15,12 @@
 #include "lib/compiler.h"
 #include "lib/flow_key.h"
 
-/* Odd constants of no structure. */
-static const uint64_t key_hash_secret[FLOW_BLOCK_WORDS] = {
-	0xa0761d6478bd642full,
-	0xe7037ed1a0b428dbull,
-	0x8ebc6af09c88c6e3ull,
-	0x589965cc75374cc3ull,
-	0x1d8e4e27c47d124full,
-	0xeb44accab455d165ull,
-	0x72be1fda9a4f7dc7ull,
-	0xd6e8feb86659fd93ull,
-};
+/* Random numbers, made anew in each run: who does not know them cannot choose packets whose keys meet in
+ * one chain or bucket. */
+extern uint64_t key_hash_secret[FLOW_BLOCK_WORDS];
+
+/* Makes them, once; before the first hash. Any thread while there is but one. */
+void key_hash_init(void);
 
 static inline uint64_t
 key_hash_pair(uint64_t a, uint64_t b)
@@ -86,6 +81,18 @@ key_hash_live(
 	return (uint32_t)(h ^ h >> 32);
 }
 
+/* Odd constants of no structure: where a conversation goes is the same in every run. */
+static const uint64_t key_hash_tuple_salt[8] = {
+	0xa0761d6478bd642full,
+	0xe7037ed1a0b428dbull,
+	0x8ebc6af09c88c6e3ull,
+	0x589965cc75374cc3ull,
+	0x1d8e4e27c47d124full,
+	0xeb44accab455d165ull,
+	0x72be1fda9a4f7dc7ull,
+	0xd6e8feb86659fd93ull,
+};
+
 /* Hash of what tells one conversation's packets from another's: addresses, protocol and L4 ports of IP
  * packets, but for fragments, of which only the first has ports; of other packets the Ethernet header. */
 static inline uint32_t
@@ -102,16 +109,17 @@ key_hash_tuple(const struct flow_key *key, uint8_t present, uint32_t basis)
 		if (v6 && present & FLOW_BLOCK(1)) {
 			const uint64_t *a = key->words + FLOW_BLOCK_WORDS; /* source, destination */
 
-			hosts = key_hash_pair(
-					a[0] ^ key_hash_secret[0], a[1] ^ key_hash_secret[1]) ^
-				key_hash_pair(a[2] ^ key_hash_secret[2], a[3] ^ key_hash_secret[3]);
+			hosts = key_hash_pair(a[0] ^ key_hash_tuple_salt[0],
+					a[1] ^ key_hash_tuple_salt[1]) ^
+				key_hash_pair(a[2] ^ key_hash_tuple_salt[2],
+					a[3] ^ key_hash_tuple_salt[3]);
 		}
 	} else {
 		memcpy(&who, key->eth_dst, 8);
 		memcpy(&where, key->eth_dst + 4, 8);
 		hosts = (uint64_t)key->eth_type << 16 | key->vlan_tci;
 	}
-	hosts ^= key_hash_pair(who ^ key_hash_secret[4], where ^ key_hash_secret[5]);
-	hosts = key_hash_pair(hosts ^ key_hash_secret[6], basis ^ key_hash_secret[7]);
+	hosts ^= key_hash_pair(who ^ key_hash_tuple_salt[4], where ^ key_hash_tuple_salt[5]);
+	hosts = key_hash_pair(hosts ^ key_hash_tuple_salt[6], basis ^ key_hash_tuple_salt[7]);
 	return (uint32_t)(hosts ^ hosts >> 32);
 }
