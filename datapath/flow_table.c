@@ -6,9 +6,8 @@
  * subtable or its cache. All of them let go before they are next quiescent; so the slot, its key
  * words and its program are reused one grace period after the unlinking, and no earlier.
  */
-#include "datapath/flow_table.h"
+#include "datapath/flow_table_internal.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,75 +19,6 @@
 #include "datapath/rcu.h"
 #include "lib/alloc.h"
 #include "lib/dp_protocol.h"
-
-#define MIN_BUCKETS 16u
-#define N_PORTS (DP_PORT_MAX + 1)
-#define NO_USER UINT64_MAX
-
-/* A subtable's hash table: heads of chains, slot numbers. */
-struct buckets {
-	uint32_t mask;
-	uint8_t link; /* which of a flow's two next links chains it here */
-	_Atomic uint32_t heads[];
-};
-
-struct subtable {
-	_Atomic(struct buckets *) buckets;
-	uint32_t n_flows;
-	uint64_t grow_token;    /* of the last growth; 0: none to wait for */
-	struct table_mask mask; /* last: flexible */
-};
-
-/* Published as a whole when masks come or go. */
-struct subtable_list {
-	uint32_t n;
-	struct subtable *subtables[];
-};
-
-struct port_flows {
-	_Atomic(struct subtable_list *) list;
-	_Atomic(struct live_mask *) live;
-	_Atomic(struct live_mask *) old;
-	_Atomic uint64_t changed_ms;
-	_Atomic uint32_t n_flows;
-	uint64_t shrink_ms; /* when the live mask may shrink next */
-	bool shrinkable;    /* masks have gone since */
-	uint32_t live_version;
-};
-
-/* Memory or a slot that waits for its grace period; a FIFO. */
-struct retired {
-	struct retired *next;
-	uint64_t token;
-	void *memory;  /* to be freed, or NULL */
-	uint32_t slot; /* to be reused, or FLOW_SLOT_NONE */
-	bool told;
-	uint64_t user;
-};
-
-/* What of a slot only the writer uses, but for the epoch, which listings read. */
-struct flow_own {
-	_Atomic uint64_t epoch; /* of the agent that put the flow last */
-	uint32_t gen;           /* of the flow, or of the one before */
-	uint32_t free_next;
-};
-
-struct flow_table {
-	struct flow *flows;
-	struct flow_own *own; /* of each slot */
-	uint32_t max_flows;
-	_Atomic uint32_t n_fresh; /* slots below have been used once; listings read it */
-	uint32_t free_head;
-	const struct stats_region *stats;
-	_Atomic(struct port_flows *) ports[N_PORTS];
-	struct retired *retired_head, **retired_tail;
-	uint16_t *used_ports; /* ports with a classifier, for shrinking */
-	uint32_t n_used_ports, max_used_ports;
-	_Atomic uint32_t n_flows, n_masks;
-	uint64_t puts, dels, narrowed, refused;
-};
-
-static void retire(struct flow_table *t, void *memory, uint32_t slot, bool told, uint64_t user);
 
 /* Zeroed memory for all slots, touched as they are used; NULL: none. */
 static void *
@@ -133,23 +63,6 @@ flow_table_create(uint32_t max_flows, const struct stats_region *stats)
 	return t;
 }
 
-static void
-port_flows_free(struct port_flows *pf)
-{
-	struct subtable_list *list = pf ? pf->list : NULL;
-
-	for (uint32_t i = 0; list && i < list->n; i++) {
-		free(list->subtables[i]->buckets);
-		free(list->subtables[i]);
-	}
-	if (pf) {
-		free(list);
-		free(pf->live);
-		free(pf->old);
-		free(pf);
-	}
-}
-
 void
 flow_table_destroy(struct flow_table *t)
 {
@@ -168,7 +81,7 @@ flow_table_destroy(struct flow_table *t)
 		free(t->flows[i].more);
 	}
 	for (uint32_t i = 0; i < t->n_used_ports; i++) {
-		port_flows_free(t->ports[t->used_ports[i]]);
+		port_flows_destroy(t->ports[t->used_ports[i]]);
 	}
 	free(t->used_ports);
 	unmap_slots(t->flows, t->max_flows, sizeof *t->flows);
@@ -183,25 +96,6 @@ flow_table_slots(const struct flow_table *t)
 }
 
 /* --- lookup ------------------------------------------------------------------------------------------- */
-
-static struct flow *
-subtable_find(const struct flow_table *t, const struct subtable *s, const struct flow_key *key,
-	uint8_t present)
-{
-	const struct buckets *b = atomic_load_explicit(&s->buckets, memory_order_acquire);
-	uint32_t hash = key_hash_masked(key, present, s->mask.blocks, s->mask.words);
-	uint32_t slot = atomic_load_explicit(&b->heads[hash & b->mask], memory_order_acquire);
-
-	while (slot != FLOW_SLOT_NONE) {
-		struct flow *f = &t->flows[slot];
-
-		if (f->hash == hash && f->mask == &s->mask && flow_matches(f, key, present)) {
-			return f;
-		}
-		slot = atomic_load_explicit(&f->next[b->link], memory_order_acquire);
-	}
-	return NULL;
-}
 
 struct flow *
 flow_table_find(
@@ -255,7 +149,7 @@ publish_live(struct flow_table *t, struct port_flows *pf, const struct flow_mask
 	atomic_store_explicit(&pf->old, was, memory_order_release);
 	atomic_store_explicit(&pf->changed_ms, now_ms, memory_order_relaxed);
 	atomic_store_explicit(&pf->live, fresh, memory_order_release);
-	retire(t, older, FLOW_SLOT_NONE, false, 0);
+	flow_table_retire(t, older, FLOW_SLOT_NONE, false, 0);
 }
 
 static void
@@ -275,18 +169,11 @@ grow_live(struct flow_table *t, struct port_flows *pf, const struct flow_mask *m
 	publish_live(t, pf, &both, depth, now_ms);
 }
 
-static void
-mask_unpack(const struct table_mask *m, struct flow_mask *mask)
-{
-	flow_key_unpack(&mask->bits, (const uint8_t *)m->words, m->blocks);
-}
-
 /* Takes the union of what is installed, if masks have gone. Actions' depth is kept: it is a matter
  * of speed alone, and finding it would walk all flows. */
 static void
 shrink_live(struct flow_table *t, struct port_flows *pf, uint64_t now_ms)
 {
-	const struct subtable_list *list = pf->list;
 	struct flow_mask both = {0}, one;
 
 	if (!pf->shrinkable || now_ms < pf->shrink_ms) {
@@ -294,17 +181,17 @@ shrink_live(struct flow_table *t, struct port_flows *pf, uint64_t now_ms)
 	}
 	pf->shrinkable = false;
 	pf->shrink_ms = now_ms + LIVE_SHRINK_MS;
-	for (uint32_t i = 0; list && i < list->n; i++) {
-		mask_unpack(&list->subtables[i]->mask, &one);
+	for (uint32_t i = 0; i < pf->n_masks; i++) {
+		mask_unpack(&pf->masks[i]->mask, &one);
 		flow_mask_union(&both, &one);
 	}
 	if (pf->live && !flow_mask_equal(&both, &((struct live_mask *)pf->live)->mask)) {
 		publish_live(t, pf, &both,
-			list && list->n ? ((struct live_mask *)pf->live)->depth : PARSE_L2, now_ms);
+			pf->n_masks ? ((struct live_mask *)pf->live)->depth : PARSE_L2, now_ms);
 	}
 }
 
-/* --- subtables ---------------------------------------------------------------------------------------- */
+/* --- put ----------------------------------------------------------------------------------------------- */
 
 static struct port_flows *
 port_flows_get(struct flow_table *t, uint16_t in_port)
@@ -322,129 +209,6 @@ port_flows_get(struct flow_table *t, uint16_t in_port)
 		atomic_store_explicit(&t->ports[in_port], pf, memory_order_release);
 	}
 	return pf;
-}
-
-static struct buckets *
-buckets_create(uint32_t n, uint8_t link)
-{
-	struct buckets *b = xmalloc(sizeof *b + n * sizeof b->heads[0]);
-
-	b->mask = n - 1;
-	b->link = link;
-	for (uint32_t i = 0; i < n; i++) {
-		atomic_init(&b->heads[i], FLOW_SLOT_NONE);
-	}
-	return b;
-}
-
-static struct subtable *
-subtable_of(const struct port_flows *pf, const struct flow_mask *mask, uint8_t blocks)
-{
-	const struct subtable_list *list = pf->list;
-
-	for (uint32_t i = 0; list && i < list->n; i++) {
-		struct subtable *s = list->subtables[i];
-		struct flow_mask have;
-
-		if (s->mask.blocks == blocks) {
-			mask_unpack(&s->mask, &have);
-			if (flow_mask_equal(&have, mask)) {
-				return s;
-			}
-		}
-	}
-	return NULL;
-}
-
-static struct subtable *
-subtable_add(
-	struct flow_table *t, struct port_flows *pf, const struct flow_mask *mask, uint8_t blocks)
-{
-	struct subtable_list *was = pf->list, *list;
-	uint32_t n = was ? was->n : 0;
-	struct subtable *s = xcalloc(1, sizeof *s + flow_blocks_size(blocks));
-
-	s->mask.blocks = blocks;
-	s->mask.depth = (uint8_t)parse_depth_of(mask);
-	flow_key_pack((uint8_t *)s->mask.words, &mask->bits, blocks);
-	atomic_init(&s->buckets, buckets_create(MIN_BUCKETS, 0));
-	list = xmalloc(sizeof *list + (n + 1) * sizeof list->subtables[0]);
-	list->n = n + 1;
-	if (n) {
-		memcpy(list->subtables, was->subtables, n * sizeof list->subtables[0]);
-	}
-	list->subtables[n] = s;
-	atomic_store_explicit(&pf->list, list, memory_order_release);
-	retire(t, was, FLOW_SLOT_NONE, false, 0);
-	atomic_fetch_add_explicit(&t->n_masks, 1, memory_order_relaxed);
-	return s;
-}
-
-static void
-subtable_remove(struct flow_table *t, struct port_flows *pf, struct subtable *s)
-{
-	struct subtable_list *was = pf->list, *list;
-	uint32_t n = 0;
-
-	list = xmalloc(sizeof *list + was->n * sizeof list->subtables[0]);
-	for (uint32_t i = 0; i < was->n; i++) {
-		if (was->subtables[i] != s) {
-			list->subtables[n++] = was->subtables[i];
-		}
-	}
-	list->n = n;
-	atomic_store_explicit(&pf->list, list, memory_order_release);
-	retire(t, was, FLOW_SLOT_NONE, false, 0);
-	retire(t, s->buckets, FLOW_SLOT_NONE, false, 0);
-	retire(t, s, FLOW_SLOT_NONE, false, 0);
-	atomic_fetch_sub_explicit(&t->n_masks, 1, memory_order_relaxed);
-	pf->shrinkable = true;
-}
-
-static void
-link_flow(struct flow_table *t, struct buckets *b, struct flow *f)
-{
-	_Atomic uint32_t *head = &b->heads[f->hash & b->mask];
-
-	(void)t;
-	atomic_store_explicit(&f->next[b->link], atomic_load_explicit(head, memory_order_relaxed),
-		memory_order_relaxed);
-	atomic_store_explicit(head, f->slot, memory_order_release);
-}
-
-static void
-unlink_flow(struct flow_table *t, struct buckets *b, struct flow *f)
-{
-	_Atomic uint32_t *at = &b->heads[f->hash & b->mask];
-
-	while (*at != f->slot) {
-		assert(*at != FLOW_SLOT_NONE);
-		at = &t->flows[*at].next[b->link];
-	}
-	/* Readers that stand on f go on by its own link, which stays. */
-	atomic_store_explicit(at, atomic_load_explicit(&f->next[b->link], memory_order_relaxed),
-		memory_order_release);
-}
-
-/* Doubles a subtable that is fuller than its buckets, if the last doubling has been seen by all. */
-static void
-subtable_grow(struct flow_table *t, struct subtable *s)
-{
-	struct buckets *was = s->buckets, *b;
-
-	if (s->n_flows <= was->mask || (s->grow_token && !rcu_passed(s->grow_token))) {
-		return;
-	}
-	b = buckets_create((was->mask + 1) * 4, !was->link);
-	for (uint32_t i = 0; i <= was->mask; i++) {
-		for (uint32_t slot = was->heads[i]; slot != FLOW_SLOT_NONE;
-			slot = t->flows[slot].next[was->link]) {
-			link_flow(t, b, &t->flows[slot]);
-		}
-	}
-	atomic_store_explicit(&s->buckets, b, memory_order_release);
-	s->grow_token = rcu_start();
-	retire(t, was, FLOW_SLOT_NONE, false, 0);
 }
 
 /* --- put ----------------------------------------------------------------------------------------------- */
@@ -481,25 +245,7 @@ set_program(struct flow_table *t, struct flow *f, const struct flow_put *put)
 
 	publish_program(f, put);
 	objects_unref(was->actions, was->size);
-	retire(t, was, FLOW_SLOT_NONE, false, 0);
-}
-
-static struct flow *
-find_exact(const struct flow_table *t, const struct subtable *s, const struct flow_key *masked)
-{
-	const struct buckets *b = s->buckets;
-	uint32_t hash = key_hash_masked(masked, FLOW_BLOCKS_ALL, s->mask.blocks, s->mask.words);
-
-	for (uint32_t slot = b->heads[hash & b->mask]; slot != FLOW_SLOT_NONE;
-		slot = t->flows[slot].next[b->link]) {
-		struct flow *f = &t->flows[slot];
-
-		if (f->hash == hash && f->mask == &s->mask &&
-			flow_matches(f, masked, FLOW_BLOCKS_ALL)) {
-			return f;
-		}
-	}
-	return NULL;
+	flow_table_retire(t, was, FLOW_SLOT_NONE, false, 0);
 }
 
 /* 0 is no generation. */
@@ -513,19 +259,18 @@ next_generation(struct flow_own *own, uint64_t epoch)
 
 /* Fills a fresh slot; nobody sees it yet. */
 static void
-flow_init(struct flow *f, uint32_t slot, const struct subtable *s, const struct flow_key *masked,
-	const struct flow_put *put)
+flow_init(struct flow *f, uint32_t slot, const struct installed_mask *m,
+	const struct flow_key *masked, const struct flow_put *put)
 {
-	uint8_t blocks = s->mask.blocks, packed[FLOW_KEY_SIZE];
+	uint8_t blocks = m->mask.blocks, packed[FLOW_KEY_SIZE];
 	size_t size = flow_blocks_size(blocks);
 
 	flow_key_pack(packed, masked, blocks);
 	f->slot = slot;
-	f->mask = &s->mask;
+	f->mask = &m->mask;
 	f->first_block = (uint8_t)__builtin_ctz(blocks);
 	f->in_port = (uint16_t)be32_to(masked->in_port);
 	f->nonzero_blocks = flow_key_blocks(masked);
-	f->hash = key_hash_masked(masked, FLOW_BLOCKS_ALL, blocks, s->mask.words);
 	memcpy(f->key, packed, FLOW_BLOCK_SIZE);
 	f->more = size > FLOW_BLOCK_SIZE ? xmemdup(packed + FLOW_BLOCK_SIZE, size - FLOW_BLOCK_SIZE)
 					 : NULL;
@@ -533,23 +278,14 @@ flow_init(struct flow *f, uint32_t slot, const struct subtable *s, const struct 
 	publish_program(f, put);
 }
 
-/* A mask under which a flow may go when the budget is used up: an installed one with all bits of the
- * one asked for, else everything that the packet has. */
+/* Everything that a packet with these blocks has. */
 static void
-narrow_mask(const struct port_flows *pf, const struct flow_put *put, struct flow_mask *mask)
+full_mask(const struct flow_put *put, struct flow_mask *mask)
 {
-	const struct subtable_list *list = pf->list;
-	uint8_t blocks;
-
-	for (uint32_t i = 0; list && i < list->n; i++) {
-		mask_unpack(&list->subtables[i]->mask, mask);
-		if (flow_mask_covers(put->mask, mask)) {
-			return;
-		}
-	}
 	/* Blocks that the mask asks for and the packet lacks are matched as zero: in whole too, so that
 	 * there are no more such masks than there are sets of blocks. */
-	blocks = put->key_blocks | flow_mask_blocks(put->mask);
+	uint8_t blocks = put->key_blocks | flow_mask_blocks(put->mask);
+
 	memset(mask, 0, sizeof *mask);
 	for (unsigned id = 0; id < FIELD_N; id++) {
 		const struct field *f = field_get((enum field_id)id);
@@ -566,98 +302,185 @@ narrow_mask(const struct port_flows *pf, const struct flow_put *put, struct flow
 	flow_mask_union(mask, put->mask);
 }
 
+/* Whether a flow of this mask has its place. */
+static bool
+has_room(const struct flow_table *t, const struct installed_mask *m, const struct flow_put *put,
+	const struct flow_mask *mask)
+{
+	struct flow_key masked;
+
+	flow_key_mask(&masked, put->key, put->key_blocks, mask);
+	return !mask_is_crowded(t, m, &masked);
+}
+
+/* A mask under which a flow may go when its own is not granted: an installed one with all bits of the one
+ * asked for, else everything that the packet has. NULL: not even that. */
+static struct installed_mask *
+narrower_mask(struct flow_table *t, struct port_flows *pf, const struct flow_put *put,
+	struct flow_mask *mask)
+{
+	struct installed_mask *m;
+
+	for (uint32_t i = 0; i < pf->n_masks; i++) {
+		m = pf->masks[i];
+		mask_unpack(&m->mask, mask);
+		if (flow_mask_covers(put->mask, mask) && has_room(t, m, put, mask)) {
+			return m;
+		}
+	}
+	full_mask(put, mask);
+	m = mask_find(pf, mask);
+	if (!m) {
+		m = mask_add(t, pf, mask, true);
+	}
+	if (m && !has_room(t, m, put, mask)) {
+		mask_remove_if_empty(t, pf, m);
+		m = NULL;
+	}
+	return m;
+}
+
+/* Finds or makes the mask for a new flow: the one asked for, or a narrower one. */
+static int
+grant_mask(struct flow_table *t, struct port_flows *pf, const struct flow_put *put,
+	struct flow_put_result *result, struct flow_mask *mask, struct installed_mask **granted)
+{
+	struct installed_mask *m = mask_find(pf, mask);
+
+	if (!m) {
+		m = mask_add(t, pf, mask, false);
+	}
+	if (m && !has_room(t, m, put, mask)) {
+		mask_remove_if_empty(t, pf, m);
+		m = NULL;
+	}
+	if (!m && put->flags & DP_PUT_NARROW) {
+		m = narrower_mask(t, pf, put, mask);
+		result->narrowed = true;
+		result->mask = *mask;
+	}
+	*granted = m;
+	return m ? 0 : -EDQUOT;
+}
+
+/* Half of the table is shared out among the input ports that have flows: what a port has not taken of its part
+ * stays free for it, however much the others ask for. A sixteenth is kept for ports that have none yet. */
+static bool
+may_take_slot(const struct flow_table *t, const struct port_flows *pf)
+{
+	uint32_t in_use = t->n_flows, part = t->max_flows / (2 * WEFT_MAX(t->n_active_ports, 1u)),
+		 owed = t->max_flows / 16;
+
+	if (in_use < t->max_flows / 2 || !pf->n_flows || pf->n_flows < part) {
+		return true;
+	}
+	for (uint32_t i = 0; i < t->n_used_ports; i++) {
+		const struct port_flows *other = t->ports[t->used_ports[i]];
+
+		if (other != pf && other->n_flows && other->n_flows < part) {
+			owed += part - other->n_flows;
+		}
+	}
+	return in_use + owed < t->max_flows;
+}
+
+static int
+change_flow(struct flow_table *t, struct port_flows *pf, struct flow *f, const struct flow_put *put,
+	struct flow_put_result *result)
+{
+	result->flow = (struct dp_handle){f->slot, t->own[f->slot].gen};
+	if (put->flags & DP_PUT_EXCLUSIVE) {
+		return -EEXIST;
+	}
+	set_program(t, f, put);
+	atomic_store_explicit(&t->own[f->slot].epoch, put->epoch, memory_order_relaxed);
+	grow_live(t, pf, put->mask, (enum parse_depth)((struct action_program *)f->program)->depth,
+		put->now_ms);
+	return 0;
+}
+
+static int
+add_flow(struct flow_table *t, struct port_flows *pf, const struct flow_put *put,
+	struct flow_put_result *result)
+{
+	struct flow_mask mask = *put->mask;
+	struct installed_mask *m;
+	struct flow_key masked;
+	struct flow *f;
+	uint32_t slot, gen;
+	int error = grant_mask(t, pf, put, result, &mask, &m);
+
+	if (error) {
+		return error;
+	}
+	flow_key_mask(&masked, put->key, put->key_blocks, &mask);
+	f = result->narrowed ? mask_find_flow(t, m, &masked) : NULL;
+	if (f) {
+		/* Another one was narrowed to the same flow. */
+		return change_flow(t, pf, f, put, result);
+	}
+	slot = may_take_slot(t, pf) ? take_slot(t) : FLOW_SLOT_NONE;
+	if (slot == FLOW_SLOT_NONE) {
+		mask_remove_if_empty(t, pf, m);
+		return -ENOSPC;
+	}
+	f = &t->flows[slot];
+	flow_init(f, slot, m, &masked, put);
+	gen = next_generation(&t->own[slot], put->epoch);
+	stats_region_reset(t->stats, slot, gen);
+	grow_live(t, pf, &mask,
+		WEFT_MAX((enum parse_depth)m->mask.depth,
+			(enum parse_depth)((struct action_program *)f->program)->depth),
+		put->now_ms);
+	atomic_store_explicit(&f->live, gen, memory_order_release);
+	mask_link(t, m, f, &masked);
+	t->n_active_ports += !atomic_fetch_add_explicit(&pf->n_flows, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&t->n_flows, 1, memory_order_relaxed);
+	result->flow = (struct dp_handle){slot, gen};
+	t->narrowed += result->narrowed;
+	return 0;
+}
+
 int
 flow_table_put(struct flow_table *t, const struct flow_put *put, struct flow_put_result *result)
 {
 	struct port_flows *pf = port_flows_get(t, (uint16_t)be32_to(put->key->in_port));
-	const struct subtable_list *list = pf->list;
-	struct flow_mask mask = *put->mask;
-	struct subtable *s = subtable_of(pf, &mask, flow_mask_blocks(&mask));
+	struct installed_mask *m = mask_find(pf, put->mask);
 	struct flow_key masked;
 	struct flow *f = NULL;
-	uint32_t slot, gen;
+	int error;
 
 	memset(result, 0, sizeof *result);
-	if (!s && list && list->n >= FLOW_MASKS_PER_PORT && !(put->flags & DP_PUT_MODIFY)) {
-		if (!(put->flags & DP_PUT_NARROW)) {
-			t->refused++;
-			return -EDQUOT;
-		}
-		narrow_mask(pf, put, &mask);
-		s = subtable_of(pf, &mask, flow_mask_blocks(&mask));
-		result->narrowed = true;
-		result->mask = mask;
-	}
-	flow_key_mask(&masked, put->key, put->key_blocks, &mask);
-	if (s) {
-		f = find_exact(t, s, &masked);
+	if (m) {
+		flow_key_mask(&masked, put->key, put->key_blocks, put->mask);
+		f = mask_find_flow(t, m, &masked);
 	}
 	if (f) {
-		result->flow = (struct dp_handle){f->slot, t->own[f->slot].gen};
-		if (put->flags & DP_PUT_EXCLUSIVE) {
-			return -EEXIST;
-		}
-		set_program(t, f, put);
-		atomic_store_explicit(&t->own[f->slot].epoch, put->epoch, memory_order_relaxed);
+		error = change_flow(t, pf, f, put, result);
+	} else if (put->flags & DP_PUT_MODIFY) {
+		error = -ENOENT;
 	} else {
-		if (put->flags & DP_PUT_MODIFY) {
-			return -ENOENT;
-		}
-		slot = take_slot(t);
-		if (slot == FLOW_SLOT_NONE) {
-			t->refused++;
-			return -ENOSPC;
-		}
-		if (!s) {
-			s = subtable_add(t, pf, &mask, flow_mask_blocks(&mask));
-		}
-		f = &t->flows[slot];
-		flow_init(f, slot, s, &masked, put);
-		gen = next_generation(&t->own[slot], put->epoch);
-		stats_region_reset(t->stats, slot, gen);
-		grow_live(t, pf, &mask,
-			WEFT_MAX((enum parse_depth)s->mask.depth,
-				(enum parse_depth)((struct action_program *)f->program)->depth),
-			put->now_ms);
-		atomic_store_explicit(&f->live, gen, memory_order_release);
-		link_flow(t, s->buckets, f);
-		s->n_flows++;
-		atomic_fetch_add_explicit(&pf->n_flows, 1, memory_order_relaxed);
-		atomic_fetch_add_explicit(&t->n_flows, 1, memory_order_relaxed);
-		subtable_grow(t, s);
-		result->flow = (struct dp_handle){slot, gen};
-		t->narrowed += result->narrowed;
+		error = add_flow(t, pf, put, result);
 	}
-	grow_live(t, pf, &mask, (enum parse_depth)((struct action_program *)f->program)->depth,
-		put->now_ms);
-	t->puts++;
-	return 0;
+	t->refused += error == -EDQUOT || error == -ENOSPC;
+	t->puts += !error;
+	return error;
 }
 
 /* --- del ----------------------------------------------------------------------------------------------- */
-
-static struct subtable *
-subtable_of_flow(const struct flow *f)
-{
-	return WEFT_CONTAINER_OF((struct table_mask *)f->mask, struct subtable, mask);
-}
 
 static void
 remove_flow(struct flow_table *t, struct flow *f, bool told, uint64_t user)
 {
 	struct port_flows *pf = t->ports[f->in_port];
 	const struct action_program *program = f->program;
-	struct subtable *s = subtable_of_flow(f);
 
 	atomic_store_explicit(&f->live, 0, memory_order_release);
 	objects_unref(program->actions, program->size);
-	unlink_flow(t, s->buckets, f);
-	atomic_fetch_sub_explicit(&pf->n_flows, 1, memory_order_relaxed);
+	mask_unlink(t, pf, f);
+	t->n_active_ports -= atomic_fetch_sub_explicit(&pf->n_flows, 1, memory_order_relaxed) == 1;
 	atomic_fetch_sub_explicit(&t->n_flows, 1, memory_order_relaxed);
-	retire(t, NULL, f->slot, told, user);
-	if (--s->n_flows == 0) {
-		subtable_remove(t, pf, s);
-	}
+	flow_table_retire(t, NULL, f->slot, told, user);
 	t->dels++;
 }
 
@@ -696,8 +519,8 @@ flow_table_flush_port(struct flow_table *t, uint16_t in_port)
 	}
 }
 
-static void
-retire(struct flow_table *t, void *memory, uint32_t slot, bool told, uint64_t user)
+void
+flow_table_retire(struct flow_table *t, void *memory, uint32_t slot, bool told, uint64_t user)
 {
 	struct retired *r;
 
@@ -800,15 +623,13 @@ flow_table_port_info(const struct flow_table *t, uint16_t in_port, uint32_t *n_m
 {
 	const struct port_flows *pf =
 		atomic_load_explicit(&t->ports[in_port], memory_order_acquire);
-	const struct subtable_list *list;
 	const struct live_mask *mask;
 
 	if (!pf) {
 		return false;
 	}
-	list = atomic_load_explicit(&pf->list, memory_order_acquire);
 	mask = atomic_load_explicit(&pf->live, memory_order_acquire);
-	*n_masks = list ? list->n : 0;
+	*n_masks = atomic_load_explicit(&pf->n_masks, memory_order_relaxed);
 	*n_flows = pf->n_flows;
 	*live = mask ? mask->mask : (struct flow_mask){0};
 	return true;

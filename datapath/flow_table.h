@@ -4,7 +4,7 @@
  *
  * What:     slots of fixed number and type; a flow is {slot, generation}. Input port and
  *           recirculation id are exact in every flow, so that each input port has a classifier of
- *           its own: a list of subtables, one a mask, each a hash table of flows.
+ *           its own: hash tables of flows, at most FLOW_MAX_PROBES (subtable.c).
  * Threads:  workers look up without locks, online in RCU. The tables thread is the only writer.
  * Lifetime: slots are type-stable. A removed flow is unlinked, waits a grace period
  *           (flow_table_run()), then its final counters are taken, its memory and slot reused.
@@ -12,9 +12,10 @@
  *           entries early.
  * Growth:   a subtable's hash table doubles by linking its flows a second time: each flow has two
  *           next links, used by turns; the next doubling waits for the last one's grace period.
- * Limits:   max_flows slots; FLOW_MASKS_PER_PORT masks an input port, beyond which a put returns
- *           -EDQUOT, or is narrowed: taken under an installed mask that has all its bits, else
- *           under the full mask of the packet's blocks, which is always granted.
+ * Limits:   max_flows slots, of which each input port finds its part free (-ENOSPC to those that have
+ *           more); FLOW_MASKS_PER_PORT masks an input port, beyond which a put returns -EDQUOT, or
+ *           is narrowed: taken under an installed mask that has all its bits, else under the full
+ *           mask of the packet's blocks. -EDQUOT also where too many flows would meet in one chain.
  * Live mask: the union of the masks of an input port's flows, the key of the workers' caches.
  *           It grows at once and shrinks at most every LIVE_SHRINK_MS; the one before it is kept
  *           for LIVE_OLD_MS, so that caches keep hitting while they move over.
@@ -33,6 +34,9 @@
 #include "lib/stats_region.h"
 
 #define FLOW_MASKS_PER_PORT 64u
+#define FLOW_MASKS_IN_ALL 4096u /* of all ports; beyond, each has FLOW_MASKS_GRANTED */
+#define FLOW_MASKS_GRANTED 8u
+#define FLOW_MAX_PROBES 16u /* hash tables that a miss looks into */
 #define LIVE_SHRINK_MS 10000u
 #define LIVE_OLD_MS 1000u
 #define FLOW_SLOT_NONE UINT32_MAX
@@ -66,13 +70,12 @@ struct flow {
 	uint16_t in_port;
 	uint8_t first_block;
 	uint8_t nonzero_blocks; /* those in which the masked key has a bit */
-	uint32_t hash;
+	uint32_t hash[2];       /* of the table that links it by next[0], next[1] */
 	_Atomic uint32_t next[2];
-	uint64_t created_ms;
 	/* As in the program, where a packet finds it without another line; between two programs
 	 * UINT32_MAX. */
 	_Atomic uint32_t single_port;
-	uint32_t spare;                 /* the key begins a cache line */
+	uint64_t created_ms;            /* the key begins a cache line */
 	uint64_t key[FLOW_BLOCK_WORDS]; /* masked, of the first block of the mask */
 };
 _Static_assert(sizeof(struct flow) == 128, "two cache lines, a pair to the prefetcher");

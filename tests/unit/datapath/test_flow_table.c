@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "datapath/flow_cache.h"
+#include "datapath/flow_table_internal.h"
 #include "datapath/key_hash.h"
 #include "datapath/rcu.h"
 #include "lib/compiler.h"
@@ -17,6 +18,8 @@
 
 #define MAX_FLOWS 3000u
 #define READER 1u
+/* What one port alone may have: a sixteenth is kept for others. */
+#define PORT_FLOWS (MAX_FLOWS - MAX_FLOWS / 16)
 
 static struct flow_table *table;
 static struct stats_region stats;
@@ -384,7 +387,7 @@ test_flow_table_grows(void **state)
 	(void)state;
 	base_mask(&mask);
 	field_mask_exact(field_get(FIELD_IPV4_DST), &mask);
-	for (uint32_t i = 0; i < MAX_FLOWS; i++) {
+	for (uint32_t i = 0; i < PORT_FLOWS; i++) {
 		key.ip_dst = be32_from(i);
 		assert_int_equal(put(&key, FLOW_BLOCK(0), &mask, 0, i, &result), 0);
 		flows[i] = result.flow;
@@ -392,22 +395,27 @@ test_flow_table_grows(void **state)
 			pass();
 		}
 	}
-	key.ip_dst = be32_from(MAX_FLOWS);
+	key.ip_dst = be32_from(PORT_FLOWS);
 	assert_int_equal(put(&key, FLOW_BLOCK(0), &mask, 0, 0, &result), -ENOSPC);
-	for (uint32_t i = 0; i < MAX_FLOWS; i++) {
+	for (uint32_t i = 0; i < PORT_FLOWS; i++) {
 		key.ip_dst = be32_from(i);
 		assert_non_null(find(5, &key, FLOW_BLOCK(0)));
 		assert_int_equal(port_of(find(5, &key, FLOW_BLOCK(0))), i);
 		assert_null(find(6, &key, FLOW_BLOCK(0)));
 	}
-	for (uint32_t i = 0; i < MAX_FLOWS; i += 2) {
+	for (uint32_t i = 0; i < PORT_FLOWS; i += 2) {
 		assert_int_equal(del(flows[i], i), 0);
 	}
-	for (uint32_t i = 0; i < MAX_FLOWS; i++) {
+	for (uint32_t i = 0; i < PORT_FLOWS; i++) {
 		key.ip_dst = be32_from(i);
 		assert_int_equal(find(5, &key, FLOW_BLOCK(0)) != NULL, i & 1);
 	}
 	/* No slot is reused before its grace period. */
+	for (uint32_t i = PORT_FLOWS; i < MAX_FLOWS; i++) {
+		key.ip_dst = be32_from(i);
+		assert_int_equal(put(&key, FLOW_BLOCK(0), &mask, 0, 0, &result), 0);
+		assert_int_equal(result.flow.gen, 1);
+	}
 	key.ip_dst = be32_from(1u << 20);
 	assert_int_equal(put(&key, FLOW_BLOCK(0), &mask, 0, 0, &result), -ENOSPC);
 	pass();
@@ -419,6 +427,112 @@ test_flow_table_grows(void **state)
 	assert_int_equal(del((struct dp_handle){0, 0}, 0), -ESTALE);
 	flush(5);
 	pass();
+}
+
+/* A port that has taken all it may leaves the others their parts. */
+static void
+test_flow_table_parts_of_ports(void **state)
+{
+	struct flow_put_result result;
+	struct flow_key key = {.in_port = be32_from(5)};
+	struct flow_table_counters counters;
+	struct flow_mask mask;
+	uint32_t n = 0;
+
+	(void)state;
+	base_mask(&mask);
+	field_mask_exact(field_get(FIELD_IPV4_DST), &mask);
+	key.ip_dst = be32_from(1);
+	assert_int_equal(put(&key, FLOW_BLOCK(0), &mask, 0, 1, &result), 0);
+	key.in_port = be32_from(6);
+	for (; key.ip_dst = be32_from(n), !put(&key, FLOW_BLOCK(0), &mask, 0, 1, &result); n++) {
+	}
+	/* Half of the table is the two ports' own, a sixteenth a newcomer's. */
+	assert_int_equal(n, MAX_FLOWS - MAX_FLOWS / 16 - MAX_FLOWS / 4);
+	key.in_port = be32_from(7);
+	assert_int_equal(put(&key, FLOW_BLOCK(0), &mask, 0, 1, &result), 0);
+	key.in_port = be32_from(5);
+	for (n = 1; n < MAX_FLOWS / 6; n++) {
+		key.ip_dst = be32_from(n);
+		assert_int_equal(put(&key, FLOW_BLOCK(0), &mask, 0, 1, &result), 0);
+	}
+	key.in_port = be32_from(6);
+	key.ip_dst = be32_from(1u << 20);
+	assert_int_equal(put(&key, FLOW_BLOCK(0), &mask, 0, 1, &result), -ENOSPC);
+	flow_table_read_counters(table, &counters);
+	assert_int_equal(counters.refused, 2);
+	flush(5);
+	flush(6);
+	flush(7);
+	pass();
+}
+
+/* However many masks there are, a miss looks into few tables, and chains of shared ones are short. */
+static void
+test_flow_table_few_probes(void **state)
+{
+	struct flow_put_result result;
+	const struct port_flows *pf;
+	struct flow_table_counters before, counters;
+	struct flow_mask mask, want;
+	uint32_t seed = 1;
+
+	(void)state;
+	flow_table_read_counters(table, &before);
+	for (uint32_t i = 0; i < FLOW_MASKS_PER_PORT; i++) {
+		for (uint32_t n = 0; n < 20; n++) {
+			struct flow_key key = {
+				.in_port = be32_from(5), .eth_type = be16_from(0x0800)};
+
+			base_mask(&mask);
+			field_mask_exact(field_get(FIELD_ETH_TYPE), &mask);
+			/* Bits of an address, each set once, no two alike. */
+			mask.bits.ip_dst = be32_from((i + 1) * 0x01010101u | 0x80000000u);
+			key.ip_dst = be32_from(seed = seed * 1103515245u + 12345u);
+			assert_true(
+				put(&key, FLOW_BLOCK(0), &mask, DP_PUT_NARROW, i, &result) == 0);
+			/* It serves its own packet. */
+			assert_non_null(find(5, &key, FLOW_BLOCK(0)));
+		}
+	}
+	pf = table->ports[5];
+	assert_true(((struct subtable_list *)pf->list)->n <= FLOW_MAX_PROBES);
+	for (uint32_t i = 0; i < ((struct subtable_list *)pf->list)->n; i++) {
+		const struct subtable *s = ((struct subtable_list *)pf->list)->subtables[i];
+		const struct buckets *b = s->buckets;
+
+		for (uint32_t h = 0; h <= b->mask; h++) {
+			for (uint32_t slot = b->heads[h]; slot != FLOW_SLOT_NONE;
+				slot = table->flows[slot].next[b->link]) {
+				unsigned n = 0;
+
+				for (uint32_t other = b->heads[h]; other != FLOW_SLOT_NONE;
+					other = table->flows[other].next[b->link]) {
+					n += table->flows[other].hash[b->link] ==
+					     table->flows[slot].hash[b->link];
+				}
+				assert_true(n <= 8);
+			}
+		}
+	}
+	flow_table_read_counters(table, &counters);
+	assert_true(counters.narrowed > before.narrowed);
+	/* Without leave to narrow, what finds no place is refused. */
+	memset(&want, 0, sizeof want);
+	for (uint32_t n = 0, refused = 0; !refused; n++) {
+		struct flow_key key = {.in_port = be32_from(5), .ip_src = be32_from(n)};
+
+		assert_true(n < 1000);
+		base_mask(&mask);
+		mask.bits.ip_src = be32_from(0xff0000ffu ^ n << 8);
+		refused = put(&key, FLOW_BLOCK(0), &mask, 0, 1, &result) == -EDQUOT;
+	}
+	flush(5);
+	pass();
+	assert_int_equal(((struct port_flows *)table->ports[5])->n_masks, 0);
+	assert_int_equal(((struct subtable_list *)pf->list)->n, 0);
+	flow_table_read_counters(table, &counters);
+	assert_int_equal(counters.n_masks, before.n_masks);
 }
 
 /* A bit that a flow wants in a block that the packet has not. */
@@ -492,16 +606,22 @@ test_flow_table_mask_budget(void **state)
 	(void)state;
 	key.ip_dst = be32_from(0x0a000001);
 	key.eth_dst[0] = 2;
-	/* 32 prefixes of destinations and of sources. */
+	/* All look at the destination, and at one bit of the source or of the ports. */
 	for (unsigned i = 0; i < FLOW_MASKS_PER_PORT; i++) {
 		base_mask(&mask);
+		mask.bits.ip_dst = UINT32_MAX;
 		if (i < 32) {
-			mask.bits.ip_dst = be32_from(UINT32_MAX << i);
+			mask.bits.ip_src = be32_from(1u << i);
+		} else if (i < 48) {
+			mask.bits.l4_src = be16_from((uint16_t)(1u << (i - 32)));
 		} else {
-			mask.bits.ip_src = be32_from(UINT32_MAX << (i - 32));
+			mask.bits.l4_dst = be16_from((uint16_t)(1u << (i - 48)));
 		}
+		key.ip_dst = be32_from(0x0a000001 + i);
 		assert_int_equal(put(&key, FLOW_BLOCK(0), &mask, 0, i, &result), 0);
 		assert_false(result.narrowed);
+		assert_int_equal(port_of(find(5, &key, FLOW_BLOCK(0))), i);
+		pass();
 	}
 	/* Known masks go on; another port has its own. */
 	other = key;
@@ -526,8 +646,10 @@ test_flow_table_mask_budget(void **state)
 	pass();
 	for (unsigned i = 0; i < FLOW_MASKS_PER_PORT; i++) {
 		base_mask(&wide);
-		wide.bits.ip_src = be32_from(0x1000000u + i);
+		wide.bits.ip_src = be32_from(0xff000000u + i);
+		key.ip_src = be32_from(i << 24);
 		assert_int_equal(put(&key, FLOW_BLOCK(0), &wide, 0, i, &result), 0);
+		pass();
 	}
 	assert_int_equal(put(&key, FLOW_BLOCK(0), &mask, DP_PUT_NARROW, 5, &result), 0);
 	assert_true(result.narrowed);
@@ -543,7 +665,7 @@ test_flow_table_mask_budget(void **state)
 	assert_int_equal(n_masks, FLOW_MASKS_PER_PORT + 1);
 	assert_int_equal(n_flows, FLOW_MASKS_PER_PORT + 2);
 	flow_table_read_counters(table, &c);
-	assert_int_equal(c.narrowed, 2);
+	assert_int_equal(c.narrowed, 3);
 	assert_int_equal(c.refused, 1);
 	flush(5);
 	pass();
@@ -602,6 +724,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_flow_table_random_against_twin, start, stop),
 		cmocka_unit_test_setup_teardown(test_flow_table_grows, start, stop),
+		cmocka_unit_test_setup_teardown(test_flow_table_parts_of_ports, start, stop),
+		cmocka_unit_test_setup_teardown(test_flow_table_few_probes, start, stop),
 		cmocka_unit_test_setup_teardown(
 			test_flow_table_absent_blocks_are_zero, start, stop),
 		cmocka_unit_test_setup_teardown(test_flow_table_final_counters, start, stop),
