@@ -230,8 +230,9 @@ struct dp_object_item {
  * in proportion to their weights. A change to one bucket, or of its liveness, moves the packets that
  * it gains or loses, and hardly any others. FIRST_LIVE: the first live one in order; weights do not
  * matter. No live bucket: the packet drops as no-bucket. Buckets may refer to other objects
- * by actions; a packet that goes through more than DP_OBJECT_MAX_DEPTH of them one inside the other
- * drops as action-limit. */
+ * by actions; a packet that goes through more than DP_OBJECT_MAX_DEPTH of them one inside the other, or
+ * looks at some thousands of objects and buckets in all, drops as action-limit. What is watched by
+ * way of more than so many objects is not live. */
 struct dp_bucket {
 	uint32_t size;                 /* with its actions, a multiple of 8 */
 	uint32_t id;                   /* unique in the object */
