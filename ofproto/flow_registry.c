@@ -69,6 +69,7 @@ flow_registry_create(struct of_reader *reader, const struct flow_registry_ops *o
 	hmap_init(&r->by_key);
 	hmap_init(&r->by_request);
 	hmap_init(&r->sent_contexts);
+	hmap_init(&r->ports);
 	list_init(&r->ready);
 	list_init(&r->busy);
 	list_init(&r->adopted);
@@ -94,6 +95,7 @@ flow_registry_destroy(struct flow_registry *r)
 	hmap_uninit(&r->by_key);
 	hmap_uninit(&r->by_request);
 	hmap_uninit(&r->sent_contexts);
+	hmap_uninit(&r->ports);
 	flow_objects_destroy(r->objects);
 	free(r);
 }
@@ -366,6 +368,9 @@ put_answered(struct flow_registry *r, struct flow *f, const struct dp_message *m
 
 	if (reply->reply.status) {
 		r->counters.n_refused += is_first;
+		if (reply->reply.status == -ENOSPC && is_first) {
+			flow_evict(r, be32_to(f->full_key->in_port));
+		}
 		if (reply->reply.status == -EDQUOT && is_first) {
 			uint32_t hash = key_hash(f->full_key);
 
@@ -626,6 +631,17 @@ delete_flow(struct flow_registry *r, struct flow *f)
 	list_remove(&f->by_version);
 	flow_await(r, f, FLOW_DELETING, NULL);
 	return VERDICT_GONE;
+}
+
+bool
+flow_evict_one(struct flow_registry *r, struct flow *f)
+{
+	if (delete_flow(r, f) == VERDICT_LATER) {
+		return false;
+	}
+	f->is_evicted = true;
+	r->counters.n_evicted++;
+	return true;
 }
 
 /* Reads a flow's statistics, and deletes it if nobody uses it. False: it waits for an answer, or the

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/byteorder.h"
 #include "lib/hash.h"
 #include "ofproto/flow_registry_internal.h"
 #include "ofproto/of_context.h"
@@ -103,6 +104,9 @@ flow_set_identity(struct flow_registry *r, struct flow *f, const struct flow_key
 	free(f->words);
 	f->words = xmemdup(words, n * sizeof(words[0]));
 	hmap_insert(&r->by_key, &f->by_key, identity_hash(f->map, words));
+	if (!f->port) {
+		flow_join_port(r, f, be32_to(key->in_port));
+	}
 }
 
 struct flow *
@@ -157,6 +161,7 @@ flow_forget(struct flow_registry *r, struct flow *f)
 		r->counters.n_adopted--;
 	}
 	hmap_remove(&r->by_key, &f->by_key);
+	flow_leave_port(r, f);
 	list_remove(&f->by_version);
 	list_remove(&f->by_stats);
 	drop_translation(r, f);

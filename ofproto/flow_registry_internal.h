@@ -27,6 +27,10 @@ struct flow {
 	struct hmap_node by_request;
 	struct list by_version; /* in @ready, @busy or @adopted; by itself while it is deleted */
 	struct list by_stats;
+	struct list by_port; /* in its port's clock */
+	struct flow_port *port;
+	uint64_t clock_packets; /* when the hand passed last */
+	bool is_evicted;
 	enum flow_state state;
 	bool has_rules; /* it was translated by us: statistics have an owner */
 	struct dp_handle handle;
@@ -73,6 +77,7 @@ struct flow_registry {
 	struct hmap by_key;
 	struct hmap by_request;
 	struct hmap sent_contexts;
+	struct hmap ports; /* flow_registry_evict.c */
 	struct list ready;
 	struct list busy;
 	struct list adopted;
@@ -100,3 +105,12 @@ void flow_await(struct flow_registry *r, struct flow *f, enum flow_state state, 
 /* Its command was answered. */
 void flow_settle(struct flow_registry *r, struct flow *f);
 void flow_forget(struct flow_registry *r, struct flow *f);
+
+/* flow_registry_evict.c: a flow counts among those of its input port from its first identity until it is
+ * forgotten. */
+void flow_join_port(struct flow_registry *r, struct flow *f, uint32_t number);
+void flow_leave_port(struct flow_registry *r, struct flow *f);
+/* The datapath has no slot for a flow of this input port: deletes some that are least in use. */
+void flow_evict(struct flow_registry *r, uint32_t number);
+/* flow_registry.c: deletes an installed flow. False: the ring is full. */
+bool flow_evict_one(struct flow_registry *r, struct flow *f);

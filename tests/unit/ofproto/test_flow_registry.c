@@ -545,6 +545,58 @@ test_registry_narrows_at_the_second_upcall(void **state)
 	assert_string_equal(installed(s), "");
 }
 
+/* A table that is full makes room at the expense of what nobody uses. */
+static void
+test_registry_evicts(void **state)
+{
+	struct setup *s = *state;
+
+	world_flow(&s->w, "ip,dl_src=00:00:00:00:00:00/00:00:00:00:00:ff,actions=2");
+	world_flow(&s->w, "dl_src=00:00:00:00:00:00/00:00:00:00:00:00,actions=2");
+	for (unsigned i = 0; i < 200; i++) {
+		char packet[80];
+
+		snprintf(packet, sizeof(packet), "in_port=%u,ip,dl_src=00:00:00:00:00:%02x",
+			i < 100 ? 1 : 2, i);
+		upcall(s, packet);
+		answer(&s->f, s->w.now_ms);
+	}
+	assert_int_equal(s->f.n_flows, 200);
+	/* The first half of port 1's are used between two refusals. */
+	for (unsigned i = 0; i < 50; i++) {
+		traffic(s, i, 1);
+	}
+	s->f.refuse_put = -ENOSPC;
+	upcall(s, "in_port=1,ip,dl_src=00:00:00:00:00:fe");
+	s->f.refuse_put = 0;
+	answer(&s->f, s->w.now_ms);
+	answer(&s->f, s->w.now_ms);
+	assert_int_equal(counters(s).n_evicted, 50);
+	for (unsigned i = 0; i < 200; i++) {
+		assert_int_equal(s->f.flows[i].used, i < 50 || i >= 100);
+	}
+	upcall(s, "in_port=1,ip,dl_src=00:00:00:00:00:fe");
+	answer(&s->f, s->w.now_ms);
+	assert_int_equal(s->f.n_flows, 151);
+	/* All are in use: one gives way. */
+	for (unsigned i = 0; i <= 50; i++) {
+		traffic(s, i, 1);
+	}
+	s->f.refuse_put = -ENOSPC;
+	upcall(s, "in_port=1,ip,dl_src=00:00:00:00:00:ff");
+	s->f.refuse_put = 0;
+	answer(&s->f, s->w.now_ms);
+	answer(&s->f, s->w.now_ms);
+	assert_int_equal(counters(s).n_evicted, 51);
+	assert_int_equal(s->f.n_flows, 150);
+	/* A port without flows has none to give. */
+	s->f.refuse_put = -ENOSPC;
+	upcall(s, "in_port=3,ip");
+	s->f.refuse_put = 0;
+	answer(&s->f, s->w.now_ms);
+	assert_int_equal(counters(s).n_evicted, 51);
+}
+
 static void
 test_registry_refusals(void **state)
 {
@@ -888,6 +940,7 @@ main(void)
 		TEST(test_registry_version_moves_under_a_miss),
 		TEST(test_registry_narrows_at_the_second_upcall),
 		TEST(test_registry_refusals),
+		TEST(test_registry_evicts),
 		TEST(test_registry_adopts),
 		TEST(test_registry_learns),
 		TEST(test_registry_contexts),
