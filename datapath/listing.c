@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "datapath/flow_table.h"
+#include "datapath/object.h"
 #include "datapath/port.h"
 #include "datapath/ports_thread.h"
 #include "datapath/rcu.h"
@@ -132,24 +133,33 @@ flow_json(const struct ports_thread_config *config, const struct flow_info *info
 	return o;
 }
 
+bool
+listing_from(const json_t *params, uint32_t *slot, struct weft_error *err)
+{
+	const json_t *from = json_object_get(params, "from");
+
+	if (from && (!json_is_integer(from) || json_integer_value(from) < 0 ||
+			    json_integer_value(from) > UINT32_MAX)) {
+		return weft_error_set(err, WEFT_ERR_INVALID, ERANGE, "from is no slot number");
+	}
+	*slot = from ? (uint32_t)json_integer_value(from) : 0;
+	return true;
+}
+
 json_t *
 listing_flows(
 	const struct ports_thread_config *config, const json_t *params, struct weft_error *err)
 {
-	const json_t *from = json_object_get(params, "from");
-	uint32_t slot = 0, next = 0;
-	json_t *flows = json_array(), *page = json_object();
+	json_t *flows, *page;
 	uint64_t now = now_ms();
 	struct flow_info info;
+	uint32_t slot, next = 0;
 
-	if (from && (!json_is_integer(from) || json_integer_value(from) < 0 ||
-			    json_integer_value(from) > UINT32_MAX)) {
-		weft_error_set(err, WEFT_ERR_INVALID, ERANGE, "from is no slot number");
-		json_decref(flows);
-		json_decref(page);
+	if (!listing_from(params, &slot, err)) {
 		return NULL;
 	}
-	slot = from ? (uint32_t)json_integer_value(from) : 0;
+	flows = json_array();
+	page = json_object();
 	json_object_set_new(page, "next", json_null());
 	rcu_online(RCU_READER_PORTS);
 	while (flow_table_list(config->table, slot, &info, &next)) {
@@ -193,6 +203,7 @@ listing_stats(const struct ports_thread_config *config)
 	set(o, "flows", table.n_flows);
 	set(o, "max_flows", table.max_flows);
 	set(o, "masks", table.n_masks);
+	set(o, "objects", objects_count());
 	set(o, "contexts", commands.n_contexts);
 	set(o, "rx_packets", sums.rx_packets);
 	set(o, "rx_bytes", sums.rx_bytes);

@@ -462,6 +462,7 @@ rpc_port_list(struct rpc_call *call, json_t *params, void *user)
 	struct weft_error
 
 LISTING_METHOD(rpc_flow_list, listing_flows(&ports.config, params, &err));
+LISTING_METHOD(rpc_object_list, listing_objects(&ports.config, params, &err));
 LISTING_METHOD(rpc_stats, listing_stats(&ports.config));
 LISTING_METHOD(rpc_workers, listing_workers());
 LISTING_METHOD(rpc_caches, listing_caches(&ports.config));
@@ -475,6 +476,7 @@ static const struct rpc_method methods[] = {
 	{"port.set", rpc_port_set},
 	{"port.list", rpc_port_list},
 	{"flow.list", rpc_flow_list},
+	{"object.list", rpc_object_list},
 	{"stats.get", rpc_stats},
 	{"worker.list", rpc_workers},
 	{"cache.list", rpc_caches},

@@ -71,6 +71,7 @@ test_cli_makes_parameters(void **state)
 		{"flow list br0 table=1", "flow.list", "{\"flow\":\"table=1\",\"switch\":\"br0\"}"},
 		{"drops p1", "drop.list", "{\"port\":\"p1\"}"},
 		{"dp flows", "flow.list", "{}"},
+		{"dp objects", "object.list", "{}"},
 	};
 
 	(void)state;
