@@ -46,7 +46,7 @@ deps:
 # An empty _GNU_SOURCE agrees with a file that defines it too.
 CPPFLAGS_ALL := -I. -D_GNU_SOURCE= -DWEFT_VERSION='"$(VERSION)"'
 CFLAGS_ALL = -std=gnu17 $(OPTIMISE) -fno-strict-aliasing -fno-common -pthread $(WARNINGS) $(COMPILER_CFLAGS) \
-	$(SANITIZE_CFLAGS) $(USER_CFLAGS)
+	$(SANITIZE_CFLAGS) $(if $(findstring thread,$(SANITIZE)),-DWEFT_RACE_POINTS) $(USER_CFLAGS)
 LDFLAGS_ALL = -pthread -Wl,--as-needed $(SANITIZE_CFLAGS) $(USER_LDFLAGS)
 
 IS_CLANG := $(if $(findstring clang,$(CC)),yes)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/error.h"
+#include "lib/race_point.h"
 
 #define REC_SIZE ((uint32_t)sizeof(struct shm_ring_rec))
 
@@ -139,6 +140,7 @@ refresh_tail(struct shm_ring *r)
 		r->broken = true;
 		return false;
 	}
+	RACE_POINT();
 	r->peer = tail;
 	return true;
 }
@@ -200,12 +202,14 @@ shm_ring_publish(struct shm_ring *r)
 		return;
 	}
 	r->public = r->own;
+	RACE_POINT();
 	atomic_store_explicit(&r->shared->head, r->own, memory_order_release);
 	/* Pairs with the fence of shm_ring_sleep(): either we see asleep, or it sees the record. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (r->event_fd >= 0 && atomic_load_explicit(&r->shared->asleep, memory_order_relaxed)) {
 		uint64_t one = 1;
 
+		RACE_POINT();
 		if (write(r->event_fd, &one, sizeof one) < 0) {
 			/* EAGAIN: it is full of kicks already. */
 		}
@@ -240,6 +244,7 @@ look(struct shm_ring *r)
 		return -EPROTO;
 	}
 	r->peer = head;
+	RACE_POINT();
 	return r->own == head ? -EAGAIN : 0;
 }
 
@@ -275,6 +280,7 @@ shm_ring_read(struct shm_ring *r, void *buf, uint32_t capacity, uint32_t *kind)
 		if (rec.len > capacity) {
 			return -EMSGSIZE;
 		}
+		RACE_POINT();
 		memcpy(buf, r->data + at + REC_SIZE, rec.len);
 		*kind = rec.kind;
 		return (int)rec.len;
@@ -287,6 +293,7 @@ shm_ring_release(struct shm_ring *r)
 {
 	if (!r->broken && r->public != r->own) {
 		r->public = r->own;
+		RACE_POINT();
 		atomic_store_explicit(&r->shared->tail, r->own, memory_order_release);
 	}
 }
@@ -303,6 +310,7 @@ shm_ring_sleep(struct shm_ring *r)
 	atomic_store_explicit(&r->shared->asleep, 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
 	rc = look(r);
+	RACE_POINT();
 	if (rc == -EAGAIN) {
 		return true;
 	}
@@ -318,6 +326,7 @@ shm_ring_woken(struct shm_ring *r)
 	if (r->shared) {
 		atomic_store_explicit(&r->shared->asleep, 0, memory_order_relaxed);
 	}
+	RACE_POINT();
 	if (r->event_fd >= 0 && read(r->event_fd, &kicks, sizeof kicks) < 0) {
 		/* EAGAIN: nobody kicked. */
 	}

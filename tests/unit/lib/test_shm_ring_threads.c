@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Shared-memory ring between two threads, with sleep and wake. Runs under the thread sanitizer too.
+ * Shared-memory ring between two threads, with sleep and wake. Runs under the thread sanitizer too, with
+ * delays where they hurt.
  */
 #include <errno.h>
 #include <poll.h>
@@ -18,6 +19,7 @@
 #include <cmocka.h>
 
 #include "lib/shm_ring.h"
+#include "tests/unit/race_delay.h"
 
 #define SIZE (1u << 13)
 #define N_RECORDS 200000u
@@ -56,6 +58,7 @@ produce(void *arg)
 			sched_yield();
 			continue;
 		}
+		RACE_POINT();
 		memset(at, (int)(n & 0xff), len_of(n));
 		memcpy(at, &n, sizeof n);
 		n++;
@@ -121,6 +124,7 @@ test_shm_ring_between_threads(void **state)
 	assert_false(t.lost_wake);
 	pthread_join(producer, NULL);
 	assert_true(t.n_sleeps >= N_PAUSES - 1);
+	assert_true(!HAS_RACE_POINTS || n_race_delays > N_RECORDS / 100);
 	free(t.memory);
 	close(t.event_fd);
 }
