@@ -25,6 +25,8 @@
 #include "lib/dp_protocol.h"
 #include "lib/drop_reason.h"
 
+struct capture_set;
+
 #define PORT_NAME_SIZE 64
 #define TX_BATCH 32u
 
@@ -55,7 +57,8 @@ struct port {
 	_Atomic uint16_t n_rxq, n_txq;
 	const struct port_provider *provider;
 	struct port_dev *dev;
-	struct port_worker *per_worker; /* n_workers + 1 */
+	struct port_worker *per_worker;                       /* n_workers + 1 */
+	_Atomic(struct capture_set *) capture_rx, capture_tx; /* NULL: nobody watches */
 	rte_spinlock_t tx_locks[PORT_MAX_QUEUES];
 	/* Of the ports thread. */
 	char name[PORT_NAME_SIZE];

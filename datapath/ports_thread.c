@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include "datapath/bond_port.h"
+#include "datapath/capture.h"
+#include "datapath/capture_rpc.h"
 #include "datapath/listing.h"
 #include "datapath/port.h"
 #include "datapath/providers.h"
@@ -42,7 +44,7 @@ static struct {
 	struct ports_thread_config config;
 	struct event_base *base;
 	struct rpc_server *server;
-	struct event *news_event;
+	struct event *news_event, *capture_event;
 	int news_fd;
 	struct rpc_peer *session_peer; /* NULL: no agent */
 	uint64_t session_number;
@@ -306,6 +308,7 @@ remove_port(struct port *port)
 	LOG_INFO("port %s: removed", port->name);
 	bond_port_removed(port);
 	port_unpublish(port);
+	captures_port_gone(port);
 	tables_flush_port(port->number);
 	port_destroy(port);
 	json_decref(record->options);
@@ -481,6 +484,7 @@ static const struct rpc_method methods[] = {
 	{"worker.list", rpc_workers},
 	{"cache.list", rpc_caches},
 	{"drop.list", rpc_drops},
+	{"capture.start", capture_rpc_start},
 	{"log.set", rpc_log},
 };
 
@@ -547,6 +551,32 @@ on_news(evutil_socket_t fd, short what, void *user)
 	weft_role_leave(weft_ports);
 }
 
+static void
+on_capture_news(evutil_socket_t fd, short what, void *user)
+{
+	(void)fd;
+	(void)what;
+	(void)user;
+	weft_role_enter(weft_ports);
+	captures_run();
+	weft_role_leave(weft_ports);
+}
+
+static bool
+open_captures(struct weft_error *err) WEFT_REQUIRES(weft_ports)
+{
+	int fd = captures_open();
+
+	if (fd < 0) {
+		return weft_error_set(
+			err, WEFT_ERR_SYSTEM, -fd, "cannot make an eventfd: %s", strerror(-fd));
+	}
+	ports.capture_event =
+		event_new(ports.base, fd, EV_READ | EV_PERSIST, on_capture_news, NULL);
+	event_add(ports.capture_event, NULL);
+	return true;
+}
+
 bool
 ports_thread_start(
 	struct event_base *base, const struct ports_thread_config *config, struct weft_error *err)
@@ -563,6 +593,9 @@ ports_thread_start(
 	}
 	ports.news_event = event_new(base, ports.news_fd, EV_READ | EV_PERSIST, on_news, NULL);
 	event_add(ports.news_event, NULL);
+	if (!open_captures(err)) {
+		return false;
+	}
 	port_set_event_handler(wake);
 	tables_set_broken_handler(session_broken);
 	snprintf(path, sizeof path, "%s/datapath.sock", config->daemon->rundir);
@@ -575,6 +608,11 @@ ports_thread_stop(void)
 {
 	rpc_server_destroy(ports.server);
 	ports.server = NULL;
+	if (ports.capture_event) {
+		event_free(ports.capture_event);
+		ports.capture_event = NULL;
+	}
+	captures_close();
 	for (uint32_t n = 0; n <= DP_PORT_MAX; n++) {
 		struct port *port = port_find(n);
 

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "datapath/action.h"
+#include "datapath/capture.h"
 #include "datapath/key_hash.h"
 #include "datapath/rcu.h"
 #include "datapath/upcall.h"
@@ -476,6 +477,7 @@ static void
 flush_port(struct worker *w, struct port *port)
 {
 	struct port_worker *pw = &port->per_worker[w->id];
+	const struct capture_set *captures;
 	uint16_t n_txq = atomic_load_explicit(&port->n_txq, memory_order_relaxed);
 	uint16_t queue = n_txq > 1 ? (uint16_t)(w->id % n_txq) : 0, sent;
 	/* Also with a queue for each: the others may still go by an older number of queues. */
@@ -488,12 +490,19 @@ flush_port(struct worker *w, struct port *port)
 	}
 	pw->n_tx = 0;
 	pw->tx_noted = 0;
+	captures = atomic_load_explicit(&port->capture_tx, memory_order_acquire);
+	if (WEFT_UNLIKELY(captures)) {
+		capture_sending(captures, w->id, queue, pw->tx, n);
+	}
 	if (locked) {
 		rte_spinlock_lock(&port->tx_locks[queue]);
 	}
 	sent = port->provider->tx(port->dev, queue, pw->tx, (uint16_t)n);
 	if (locked) {
 		rte_spinlock_unlock(&port->tx_locks[queue]);
+	}
+	if (WEFT_UNLIKELY(captures)) {
+		capture_sent(captures, w->id, sent);
 	}
 	for (uint32_t i = sent; i < n; i++) {
 		bytes += pw->tx[i]->len;
@@ -692,12 +701,17 @@ find_cached(struct worker *w, uint32_t guess, uint32_t hash, const struct flow_k
 static void
 burst(struct worker *w, struct port *port, struct port_worker *pw, struct packet **pkts, unsigned n)
 {
+	const struct capture_set *captures;
 	const struct live_mask *live, *old;
 	uint32_t hashes[WORKER_BURST], guesses[WORKER_BURST], n_cache = 0, n_table = 0;
 	uint64_t bytes = 0;
 	unsigned n_good = 0;
 	enum parse_depth depth;
 
+	captures = atomic_load_explicit(&port->capture_rx, memory_order_acquire);
+	if (WEFT_UNLIKELY(captures)) {
+		capture_received(captures, w->id, pkts[0]->rx_queue, pkts, n);
+	}
 	live = flow_table_live_mask(w->table, port->number, w->now_ms, &old);
 	depth = live ? (enum parse_depth)live->depth : PARSE_L4;
 	rte_prefetch0(pkts[0]->data);

@@ -12,7 +12,9 @@
 #include <string.h>
 
 #include "lib/byteorder.h"
+#include "lib/field.h"
 #include "lib/flow_key.h"
+#include "lib/strbuf.h"
 
 #define ETH_LEN 14
 #define TAG_LEN 4
@@ -345,4 +347,24 @@ parse_nd(struct cursor *c, struct flow_key *key)
 			memcpy(key->nd_tll, p + 2, 6);
 		}
 	}
+}
+
+void
+packet_key_format(const struct flow_key *key, struct strbuf *out)
+{
+	static const union field_value none;
+	struct flow_mask mask = {0};
+
+	for (unsigned id = 0; id < FIELD_XREG0; id++) {
+		const struct field *f = field_get((enum field_id)id);
+		union field_value value;
+
+		field_load(f, key, &value);
+		if (field_prereq_holds((enum field_prereq)f->prereq, key) &&
+			(memcmp(&value, &none, sizeof value) || id == FIELD_ICMPV4_TYPE ||
+				id == FIELD_ICMPV6_TYPE)) {
+			field_mask_exact(f, &mask);
+		}
+	}
+	flow_text_format_match(key, &mask, NULL, out);
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 utilities/weft_ARCHIVE := $(BUILD)/utilities/weft/libcli.a
 utilities/weft_NEEDS := lib
-utilities/weft_MODULES := jansson libevent
+utilities/weft_MODULES := jansson libevent libpcap
 utilities/weft_BINARY := weft
 $(eval $(call room,utilities/weft))
 

@@ -9,6 +9,7 @@ A Lab owns all that a run starts or makes, names it with its own id, and removes
         host = Netns(lab, "h1")
 """
 
+from .capture import Capture, Pcapng
 from .core import Lab, LabError, Process, ROOT, wait_for
 from .net import Netns, PacketPort
 from .openflow import OsKen, TestController, free_port, ovs_ofctl
@@ -18,6 +19,7 @@ from .vhost import VhostGuest
 from .weft import CliError, Weft
 
 __all__ = [
+    "Capture",
     "CliError",
     "GuestError",
     "Lab",
@@ -26,6 +28,7 @@ __all__ = [
     "Nic",
     "OsKen",
     "PacketPort",
+    "Pcapng",
     "Process",
     "QemuGuest",
     "ROOT",

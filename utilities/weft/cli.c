@@ -148,6 +148,9 @@ cli_main(int argc, char **argv, FILE *in, FILE *out, FILE *err_out)
 		print_help(object && cli_is_object(object) ? object : NULL, out);
 		return EXIT_SUCCESS;
 	case GLOBAL_CALL:
+		if (at < argc && !strcmp(argv[at], "capture")) {
+			return cli_capture(&o, argc - at - 1, argv + at + 1, out, err_out);
+		}
 		if (cli_parse(argc - at, argv + at, in, &request, &err)) {
 			result = call(&o, &request, &err);
 			json_decref(request.params);

@@ -95,5 +95,9 @@ bool cli_is_object(const char *name);
 /* Prints a result. */
 void cli_print(const struct cli_command *command, const json_t *result, bool json, FILE *out);
 
+/* weft capture, which is no single call: @argv behind the word. Returns the exit status. */
+#define CLI_CAPTURE_USAGE "PORT [-w FILE|-] [-c N] [-s SNAPLEN] [-Q in|out|inout] [FILTER]"
+int cli_capture(const struct cli_options *o, int argc, char *const *argv, FILE *out, FILE *err_out);
+
 /* The whole program but the process's exit. Returns the exit status. */
 int cli_main(int argc, char **argv, FILE *in, FILE *out, FILE *err_out);

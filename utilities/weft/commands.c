@@ -142,6 +142,10 @@ const struct cli_command cli_commands[] = {
 		{{"PORT", "port", false}, {"REASON", "reason", false}, {"PACKETS", "packets", true},
 			{"MEANING", "text", false}},
 		false, false, false, NULL},
+	{"capture", NULL, CLI_CAPTURE_USAGE,
+		"packets of a port, as lines or pcapng; FILTER as in pcap-filter(7)", CLI_DATAPATH,
+		"capture.start", NULL, CLI_SHOW_NOTHING, {{CLI_ARG_NAME, "port"}}, {{0}}, false,
+		false, false, NULL},
 	{"stats", NULL, "", "show the agent's counters", CLI_AGENT, "agent.stats", NULL,
 		CLI_SHOW_RECORD, {{0}}, {{0}}, false, false, false, NULL},
 };
