@@ -182,6 +182,50 @@ set_ip_byte(struct packet *p, uint16_t type, const struct field *f, const uint8_
 	return EDIT_OK;
 }
 
+/* What stands behind the type is as it was; where its headers are is not known any more. */
+static int
+set_eth_type(struct packet *p, const uint8_t *value)
+{
+	if (packet_l3_type(p) < 0x600) {
+		return DROP_NO_L3; /* a length stands there */
+	}
+	memcpy(p->data + p->l3_off - 2, value, 2);
+	p->l4_off = 0;
+	p->l4_payload_off = 0;
+	return EDIT_OK;
+}
+
+/* The checksum of the L4 header that is there goes on covering the pseudo header. */
+static int
+set_ip_proto(struct packet *p, uint16_t type, uint8_t proto)
+{
+	bool partial = p->flags & PACKET_CSUM_PARTIAL, later;
+	uint8_t was[2] = {0, ip_protocol(p, type, &later)}, now[2] = {0, proto};
+	uint8_t *csum = later ? NULL : l4_csum(p, was[1], true);
+	uint8_t mask[2] = {0, 0xff}, *ip = p->data + p->l3_off, *next = ip + 6;
+	uint32_t at = p->l3_off + 40u;
+
+	if (type == TYPE_IPV4) {
+		change(p, type, ip + 8, now, mask, 2, COVER_IP);
+	} else {
+		/* The last of the headers says what comes behind them. */
+		while (at < p->l4_off && at + 8 <= p->head_len) {
+			uint8_t *h = p->data + at;
+
+			at += *next == IPPROTO_FRAGMENT ? 8u
+			      : *next == IPPROTO_AH     ? (h[1] + 2u) * 4
+							: (h[1] + 1u) * 8;
+			next = h;
+		}
+		*next = proto;
+	}
+	if (csum) {
+		edit_adjust_csum(csum, was, now, 2, partial, was[1] == IPPROTO_UDP);
+	}
+	p->l4_payload_off = 0;
+	return EDIT_OK;
+}
+
 static int
 set_arp(struct packet *p, enum field_id field, const uint8_t *value, const uint8_t *mask)
 {
@@ -457,6 +501,8 @@ packet_set_field(struct packet *p, enum field_id field, const uint8_t *value, co
 	case FIELD_VLAN_VID:
 	case FIELD_VLAN_PCP:
 		return set_vlan(p, f, value, mask);
+	case FIELD_ETH_TYPE:
+		return set_eth_type(p, value);
 	default:
 		break;
 	}
@@ -476,7 +522,8 @@ packet_set_field(struct packet *p, enum field_id field, const uint8_t *value, co
 	case FIELD_PRE_IPV6:
 		return set_ipv6(p, field, value, mask);
 	case FIELD_PRE_IP:
-		return set_ip_byte(p, type, f, value, mask);
+		return field == FIELD_IP_PROTO ? set_ip_proto(p, type, value[0])
+					       : set_ip_byte(p, type, f, value, mask);
 	case FIELD_PRE_ARP:
 		return set_arp(p, field, value, mask);
 	case FIELD_PRE_TCP:

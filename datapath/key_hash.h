@@ -94,7 +94,8 @@ static const uint64_t key_hash_tuple_salt[8] = {
 };
 
 /* Hash of what tells one conversation's packets from another's: addresses, protocol and L4 ports of IP
- * packets, but for fragments, of which only the first has ports; of other packets the Ethernet header. */
+ * packets, but for fragments, of which only the first has ports; of other packets the Ethernet header,
+ * and who asks for whom in ARP. */
 static inline uint32_t
 key_hash_tuple(const struct flow_key *key, uint8_t present, uint32_t basis)
 {
@@ -118,6 +119,7 @@ key_hash_tuple(const struct flow_key *key, uint8_t present, uint32_t basis)
 		memcpy(&who, key->eth_dst, 8);
 		memcpy(&where, key->eth_dst + 4, 8);
 		hosts = (uint64_t)key->eth_type << 16 | key->vlan_tci;
+		hosts ^= (uint64_t)key->arp_spa << 32 | key->arp_tpa; /* 0 but in ARP */
 	}
 	hosts ^= key_hash_pair(who ^ key_hash_tuple_salt[4], where ^ key_hash_tuple_salt[5]);
 	hosts = key_hash_pair(hosts ^ key_hash_tuple_salt[6], basis ^ key_hash_tuple_salt[7]);

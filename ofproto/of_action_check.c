@@ -216,7 +216,9 @@ check_set_field(struct walk *w, const struct of_action_set_field *a)
 		return of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_MATCH_INCONSISTENT,
 			"set_field of %s on packets that need not have it", f->name);
 	}
-	if (w->knows) {
+	if (w->knows && a->field == FIELD_ETH_TYPE) {
+		become(w, (uint16_t)field_value_u64(f, &value));
+	} else if (w->knows) {
 		field_store_masked(f, &w->now.value, &value, &mask);
 	}
 	return true;

@@ -20,6 +20,7 @@ static const uint8_t put_order[] = {
 	FIELD_ETH_SRC,
 	FIELD_MPLS_LABEL,
 	FIELD_MPLS_TC,
+	FIELD_MPLS_BOS,
 	FIELD_MPLS_TTL,
 	FIELD_PBB_ISID,
 	FIELD_PBB_UCA,
@@ -54,6 +55,8 @@ static const uint8_t put_order[] = {
 
 static void put_pending(struct xlate *x, enum field_id id);
 static bool is_known(const struct xlate *x, const union field_value *mask, const struct field *f);
+static void set_kind(struct xlate *x, enum field_id field, const union field_value *value,
+	const union field_value *mask);
 static void commit_vlan(struct xlate *x);
 static void set_outer(struct xlate *x, be16_t tci, be16_t tpid);
 static void forget_l3(struct xlate *x);
@@ -172,6 +175,10 @@ xlate_set_field(struct xlate *x, enum field_id field, const union field_value *v
 			: !xlate_holds(x, f->prereq)) {
 		return; /* a bucket's or packet-out's: rules were checked when they came */
 	}
+	if (field == FIELD_ETH_TYPE || field == FIELD_IP_PROTO) {
+		set_kind(x, field, value, mask);
+		return;
+	}
 	field_store_masked(f, &k->key, value, mask);
 	field_store(f, &bits.bits, mask);
 	if (f->block == 0 && bits.bits.vlan_tci) {
@@ -187,6 +194,23 @@ xlate_set_field(struct xlate *x, enum field_id field, const union field_value *v
 	if (bits.bits.ip_ttl && f->block == 0) {
 		k->ttl_moved = false;
 	}
+}
+
+/* What the headers behind it mean changes with it: the datapath parses anew before they are looked at. */
+static void
+set_kind(struct xlate *x, enum field_id field, const union field_value *value,
+	const union field_value *mask)
+{
+	struct xlate_packet *k = &x->pkt;
+	const struct field *f = field_get(field);
+
+	xlate_commit(x);
+	dp_actions_put_set_field(actions(x), field, value, mask);
+	field_store_masked(f, &k->key, value, mask);
+	field_store_masked(f, &k->base, value, mask);
+	make(&k->made, field, true);
+	make(&k->fixed, field, true);
+	k->is_opaque = true;
 }
 
 void
@@ -383,7 +407,7 @@ void
 xlate_push_mpls(struct xlate *x, uint16_t eth_type)
 {
 	struct xlate_packet *k = &x->pkt;
-	uint32_t lse = 64;
+	uint32_t lse = 0; /* what there is no value for (OpenFlow 1.3.5 s.5.12.1) */
 
 	if (xlate_holds(x, FIELD_PRE_MPLS)) {
 		xlate_read_field(x, FIELD_MPLS_LABEL);

@@ -535,6 +535,85 @@ test_edit_bad_headers(void **state)
 	lab_free(p);
 }
 
+/* The type changes and nothing else; what stood behind it is not to be found any more. */
+static void
+test_edit_eth_type(void **state)
+{
+	static const uint8_t type[2] = {0x88, 0x48}, ones[4] = {0xff, 0xff, 0xff, 0xff};
+	static const uint8_t value[4] = {1, 2, 3, 4};
+	struct lab_frame f;
+	struct packet *p;
+
+	(void)state;
+	for (unsigned kind = 0; kind < LAB_KINDS; kind++) {
+		lab_frame(&f, (enum lab_kind)kind, kind % 3, 40);
+		lab_frame_csums(&f, false);
+		p = parsed(f.bytes, f.len, 0);
+		assert_int_equal(packet_set_field(p, FIELD_ETH_TYPE, type, ones), EDIT_OK);
+		memcpy(f.bytes + f.l3 - 2, type, 2);
+		assert_frame(p, f.bytes, f.len);
+		assert_int_equal(packet_set_field(p, FIELD_IPV4_SRC, value, ones), DROP_NO_L3);
+		assert_int_equal(packet_set_field(p, FIELD_TCP_SRC, value, ones), DROP_NO_L3);
+		assert_frame(p, f.bytes, f.len);
+		lab_free(p);
+	}
+	put_be16(f.bytes + f.l3 - 2, 0x05ff); /* a length */
+	p = parsed(f.bytes, f.len, 0);
+	assert_int_equal(packet_set_field(p, FIELD_ETH_TYPE, type, ones), DROP_NO_L3);
+	assert_frame(p, f.bytes, f.len);
+	lab_free(p);
+}
+
+/* The header that stands there keeps a sum that is right for the new pseudo header. */
+static void
+test_edit_ip_proto(void **state)
+{
+	static const uint8_t proto = 253, ones[1] = {0xff}, port[2] = {1, 2};
+
+	(void)state;
+	for (unsigned kind = 0; kind < LAB_KINDS; kind++) {
+		uint8_t got[2200], want[2200], *ip = got + 0;
+		struct lab_frame f;
+		struct packet *p;
+		size_t at, csum, n;
+		uint32_t pseudo = proto;
+		bool v4;
+
+		lab_frame(&f, (enum lab_kind)kind, kind % 3, 41);
+		lab_frame_csums(&f, false);
+		p = parsed(f.bytes, f.len, 0);
+		if (kind == LAB_ARP) {
+			assert_int_equal(
+				packet_set_field(p, FIELD_IP_PROTO, &proto, ones), DROP_NO_L3);
+			lab_free(p);
+			continue;
+		}
+		v4 = f.bytes[f.l3] >> 4 == 4;
+		at = f.l3 + (v4 ? 9 : 6);
+		csum = f.l4 + (f.bytes[at] == 6 ? 16 : f.bytes[at] == 17 ? 6 : 2);
+		assert_int_equal(packet_set_field(p, FIELD_IP_PROTO, &proto, ones), EDIT_OK);
+		assert_int_equal(lab_bytes(p, got, sizeof(got)), f.len);
+		ip = got + f.l3;
+		n = v4 ? get_be16(ip + 2) - 20u : get_be16(ip + 4);
+		memcpy(want, f.bytes, f.len);
+		want[at] = proto;
+		if (v4) {
+			assert_int_equal(lab_csum(ip, 20, 0), 0xffff);
+			memcpy(want + f.l3 + 10, ip + 10, 2);
+		}
+		if (f.bytes[at] == 6 || f.bytes[at] == 17 || f.bytes[at] == 58) {
+			for (unsigned i = v4 ? 12 : 8; i < (v4 ? 20u : 40u); i += 2) {
+				pseudo += get_be16(ip + i);
+			}
+			assert_int_equal(lab_csum(got + f.l4, n, pseudo + (uint32_t)n), 0xffff);
+			memcpy(want + csum, got + csum, 2);
+		}
+		assert_memory_equal(got, want, f.len);
+		assert_int_equal(packet_set_field(p, FIELD_TCP_SRC, port, ones), DROP_NO_L4);
+		lab_free(p);
+	}
+}
+
 int
 main(void)
 {
@@ -549,6 +628,8 @@ main(void)
 		cmocka_unit_test(test_edit_no_headroom),
 		cmocka_unit_test(test_edit_dec_ttl),
 		cmocka_unit_test(test_edit_bad_headers),
+		cmocka_unit_test(test_edit_eth_type),
+		cmocka_unit_test(test_edit_ip_proto),
 	};
 
 	return cmocka_run_group_tests(tests, lab_start, NULL);

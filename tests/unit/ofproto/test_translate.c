@@ -123,6 +123,16 @@ static const struct row rows[] = {
 		"pop_mpls(0x800),output(12)", "eth_type,mpls_bos"},
 	{{"mpls,actions=pop_mpls:0x0800,dec_ttl,output:2"}, "in_port=1,mpls,mpls_bos=1",
 		"pop_mpls(0x800),recirc(0x1)", "eth_type,mpls_bos"},
+	{{"arp,actions=push_mpls:0x8847,output:2"}, "in_port=1,arp",
+		"push_mpls(eth_type=0x8847,label=0,tc=0,ttl=0),output(12)", "eth_type"},
+	{{"mpls,actions=set_field:0->mpls_bos,output:2"}, "in_port=1,mpls,mpls_bos=1",
+		"set(mpls_bos=0),output(12)", "eth_type"},
+	/* What comes behind a type that was set is the datapath's to parse. */
+	{{"ip,actions=set_field:10.0.0.1->ip_dst,set_field:0x86dd->eth_type,output:2"},
+		"in_port=1,ip,nw_dst=10.0.0.2",
+		"set(ip_dst=10.0.0.1),set(eth_type=0x86dd),output(12)", "eth_type"},
+	{{"ip,actions=set_field:17->nw_proto,set_field:1->nw_ttl,output:2"}, "in_port=1,tcp",
+		"set(nw_proto=17),recirc(0x1)", "eth_type"},
 	/* Limits. */
 	{{"actions=resubmit(,0)"}, "in_port=1", "drop(resubmit-depth)", ""},
 	{{"actions=resubmit(,1),resubmit(,1)", "table=1,actions=resubmit(,2),resubmit(,2)",
