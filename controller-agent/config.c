@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "controller-agent/of_service.h"
 #include "lib/alloc.h"
 #include "lib/error.h"
 
@@ -327,6 +328,10 @@ parse_protocols(const char *value, uint32_t *protocols, struct weft_error *err)
 		if (i == N_PROTOCOLS) {
 			return fail(err, "protocols=%s: %.*s is not one of 1.0, 1.3, 1.4, 1.5",
 				value, (int)len, at);
+		}
+		if (!(protocol_names[i].bit & of_service_protocols())) {
+			return fail(err, "protocols=%s: this release does not speak OpenFlow %s",
+				value, protocol_names[i].name);
 		}
 		at += len + (at[len] == ',');
 	}

@@ -61,7 +61,7 @@ PYTEST := /usr/bin/python3 -B -m pytest -p no:cacheprovider $(if $(TESTS),-k '$(
 
 .PHONY: unit-tests thread-tests fuzz-targets run-unit run-thread guest-image
 .PHONY: broken-functions
-.PHONY: check check-unit check-layers check-fuzz check-system fuzz lint lint-format lint-tidy lint-cppcheck format
+.PHONY: check check-unit check-layers check-fuzz check-openflow check-system fuzz lint lint-format lint-tidy lint-cppcheck format
 
 unit-tests: $(UNIT_TESTS)
 thread-tests: $(THREAD_TESTS)
@@ -106,6 +106,11 @@ check-system: deps
 	$(Q)$(MAKE) $(JOBS) $(ADDRESS_BUILD) all
 	$(Q)WEFT_BUILD=$(BUILD) $(PYTEST) tests
 
+# The Ryu project's conformance cases; OPENFLOW="--pairs N CASES.." runs some of them.
+check-openflow: deps
+	$(Q)$(MAKE) $(JOBS) all
+	$(Q)WEFT_BUILD=$(BUILD) /usr/bin/python3 -B tests/openflow/check.py $(OPENFLOW)
+
 check: deps
 	$(Q)$(MAKE) $(JOBS) all unit-tests fuzz-targets
 	$(Q)$(if $(IS_CLANG),$(MAKE) $(JOBS) BUILD=$(BUILD)/gcc CC=gcc all unit-tests fuzz-targets)
@@ -113,6 +118,7 @@ check: deps
 	$(Q)$(MAKE) $(JOBS) check-unit
 	$(Q)$(MAKE) $(JOBS) check-fuzz
 	$(Q)$(MAKE) $(JOBS) check-system
+	$(Q)$(MAKE) $(JOBS) check-openflow
 
 guest-image: deps
 	$(Q)utilities/demo/guest-image

@@ -17,6 +17,7 @@ REFUSED = [
     ("switch add br1 dpid=zz", "hexadecimal"),
     ("switch add br1 fail-mode=x", "secure or standalone"),
     ("switch add br1 protocols=1.9", "1.3"),
+    ("switch add br1 protocols=1.3,1.4", "does not speak OpenFlow 1.4"),
     ("switch add br1 colour=red", "no property colour"),
     ("switch del nope", "no switch nope"),
     ("switch show nope", "no switch nope"),

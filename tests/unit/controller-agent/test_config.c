@@ -23,7 +23,7 @@ static const char full[] = "{\n"
 			   "    \"br0\": {\n"
 			   "      \"dpid\": \"000000000000abcd\",\n"
 			   "      \"fail-mode\": \"secure\",\n"
-			   "      \"protocols\": \"1.0,1.3\",\n"
+			   "      \"protocols\": \"1.3\",\n"
 			   "      \"controllers\": {\n"
 			   "        \"tls:10.0.0.1:6653\": {\n"
 			   "          \"key\": \"/k\",\n"
@@ -95,13 +95,13 @@ static void
 test_config_takes_other_kinds_of_values(void **state)
 {
 	struct config *c = parse(
-		"{\"switches\": {\"s\": {\"protocols\": [\"1.3\", \"1.4\"], "
+		"{\"switches\": {\"s\": {\"protocols\": [\"1.3\"], "
 		"\"ports\": {\"p\": {\"type\": \"null\", \"underlay\": true, \"trunks\": [3, 4], "
 		"\"options\": {\"queues\": 4}}}}}}");
 	struct config_port *p = config_port_find(c, "p", NULL);
 
 	(void)state;
-	assert_int_equal(c->switches[0]->protocols, CONFIG_OF13 | CONFIG_OF14);
+	assert_int_equal(c->switches[0]->protocols, CONFIG_OF13);
 	assert_true(p->underlay);
 	assert_int_equal(p->trunks[0], 0x18);
 	assert_string_equal(config_port_option(p, "queues"), "4");
@@ -126,6 +126,10 @@ test_config_refuses_bad_files(void **state)
 			"controllers: must be an object"},
 		{"{\"switches\": {\"s\": {\"colour\": 1}}}",
 			"switch s: a switch has no property colour"},
+		{"{\"switches\": {\"s\": {\"protocols\": \"1.0,1.3\"}}}",
+			"this release does not speak OpenFlow 1.0"},
+		{"{\"switches\": {\"s\": {\"protocols\": [\"1.3\", \"1.5\"]}}}",
+			"this release does not speak OpenFlow 1.5"},
 		{"{\"switches\": {\"s\": {}, \"s\": {}}}", "duplicate"},
 		{"{\"switches\": {\"0\": {}}}", "'0' cannot be a switch's name"},
 		{"{\"switches\": {\"s\": {\"dpid\": \"xyz\"}}}", "dpid=xyz"},
