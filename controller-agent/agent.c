@@ -96,6 +96,7 @@ agent_create(struct event_base *base, const struct agent_options *options, struc
 	list_init(&a->switches);
 	list_init(&a->changes);
 	list_init(&a->jobs);
+	list_init(&a->object_jobs);
 	if (!make_parts(a, err)) {
 		agent_destroy(a);
 		return NULL;
@@ -218,6 +219,7 @@ agent_destroy(struct agent *a)
 	dp_client_destroy(a->client);
 	agent_apply_destroy(a);
 	agent_rpc_flow_destroy(a);
+	agent_rpc_object_destroy(a);
 	while (!list_is_empty(&a->switches)) {
 		struct agent_switch *sw = LIST_ENTRY(a->switches.next, struct agent_switch, link);
 

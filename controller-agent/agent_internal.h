@@ -100,9 +100,10 @@ struct agent {
 	bool turn_is_pending;
 
 	/* apply.c */
-	struct list changes;  /* queued; the first is running */
-	struct event *resume; /* goes on with the first */
-	struct list jobs;     /* rpc_flow.c: calls that are being worked off */
+	struct list changes;     /* queued; the first is running */
+	struct event *resume;    /* goes on with the first */
+	struct list jobs;        /* rpc_flow.c: calls that are being worked off */
+	struct list object_jobs; /* rpc_object.c: likewise */
 
 	/* takeover */
 	bool state_was_loaded; /* rules are complete as far as the state goes */
@@ -234,7 +235,18 @@ void agent_rpc_flow_del(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_flow_list(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_table_list(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_fdb_list(struct rpc_call *call, json_t *params, void *user);
-void agent_rpc_none_list(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_group_add(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_group_mod(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_group_del(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_group_list(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_meter_add(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_meter_mod(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_meter_del(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_meter_list(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_object_destroy(struct agent *a);
+/* struct of_text_names; @user: a struct ofproto. */
+bool agent_rpc_find_port(void *user, const char *name, size_t len, struct of_port *port);
+const char *agent_rpc_port_name(void *user, struct of_port port);
 void agent_rpc_flow_destroy(struct agent *a);
 /* The switch that a parameter names; NULL: the call has failed. */
 struct agent_switch *agent_rpc_switch(

@@ -44,8 +44,8 @@ static void listing_fresh(void *arg);
 
 /* --- names -------------------------------------------------------------------------------------- */
 
-static bool
-find_name(void *user, const char *name, size_t len, struct of_port *port)
+bool
+agent_rpc_find_port(void *user, const char *name, size_t len, struct of_port *port)
 {
 	char text[OF_PORT_NAME_MAX + 1];
 	const struct of_port_info *info;
@@ -62,8 +62,8 @@ find_name(void *user, const char *name, size_t len, struct of_port *port)
 	return info != NULL;
 }
 
-static const char *
-name_of(void *user, struct of_port port)
+const char *
+agent_rpc_port_name(void *user, struct of_port port)
 {
 	const struct of_port_info *info = ofproto_port_find(user, port);
 
@@ -87,7 +87,7 @@ make_job(struct agent *a, struct rpc_call *call, json_t *params, event_callback_
 	j->params = json_incref(params);
 	j->sw = xstrdup(sw->config->name);
 	j->next = evtimer_new(a->base, run, j);
-	j->names.find = find_name;
+	j->names.find = agent_rpc_find_port;
 	list_push_back(&a->jobs, &j->link);
 	return j;
 }
@@ -361,7 +361,7 @@ run_listing(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	j->names.name = name_of;
+	j->names.name = agent_rpc_port_name;
 	while (j->cursor && p) {
 		if (agent_now_ns() > until) {
 			again(j, 0);
@@ -435,7 +435,7 @@ static void
 list_address(const struct fdb_entry_view *e, void *user)
 {
 	struct fdb_visit *v = user;
-	const char *name = name_of(v->sw->ofproto, e->port);
+	const char *name = agent_rpc_port_name(v->sw->ofproto, e->port);
 	uint64_t now = agent_now_ms();
 	char mac[20];
 
@@ -462,13 +462,4 @@ void
 agent_rpc_fdb_list(struct rpc_call *call, json_t *params, void *user)
 {
 	each_switch(call, params, user, list_addresses);
-}
-
-/* Groups and meters: there are none. */
-void
-agent_rpc_none_list(struct rpc_call *call, json_t *params, void *user)
-{
-	if (agent_rpc_switch(user, call, params, "switch")) {
-		rpc_call_reply(call, json_array());
-	}
 }

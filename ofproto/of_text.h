@@ -15,6 +15,10 @@
 #include "ofproto/of_port.h"
 
 struct of_actions;
+struct of_group_mod;
+struct of_group_view;
+struct of_meter_mod;
+struct of_meter_view;
 struct of_flow_mod;
 struct of_flow_query;
 struct of_flow_view;
@@ -51,6 +55,19 @@ bool of_text_parse_match(const char *text, size_t len, const struct of_text_name
 bool of_text_parse_actions(const char *text, size_t len, bool is_actions,
 	const struct of_text_names *names, struct of_actions *actions,
 	struct weft_error *err) WEFT_MUST_CHECK;
+
+/* "group_id=1,type=select,bucket=weight:3,actions=output:1,bucket=..": a group-mod for @gm->command, a
+ * deletion without type and buckets (no group_id: all). @gm is initialised here (the command is kept) and
+ * is the caller's to uninit, also after a failure. */
+bool of_text_parse_group(const char *text, size_t len, const struct of_text_names *names,
+	struct of_group_mod *gm, struct weft_error *err) WEFT_MUST_CHECK;
+/* "meter=5,kbps,burst,stats,bands=type=drop,rate=1000,burst_size=100,type=..", likewise. */
+bool of_text_parse_meter(const char *text, size_t len, struct of_meter_mod *mm,
+	struct weft_error *err) WEFT_MUST_CHECK;
+/* As ovs-ofctl prints them, without leading space; a meter in one line. */
+void of_text_format_group(
+	const struct of_group_view *view, const struct of_text_names *names, struct strbuf *out);
+void of_text_format_meter(const struct of_meter_view *view, struct strbuf *out);
 
 /* " cookie=0x0, duration=1.25s, table=0, n_packets=3, n_bytes=180, priority=5,ip actions=NORMAL",
  * without the leading space; the line that `ovs-ofctl dump-flows` prints. */

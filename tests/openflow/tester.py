@@ -7,7 +7,7 @@ folder: a worker claims line N by making the file N there; CASES_RESULTS, the fi
 each case.
 
 Corrected here are faults of the tester, none of the switch: the checksum of SCTP, frames that a real link would pad,
-and waits that are longer than they need be.
+waits that are longer than they need be, and a sender that falls behind its rate.
 """
 
 import json
@@ -107,6 +107,21 @@ class Worker(tester.OfTester):
     def _continuous_packet_send(self, pkt):
         hub.sleep(PAUSE)
         super()._continuous_packet_send(pkt)
+
+    def _send_packet_thread(self, arg):
+        """By the clock: the original counts on a timer that is always in time."""
+        event, rate = self.ingress_event, arg["packet_counter_inc"] / tester.CONTINUOUS_THREAD_INTVL
+        began, sent = time.monotonic(), 0
+        while self.ingress_event is event:
+            for _ in range(int((time.monotonic() - began) * rate) - sent):
+                data = arg["packet_binary"]
+                if arg["randomize"]:
+                    packet = eval("/".join(arg["packet_text"]), vars(tester))
+                    packet.serialize()
+                    data = packet.data
+                self.tester_sw.send_packet_out(data)
+                sent += 1
+            hub.sleep(tester.CONTINUOUS_THREAD_INTVL)
 
     def _test_flow_matching_check(self, pkt):
         key = tester.KEY_EGRESS if tester.KEY_EGRESS in pkt else tester.KEY_PKT_IN

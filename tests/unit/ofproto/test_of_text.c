@@ -285,6 +285,119 @@ test_text_refuses(void **state)
 	}
 }
 
+/* What is printed is read again; other ways to say the same are printed in that one. */
+static void
+test_text_groups(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *printed; /* NULL: refused */
+	} cases[] = {
+		{"group_id=1,type=all", "group_id=1,type=all"},
+		{"type=all group_id=1,bucket=actions=drop",
+			"group_id=1,type=all,bucket=actions=drop"},
+		{"group_id=0xf,type=select,bucket=weight:3,actions=output:1,bucket=output:2,output:3",
+			"group_id=15,type=select,bucket=weight:3,actions=output:1,"
+			"bucket=actions=output:2,output:3"},
+		{"group_id=1,type=select,bucket=weight:0,watch_port:4,watch_group:7,actions=group:2",
+			"group_id=1,type=select,bucket=weight:0,watch_port:4,watch_group:7,actions=group:2"},
+		{"group_id=1,type=fast_failover,bucket=bucket_id:4,watch_port:LOCAL,output:1",
+			"group_id=1,type=ff,bucket=watch_port:LOCAL,actions=output:1"},
+		{"group_id=1,type=indirect,bucket=actions=set_field:1->reg0,clone(output:2,output:3)",
+			"group_id=1,type=indirect,bucket=actions=set_field:0x1->reg0,"
+			"clone(output:2,output:3)"},
+		{"", NULL},
+		{"type=all", NULL},
+		{"group_id=1", NULL},
+		{"group_id=x,type=all", NULL},
+		{"group_id=1,type=most", NULL},
+		{"group_id=1,type=all,colour=red", NULL},
+		{"group_id=1,type=select,bucket=weight:70000,actions=output:1", NULL},
+		{"group_id=1,type=all,bucket=watch_port:nobody,actions=output:1", NULL},
+		{"group_id=1,type=all,bucket=actions=goto_table:1", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(cases); i++) {
+		struct of_bucket_view buckets[4];
+		struct of_group_view view = {.buckets = buckets};
+		struct of_group_mod gm = {.command = OF_MOD_ADD};
+		struct strbuf s = STRBUF_INIT;
+
+		if (!of_text_parse_group(cases[i].text, strlen(cases[i].text), NULL, &gm, NULL)) {
+			strbuf_put(&s, "refused");
+		} else {
+			view.id = gm.group;
+			view.type = gm.type;
+			view.n_buckets = gm.n_buckets;
+			for (uint32_t k = 0; k < gm.n_buckets; k++) {
+				buckets[k] = (struct of_bucket_view){
+					.weight = gm.buckets[k].weight,
+					.watch_port = gm.buckets[k].watch_port,
+					.watch_group = gm.buckets[k].watch_group,
+					.actions = gm.buckets[k].actions.data,
+					.actions_size = gm.buckets[k].actions.size,
+				};
+			}
+			of_text_format_group(&view, NULL, &s);
+		}
+		if (strcmp(strbuf_text(&s), cases[i].printed ? cases[i].printed : "refused")) {
+			fail_msg("%s: %s", cases[i].text, strbuf_text(&s));
+		}
+		strbuf_uninit(&s);
+		of_group_mod_uninit(&gm);
+	}
+}
+
+static void
+test_text_meters(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *printed; /* NULL: refused */
+	} cases[] = {
+		{"meter=1,band=type=drop,rate=5", "meter=1 kbps bands=type=drop rate=5"},
+		{"meter=1 pktps stats bands=type=drop rate=5",
+			"meter=1 pktps stats bands=type=drop rate=5"},
+		{"meter=7,kbps,burst,bands=type=drop,rate=9,burst_size=2,type=dscp_remark,"
+		 "prec_level=2,rate=4",
+			"meter=7 kbps burst bands=type=drop rate=9 burst_size=2 "
+			"type=dscp_remark rate=4 burst_size=0 prec_level=2"},
+		{"", NULL},
+		{"meter=1", NULL},
+		{"band=type=drop,rate=5", NULL},
+		{"meter=0xffff0001,band=type=drop,rate=5", NULL},
+		{"meter=1,fast,band=type=drop,rate=5", NULL},
+		{"meter=1,band=rate=5", NULL},
+		{"meter=1,band=type=delay,rate=5", NULL},
+		{"meter=1,band=type=drop,rate=4294967296", NULL},
+		{"meter=1,band=type=drop,colour=5", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(cases); i++) {
+		struct of_meter_mod mm = {.command = OF_MOD_ADD};
+		struct strbuf s = STRBUF_INIT;
+
+		if (!of_text_parse_meter(cases[i].text, strlen(cases[i].text), &mm, NULL)) {
+			strbuf_put(&s, "refused");
+		} else {
+			struct of_meter_view view = {
+				.id = mm.meter,
+				.flags = mm.flags,
+				.n_bands = mm.n_bands,
+				.bands = mm.bands,
+			};
+
+			of_text_format_meter(&view, &s);
+		}
+		if (strcmp(strbuf_text(&s), cases[i].printed ? cases[i].printed : "refused")) {
+			fail_msg("%s: %s", cases[i].text, strbuf_text(&s));
+		}
+		strbuf_uninit(&s);
+	}
+}
+
 int
 main(void)
 {
@@ -294,6 +407,8 @@ main(void)
 		cmocka_unit_test(test_text_dump_line),
 		cmocka_unit_test(test_text_port_names),
 		cmocka_unit_test(test_text_refuses),
+		cmocka_unit_test(test_text_groups),
+		cmocka_unit_test(test_text_meters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
