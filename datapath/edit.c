@@ -1,52 +1,79 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Packet edits.
+ * Packet edits: fields.
  */
 #include "datapath/edit.h"
 
 #include <netinet/in.h>
-#include <rte_mbuf.h>
 #include <string.h>
 
 #include "datapath/edit_internal.h"
+#include "datapath/parse.h"
 #include "lib/compiler.h"
 #include "lib/flow_key.h"
-#include "vhost/packet_mbuf.h"
 
-/* --- checksums ---------------------------------------------------------------------------------------- */
+#define ND_SOLICITATION 135
+#define ND_ADVERTISEMENT 136
 
-static uint16_t
-fold(uint64_t sum)
+/* What the IP header(s) say. */
+struct ip_view {
+	uint32_t end; /* of the packet; link-layer padding may follow */
+	uint32_t proto_at;
+	uint8_t proto; /* behind the extension headers */
+	bool fragment;
+	bool later;  /* a fragment but the first: no L4 header */
+	bool routed; /* under way by a routing header: the destination is not the last one */
+};
+
+static struct ip_view
+ip_view(const struct packet *p, uint16_t type)
 {
-	while (sum >> 16) {
-		sum = (sum & 0xffff) + (sum >> 16);
-	}
-	return (uint16_t)sum;
-}
+	const uint8_t *ip = p->data + p->l3_off;
+	struct ip_view v = {.end = p->len};
+	uint32_t at = p->l3_off + 40u;
 
-/* One's complement sum of @n bytes as 16-bit words; an odd last byte is padded. */
-static uint64_t
-sum_bytes(const uint8_t *bytes, size_t n)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i + 1 < n; i += 2) {
-		sum += get_be16(bytes + i);
+	if (type == TYPE_IPV4) {
+		v.end = WEFT_MIN(p->l3_off + (uint32_t)get_be16(ip + 2), p->len);
+		v.fragment = get_be16(ip + 6) & 0x3fff;
+		v.later = get_be16(ip + 6) & 0x1fff;
+		v.proto_at = p->l3_off + 9u;
+		v.proto = ip[9];
+		return v;
 	}
-	return n & 1 ? sum + ((uint32_t)bytes[n - 1] << 8) : sum;
+	if (get_be16(ip + 4)) { /* else a jumbogram, or one that is still to be cut */
+		v.end = WEFT_MIN(at + get_be16(ip + 4), p->len);
+	}
+	v.proto_at = p->l3_off + 6u;
+	v.proto = ip[6];
+	while (at < p->l4_off && at + 8 <= p->head_len) {
+		const uint8_t *h = p->data + at;
+
+		v.proto_at = at;
+		if (v.proto == IPPROTO_FRAGMENT) {
+			v.fragment |= get_be16(h + 2) & 0xfff9;
+			v.later |= (get_be16(h + 2) & 0xfff8) != 0;
+			at += 8;
+		} else {
+			v.routed |= v.proto == IPPROTO_ROUTING && h[3];
+			at += v.proto == IPPROTO_AH ? (h[1] + 2u) * 4 : (h[1] + 1u) * 8;
+		}
+		v.proto = h[0];
+	}
+	return v;
 }
 
 /* Where the L4 checksum stands, or NULL: no header, none used, or a later fragment. */
 static uint8_t *
-l4_csum(const struct packet *p, uint8_t proto, bool pseudo)
+l4_csum(const struct packet *p, const struct ip_view *v, bool pseudo)
 {
 	uint8_t *l4 = p->data + p->l4_off;
-	uint32_t room = p->head_len - p->l4_off;
+	uint32_t end = WEFT_MIN(v->end, p->head_len), room;
 
-	if (!p->l4_off || p->l4_off > p->head_len) {
+	if (v->later || !p->l4_off || p->l4_off > end) {
 		return NULL;
 	}
-	switch (proto) {
+	room = end - p->l4_off;
+	switch (v->proto) {
 	case IPPROTO_TCP:
 		return room >= 18 ? l4 + 16 : NULL;
 	case IPPROTO_UDP:
@@ -60,53 +87,11 @@ l4_csum(const struct packet *p, uint8_t proto, bool pseudo)
 	}
 }
 
-/* Replaces @n bytes that stand at an even offset of what @csum covers. @partial: it is a plain sum
- * that is not complemented yet. */
-void
-edit_adjust_csum(
-	uint8_t *csum, const uint8_t *was, const uint8_t *now, size_t n, bool partial, bool udp)
+/* Whether the sum at @csum is the one that is left to the receiver; it may be an inner header's. */
+static bool
+is_partial(const struct packet *p, const uint8_t *csum)
 {
-	uint16_t old = get_be16(csum), sum;
-	uint64_t difference = sum_bytes(now, n);
-
-	for (size_t i = 0; i < n; i += 2) {
-		difference += (uint16_t) ~(((uint32_t)was[i] << 8) | (i + 1 < n ? was[i + 1] : 0));
-	}
-	if (partial) {
-		put_be16(csum, fold(old + difference));
-		return;
-	}
-	sum = (uint16_t)~fold((uint16_t)~old + difference);
-	put_be16(csum, udp && !sum ? 0xffff : sum);
-}
-
-/* The protocol behind the IP header(s), and whether this is a later fragment. */
-static uint8_t
-ip_protocol(const struct packet *p, uint16_t type, bool *later)
-{
-	const uint8_t *ip = p->data + p->l3_off;
-	uint8_t next;
-	uint32_t at;
-
-	*later = false;
-	if (type == TYPE_IPV4) {
-		*later = get_be16(ip + 6) & 0x1fff;
-		return ip[9];
-	}
-	next = ip[6];
-	at = p->l3_off + 40u;
-	while (at < p->l4_off && at + 8 <= p->head_len) {
-		const uint8_t *h = p->data + at;
-
-		if (next == IPPROTO_FRAGMENT) {
-			*later |= (get_be16(h + 2) & 0xfff8) != 0;
-			at += 8;
-		} else {
-			at += next == IPPROTO_AH ? (h[1] + 2u) * 4 : (h[1] + 1u) * 8;
-		}
-		next = h[0];
-	}
-	return next;
+	return p->flags & PACKET_CSUM_PARTIAL && csum == p->data + p->csum_start + p->csum_offset;
 }
 
 /* Which checksums cover the bytes that change. */
@@ -122,8 +107,9 @@ static void
 change(struct packet *p, uint16_t type, uint8_t *at, const uint8_t *value, const uint8_t *mask,
 	size_t n, unsigned covers)
 {
-	bool partial = p->flags & PACKET_CSUM_PARTIAL, later = false;
-	uint8_t was[16], *csum = NULL, proto = 0;
+	uint8_t was[16], *csum;
+	struct ip_view v;
+	bool partial, no_zero;
 
 	memcpy(was, at, n);
 	for (size_t i = 0; i < n; i++) {
@@ -132,13 +118,21 @@ change(struct packet *p, uint16_t type, uint8_t *at, const uint8_t *value, const
 	if (covers & COVER_IP && type == TYPE_IPV4) {
 		edit_adjust_csum(p->data + p->l3_off + 10, was, at, n, false, false);
 	}
-	if (covers & (COVER_PSEUDO | COVER_L4)) {
-		proto = ip_protocol(p, type, &later);
-		csum = later ? NULL : l4_csum(p, proto, covers & COVER_PSEUDO);
+	if (!(covers & (COVER_PSEUDO | COVER_L4))) {
+		return;
 	}
+	v = ip_view(p, type);
+	csum = l4_csum(p, &v, covers & COVER_PSEUDO);
+	if (!csum) {
+		return;
+	}
+	partial = is_partial(p, csum);
 	/* What the receiver sums up needs no help, but for the pseudo header. */
-	if (csum && (!partial || covers & COVER_PSEUDO)) {
-		edit_adjust_csum(csum, was, at, n, partial, proto == IPPROTO_UDP);
+	if (!partial || covers & COVER_PSEUDO) {
+		/* Of ICMP alone all that is summed up can be 0, and then the checksum is ~0. */
+		no_zero = v.proto == IPPROTO_UDP ||
+			  (v.proto == IPPROTO_ICMP && !get_be16(p->data + p->l4_off));
+		edit_adjust_csum(csum, was, at, n, partial, no_zero);
 	}
 }
 
@@ -182,7 +176,7 @@ set_ip_byte(struct packet *p, uint16_t type, const struct field *f, const uint8_
 	return EDIT_OK;
 }
 
-/* What stands behind the type is as it was; where its headers are is not known any more. */
+/* What stands behind the type is as it was, and something else now. */
 static int
 set_eth_type(struct packet *p, const uint8_t *value)
 {
@@ -190,40 +184,26 @@ set_eth_type(struct packet *p, const uint8_t *value)
 		return DROP_NO_L3; /* a length stands there */
 	}
 	memcpy(p->data + p->l3_off - 2, value, 2);
-	p->l4_off = 0;
-	p->l4_payload_off = 0;
-	return EDIT_OK;
+	return edit_parse(p);
 }
 
-/* The checksum of the L4 header that is there goes on covering the pseudo header. */
+/* The checksum of the L4 header that was there goes on covering the pseudo header. */
 static int
 set_ip_proto(struct packet *p, uint16_t type, uint8_t proto)
 {
-	bool partial = p->flags & PACKET_CSUM_PARTIAL, later;
-	uint8_t was[2] = {0, ip_protocol(p, type, &later)}, now[2] = {0, proto};
-	uint8_t *csum = later ? NULL : l4_csum(p, was[1], true);
-	uint8_t mask[2] = {0, 0xff}, *ip = p->data + p->l3_off, *next = ip + 6;
-	uint32_t at = p->l3_off + 40u;
+	struct ip_view v = ip_view(p, type);
+	uint8_t was[2] = {0, v.proto}, now[2] = {0, proto}, mask[2] = {0, 0xff};
+	uint8_t *csum = l4_csum(p, &v, true);
 
 	if (type == TYPE_IPV4) {
-		change(p, type, ip + 8, now, mask, 2, COVER_IP);
+		change(p, type, p->data + p->l3_off + 8, now, mask, 2, COVER_IP);
 	} else {
-		/* The last of the headers says what comes behind them. */
-		while (at < p->l4_off && at + 8 <= p->head_len) {
-			uint8_t *h = p->data + at;
-
-			at += *next == IPPROTO_FRAGMENT ? 8u
-			      : *next == IPPROTO_AH     ? (h[1] + 2u) * 4
-							: (h[1] + 1u) * 8;
-			next = h;
-		}
-		*next = proto;
+		p->data[v.proto_at] = proto;
 	}
 	if (csum) {
-		edit_adjust_csum(csum, was, now, 2, partial, was[1] == IPPROTO_UDP);
+		edit_adjust_csum(csum, was, now, 2, is_partial(p, csum), v.proto == IPPROTO_UDP);
 	}
-	p->l4_payload_off = 0;
-	return EDIT_OK;
+	return edit_parse(p);
 }
 
 static int
@@ -249,19 +229,20 @@ set_arp(struct packet *p, enum field_id field, const uint8_t *value, const uint8
 	return EDIT_OK;
 }
 
-/* The ND option of @kind, or NULL. */
+/* The ND option of @kind, or NULL. Of several the last, as in the key. */
 static uint8_t *
-nd_option(const struct packet *p, uint8_t kind)
+nd_option(const struct packet *p, uint32_t end, uint8_t kind)
 {
 	uint32_t at = p->l4_off + 24u;
+	uint8_t *found = NULL;
 
-	while (at + 8 <= p->head_len && p->data[at + 1]) {
+	for (unsigned n = 0; n < PARSE_ND_OPTIONS && at + 8 <= end && p->data[at + 1]; n++) {
 		if (p->data[at] == kind && p->data[at + 1] == 1) {
-			return p->data + at + 2;
+			found = p->data + at + 2;
 		}
 		at += p->data[at + 1] * 8u;
 	}
-	return NULL;
+	return found;
 }
 
 static int
@@ -270,19 +251,20 @@ set_icmp(struct packet *p, uint16_t type, enum field_id field, const uint8_t *va
 {
 	uint8_t *l4 = p->data + p->l4_off, v[2] = {0}, m[2] = {0}, *at;
 	bool is_code = field == FIELD_ICMPV4_CODE || field == FIELD_ICMPV6_CODE;
+	uint32_t end;
 
-	if (p->head_len - p->l4_off < 4) {
-		return DROP_NO_L4;
-	}
 	switch (field) {
 	case FIELD_ND_TARGET:
 	case FIELD_ND_SLL:
 	case FIELD_ND_TLL:
-		if (p->head_len - p->l4_off < 24 || (l4[0] != 135 && l4[0] != 136)) {
+		end = WEFT_MIN(ip_view(p, type).end, p->head_len);
+		if (end < p->l4_off + 24u || l4[1] ||
+			!((l4[0] == ND_SOLICITATION && field != FIELD_ND_TLL) ||
+				(l4[0] == ND_ADVERTISEMENT && field != FIELD_ND_SLL))) {
 			return DROP_NO_L4;
 		}
 		at = field == FIELD_ND_TARGET ? l4 + 8
-					      : nd_option(p, field == FIELD_ND_SLL ? 1 : 2);
+					      : nd_option(p, end, field == FIELD_ND_SLL ? 1 : 2);
 		if (at) {
 			change(p, type, at, value, mask, field_get(field)->n_bytes, COVER_L4);
 		}
@@ -306,13 +288,11 @@ set_ipv6(struct packet *p, enum field_id field, const uint8_t *value, const uint
 	case FIELD_IPV6_SRC:
 		change(p, TYPE_IPV6, ip + 8, value, mask, 16, COVER_PSEUDO);
 		break;
-	case FIELD_IPV6_DST: {
-		/* With a routing header under way the pseudo header has the final address (RFC 8200 s.8.1). */
-		bool routing = ip[6] == IPPROTO_ROUTING && p->l3_off + 44u <= p->head_len && ip[43];
-
-		change(p, TYPE_IPV6, ip + 24, value, mask, 16, routing ? COVER_NONE : COVER_PSEUDO);
+	case FIELD_IPV6_DST:
+		/* Under way by a routing header the pseudo header has the last address (RFC 8200 s.8.1). */
+		change(p, TYPE_IPV6, ip + 24, value, mask, 16,
+			ip_view(p, TYPE_IPV6).routed ? COVER_NONE : COVER_PSEUDO);
 		break;
-	}
 	default: /* flow label */
 		word = get_be32(ip);
 		bits = get_be32(mask) & FLOW_FLABEL_MASK;
@@ -343,6 +323,7 @@ static bool
 has_l3(const struct packet *p, uint16_t type)
 {
 	uint32_t room = p->head_len - p->l3_off;
+	const uint8_t *arp = p->data + p->l3_off;
 
 	switch (type) {
 	case TYPE_IPV4:
@@ -351,7 +332,8 @@ has_l3(const struct packet *p, uint16_t type)
 		return p->l4_off && room >= 40;
 	case TYPE_ARP:
 	case TYPE_RARP:
-		return room >= 28;
+		/* Of IPv4 addresses on Ethernet (RFC 826). */
+		return room >= 28 && get_be32(arp) == 0x00010800 && get_be16(arp + 4) == 0x0604;
 	case TYPE_MPLS:
 	case TYPE_MPLS_MULTICAST:
 	case TYPE_PBB:
@@ -361,29 +343,28 @@ has_l3(const struct packet *p, uint16_t type)
 	}
 }
 
+/* Whether the L4 header is there and whole, which the parser tells by the place of its payload. */
 static bool
 has_l4(const struct packet *p, uint16_t type, enum field_prereq prereq)
 {
-	bool later;
-	uint8_t proto = ip_protocol(p, type, &later);
+	struct ip_view v = ip_view(p, type);
 
-	if (later || p->l4_off + 4u > p->head_len) {
+	if (v.later || !p->l4_payload_off) {
 		return false;
 	}
 	switch (prereq) {
 	case FIELD_PRE_TCP:
-		return proto == IPPROTO_TCP && p->l4_payload_off;
+		return v.proto == IPPROTO_TCP;
 	case FIELD_PRE_UDP:
-		return proto == IPPROTO_UDP && p->l4_payload_off;
+		return v.proto == IPPROTO_UDP;
 	case FIELD_PRE_SCTP:
-		return proto == IPPROTO_SCTP && p->l4_payload_off;
+		return v.proto == IPPROTO_SCTP;
 	case FIELD_PRE_L4:
-		return (proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP) &&
-		       p->l4_payload_off;
+		return v.proto == IPPROTO_TCP || v.proto == IPPROTO_UDP || v.proto == IPPROTO_SCTP;
 	case FIELD_PRE_ICMPV4:
-		return proto == IPPROTO_ICMP && type == TYPE_IPV4;
+		return v.proto == IPPROTO_ICMP;
 	default:
-		return proto == IPPROTO_ICMPV6 && type == TYPE_IPV6;
+		return v.proto == IPPROTO_ICMPV6;
 	}
 }
 
@@ -424,61 +405,24 @@ missing_layer(enum field_prereq prereq)
 	}
 }
 
-/* Where the L4 payload of a whole IP packet ends; link-layer padding may follow. */
-static uint32_t
-ip_end(const struct packet *p, uint16_t type)
-{
-	const uint8_t *ip = p->data + p->l3_off;
-	uint32_t end = type == TYPE_IPV4 ? get_be16(ip + 2) : 40u + get_be16(ip + 4);
-
-	return WEFT_MIN(p->l3_off + end, p->len);
-}
-
-/* CRC32c over SCTP's header and chunks, with the checksum field taken as zero. */
-static uint32_t
-sctp_crc(const struct packet *p, uint32_t end)
-{
-	uint32_t crc = UINT32_MAX, at = p->l4_off;
-
-	while (at < end) {
-		uint8_t chunk[256];
-		uint32_t n = WEFT_MIN(end - at, (uint32_t)sizeof chunk);
-		const uint8_t *data = rte_pktmbuf_read(packet_mbuf(p), at, n, chunk);
-
-		for (uint32_t i = 0; data && i < n; i++) {
-			uint32_t off = at + i - p->l4_off;
-
-			crc ^= off >= 8 && off < 12 ? 0 : data[i];
-			for (unsigned bit = 0; bit < 8; bit++) {
-				crc = crc & 1 ? crc >> 1 ^ 0x82f63b78u : crc >> 1;
-			}
-		}
-		at += n;
-	}
-	return ~crc;
-}
-
-/* SCTP's ports stand under a CRC32c (RFC 9260 s.6.8). It is linear: the difference of the sums before
- * and after is the difference of the fields, so that a wrong one stays wrong here too. The sum covers
- * all fragments: in a first fragment alone it cannot be kept right. */
+/* SCTP's ports stand under a CRC32c (RFC 9260 s.6.8). It is linear: the difference that the new bits make
+ * is added, so that a wrong one stays wrong here too. It depends on how much follows up to the end of all
+ * fragments: in a first fragment alone it cannot be kept right. */
 static int
-set_sctp_port(
-	struct packet *p, uint16_t type, uint8_t *at, const uint8_t *value, const uint8_t *mask)
+set_sctp_port(struct packet *p, uint16_t type, const struct ip_view *v, uint8_t *at,
+	const uint8_t *value, const uint8_t *mask)
 {
-	bool whole = type == TYPE_IPV4 ? !(get_be16(p->data + p->l3_off + 6) & 0x3fff)
-				       : p->l4_off == p->l3_off + 40;
-	uint8_t *field = p->data + p->l4_off + 8;
-	uint32_t end = ip_end(p, type), was, stored;
+	uint8_t *csum = p->data + p->l4_off + 8, was[2];
 
-	if (!whole || p->l4_off + 12u > p->head_len) {
+	if (v->fragment) {
 		return DROP_NO_L4;
 	}
-	was = sctp_crc(p, end);
+	memcpy(was, at, 2);
 	change(p, type, at, value, mask, 2, COVER_NONE);
-	if (!(p->flags & PACKET_CSUM_PARTIAL)) {
-		memcpy(&stored, field, 4); /* least significant byte first */
-		stored ^= was ^ sctp_crc(p, end);
-		memcpy(field, &stored, 4);
+	if (!is_partial(p, csum)) {
+		uint32_t behind = v->end - (uint32_t)(at + 2 - p->data);
+
+		edit_adjust_crc(csum, was, at, 2, behind);
 	}
 	return EDIT_OK;
 }
@@ -530,11 +474,11 @@ packet_set_field(struct packet *p, enum field_id field, const uint8_t *value, co
 	case FIELD_PRE_UDP:
 	case FIELD_PRE_SCTP:
 	case FIELD_PRE_L4: {
-		bool later;
+		struct ip_view v = ip_view(p, type);
 
 		l4 += f->offset == offsetof(struct flow_key, l4_src) ? 0 : 2;
-		if (ip_protocol(p, type, &later) == IPPROTO_SCTP) {
-			return set_sctp_port(p, type, l4, value, mask);
+		if (v.proto == IPPROTO_SCTP) {
+			return set_sctp_port(p, type, &v, l4, value, mask);
 		}
 		change(p, type, l4, value, mask, 2, COVER_L4);
 		return EDIT_OK;
@@ -548,31 +492,4 @@ packet_set_field(struct packet *p, enum field_id field, const uint8_t *value, co
 	default:
 		return set_word(p, f, value, mask);
 	}
-}
-
-void
-packet_complete_csum(const struct packet *p, uint8_t *data, uint32_t len)
-{
-	uint32_t start = p->csum_start, at = start + p->csum_offset;
-	uint64_t sum = 0;
-	uint16_t csum;
-
-	if (!(p->flags & PACKET_CSUM_PARTIAL) || len < at + 2) {
-		return;
-	}
-	/* The bytes that are not in @data are summed where they are. */
-	sum = sum_bytes(data + start, len - start);
-	for (uint32_t i = len; i < p->len;) {
-		uint8_t chunk[256];
-		uint32_t n = WEFT_MIN(p->len - i, (uint32_t)sizeof chunk);
-		const uint8_t *more = rte_pktmbuf_read(packet_mbuf(p), i, n, chunk);
-
-		for (uint32_t j = 0; more && j < n; j++) {
-			sum += (i + j - start) & 1 ? more[j] : (uint32_t)more[j] << 8;
-		}
-		i += n;
-	}
-	/* An odd end of @data was padded as if it were the last byte: it was its high byte all the same. */
-	csum = (uint16_t)~fold(sum);
-	put_be16(data + at, csum ? csum : 0xffff);
 }

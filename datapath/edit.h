@@ -5,7 +5,7 @@
  * Checksums: adjusted by the difference (RFC 1624), never computed anew, so that a wrong one stays
  *            wrong. Where the sum is left to the receiver (PACKET_CSUM_PARTIAL) only the pseudo
  *            header's part, which stands in its place, follows. A UDP checksum of 0 stays 0.
- * Result:    an enum drop_reason, or EDIT_OK. A failed edit changed nothing.
+ * Result:    an enum drop_reason, or EDIT_OK. A failed edit changed nothing, but for one below.
  */
 #pragma once
 
@@ -20,7 +20,8 @@
 #define EDIT_OK (-1)
 
 /* All need the packet parsed: l3_off, l4_off and n_tags are read and kept up to date. Needs of the
- * frame that it does not meet: no-vlan, no-mpls, no-pbb, no-l3, no-l4; no-headroom. */
+ * frame that it does not meet: no-vlan, no-mpls, no-pbb, no-l3, no-l4; no-headroom. A pop that leaves
+ * no whole Ethernet or VLAN header: rx-truncated, the one failure behind which the frame is changed. */
 
 /* The tag becomes the outermost. @tci: as on the wire. */
 int packet_push_vlan(struct packet *p, be16_t tpid, be16_t tci);

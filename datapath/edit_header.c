@@ -68,19 +68,17 @@ hide(struct packet *p)
 	p->n_tags = 0;
 }
 
-/* Finds the headers that a pop laid open. */
-static void
-reveal(struct packet *p)
+int
+edit_parse(struct packet *p)
 {
 	uint8_t blocks = p->key_blocks, depth = p->depth;
 	struct flow_key scratch;
+	bool whole = packet_parse(p, &scratch, PARSE_L4);
 
-	if (!packet_parse(p, &scratch, PARSE_L4)) {
-		p->l3_off = p->l4_off = p->l4_payload_off = 0;
-		p->n_tags = 0;
-	}
 	p->key_blocks = blocks;
 	p->depth = depth;
+	/* As on the way in: a tag that is cut off makes it no frame. */
+	return whole ? EDIT_OK : (int)DROP_RX_TRUNCATED;
 }
 
 /* --- VLAN tags ------------------------------------------------------------------------------------------ */
@@ -116,7 +114,7 @@ packet_pop_vlan(struct packet *p)
 		uint16_t type = packet_l3_type(p);
 
 		if (type == TYPE_VLAN || type == TYPE_QINQ) {
-			reveal(p);
+			return edit_parse(p);
 		}
 	}
 	return EDIT_OK;
@@ -158,8 +156,7 @@ packet_pop_mpls(struct packet *p, uint16_t eth_type)
 	put_be16(p->data + p->l3_off - 2, eth_type);
 	memmove(p->data + LSE_LEN, p->data, p->l3_off);
 	shrink(p, LSE_LEN);
-	reveal(p);
-	return EDIT_OK;
+	return edit_parse(p);
 }
 
 /* --- PBB -------------------------------------------------------------------------------------------------- */
@@ -167,16 +164,16 @@ packet_pop_mpls(struct packet *p, uint16_t eth_type)
 int
 packet_push_pbb(struct packet *p, uint16_t eth_type)
 {
-	const uint8_t *outer = p->data + ETH_ADDRS_LEN;
-	uint16_t type = get_be16(outer);
 	uint32_t itag = 0;
 	uint8_t *front;
 
-	/* OpenFlow 1.3.5 s.5.12.1: I-SID from the I-TAG that is there, priority from the VLAN tag. */
-	if (type == TYPE_PBB && p->head_len >= PBB_LEN) {
-		itag = get_be32(outer + 2) & (ITAG_PCP | FLOW_PBB_ISID_MASK);
-	} else if (p->n_tags) {
-		itag = ((uint32_t)get_be16(outer + 2) << 16) & ITAG_PCP;
+	/* OpenFlow 1.3.5 s.5.12.1: I-SID from the I-TAG that is there, priority from the outer tag. */
+	if (packet_l3_type(p) == TYPE_PBB && p->l3_off + ITAG_LEN <= p->head_len) {
+		itag = get_be32(p->data + p->l3_off) & (ITAG_PCP | FLOW_PBB_ISID_MASK);
+	}
+	if (p->n_tags) {
+		itag = (itag & FLOW_PBB_ISID_MASK) |
+		       (((uint32_t)get_be16(p->data + ETH_LEN) << 16) & ITAG_PCP);
 	}
 	front = grow(p, PBB_LEN);
 	if (!front) {
@@ -202,8 +199,7 @@ packet_pop_pbb(struct packet *p)
 	memmove(customer + ETH_ADDRS_LEN - tags, p->data + ETH_ADDRS_LEN, tags);
 	shrink(p, PBB_LEN);
 	memcpy(p->data, addrs, ETH_ADDRS_LEN);
-	reveal(p);
-	return EDIT_OK;
+	return edit_parse(p);
 }
 
 /* --- TTL -------------------------------------------------------------------------------------------------- */

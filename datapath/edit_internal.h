@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Packet edits: what edit.c (fields) and edit_header.c (whole headers, TTLs) share.
+ * Packet edits: what edit.c (fields), edit_header.c (whole headers, TTLs) and edit_checksum.c share.
  */
 #pragma once
 
@@ -37,6 +37,13 @@ is_mpls(uint16_t type)
 }
 
 /* Replaces @n bytes that stand at an even offset of what @csum covers. @partial: it is a plain sum
- * that is not complemented yet. */
-void edit_adjust_csum(
-	uint8_t *csum, const uint8_t *was, const uint8_t *now, size_t n, bool partial, bool udp);
+ * that is not complemented yet. @no_zero: 0 means something else; ~0, which is as good, stands for it. */
+void edit_adjust_csum(uint8_t *csum, const uint8_t *was, const uint8_t *now, size_t n, bool partial,
+	bool no_zero);
+
+/* Replaces @n bytes under SCTP's CRC32c at @crc; @behind bytes follow them in what it covers. */
+void edit_adjust_crc(
+	uint8_t *crc, const uint8_t *was, const uint8_t *now, size_t n, uint32_t behind);
+
+/* Finds the headers anew, when other ones stand there than before. Returns EDIT_OK or rx-truncated. */
+int edit_parse(struct packet *p);

@@ -25,7 +25,6 @@
 #define TYPE_MPLS_MULTICAST 0x8848u
 #define TYPE_PBB 0x88e7u
 #define TYPE_MIN 0x0600u /* smaller: a length of IEEE 802.2 */
-#define ICMP6_MAX_OPTIONS 16u
 #define MAX_EXTENSIONS 16u
 
 struct cursor {
@@ -406,7 +405,7 @@ parse_nd(struct cursor *c, uint32_t end)
 		return;
 	}
 	memcpy(key->nd_target, nd + 8, 16);
-	for (unsigned n = 0; n < ICMP6_MAX_OPTIONS && at + 8 <= end && at + 8 <= c->len; n++) {
+	for (unsigned n = 0; n < PARSE_ND_OPTIONS && at + 8 <= end && at + 8 <= c->len; n++) {
 		const uint8_t *option = c->data + at;
 
 		if (!option[1]) {

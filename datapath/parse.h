@@ -16,6 +16,8 @@
 #include "lib/flow_key.h"
 #include "lib/packet.h"
 
+#define PARSE_ND_OPTIONS 16u /* options of neighbour discovery that are looked at */
+
 enum parse_depth {
 	PARSE_L2, /* Ethernet and both tags */
 	PARSE_L3, /* with IP, ARP, MPLS, PBB headers */
