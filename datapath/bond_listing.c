@@ -117,13 +117,28 @@ aggregator_name(const struct port_dev *dev, uint16_t id)
 	return "";
 }
 
+/* Whether the member is up by what net_bonding has noticed. */
+static bool
+is_taken_up(const struct port_dev *dev, const struct bond_member *m)
+{
+	uint16_t active[RTE_MAX_ETHPORTS];
+	int n = rte_eth_bond_active_slaves_get(dev->pmd.id, active, RTE_MAX_ETHPORTS);
+
+	for (int i = 0; i < n; i++) {
+		if (active[i] == m->id) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static const char *
 member_state(const struct port_dev *dev, const struct bond_member *m)
 {
 	if (!m->port) {
 		return "absent";
 	}
-	if (!atomic_load(&m->is_up)) {
+	if (!is_taken_up(dev, m)) {
 		return "down";
 	}
 	switch (dev->mode) {

@@ -233,15 +233,19 @@ send_slow(struct bond_member *m, struct rte_mbuf *mbuf)
 static void
 send_packets(struct bond_member *m, struct packet **pkts, uint16_t n)
 {
-	uint32_t n_lost;
+	bool is_up = atomic_load_explicit(&m->is_up, memory_order_relaxed);
 	uint64_t bytes = 0, lens[BOND_MEMBER_BURST];
-	uint16_t taken;
+	uint32_t n_lost = 0;
+	uint16_t taken = 0;
 
 	for (uint16_t i = 0; i < n; i++) {
 		lens[i] = pkts[i]->len;
 	}
-	taken = port_member_tx(m->port, pkts, n, &n_lost);
-	port_note_lost(m->bond, n_lost);
+	/* net_bonding may not have seen yet that it is down. */
+	if (WEFT_LIKELY(is_up)) {
+		taken = port_member_tx(m->port, pkts, n, &n_lost);
+		port_note_lost(m->bond, n_lost);
+	}
 	for (uint16_t i = 0; i < taken; i++) {
 		bytes += lens[i];
 	}
@@ -251,8 +255,7 @@ send_packets(struct bond_member *m, struct packet **pkts, uint16_t n)
 		rte_pktmbuf_free(packet_mbuf(pkts[i]));
 	}
 	if (taken < n) {
-		port_core_tx_drop(
-			m->bond, port_is_up(m->port) ? DROP_TX_FULL : DROP_TX_DOWN, n - taken);
+		port_core_tx_drop(m->bond, is_up ? DROP_TX_FULL : DROP_TX_DOWN, n - taken);
 	}
 }
 

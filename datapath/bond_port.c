@@ -36,7 +36,6 @@ WEFT_LOG_MODULE(bond);
 
 static struct list bonds = {&bonds, &bonds}; /* ports thread */
 
-static const char *const member_types[] = {"veth", "tap", "af-packet", "af-xdp", "ethdev", "memif"};
 /* --- names of members --------------------------------------------------------------------------------------- */
 
 static struct bond_member *
@@ -73,13 +72,10 @@ check_port(const struct port *port, const struct port *bond, struct weft_error *
 		return weft_error_set(err, WEFT_ERR_CONFLICT, EBUSY,
 			"port %s is a member of bond %s already", port->name, port->bond->name);
 	}
-	for (unsigned i = 0; i < WEFT_ARRAY_SIZE(member_types); i++) {
-		if (!strcmp(port->provider->type, member_types[i])) {
-			strbuf_uninit(&types);
-			return true;
-		}
-		strbuf_printf(&types, "%s%s", i ? ", " : "", member_types[i]);
+	if (port->provider->can_join) {
+		return true;
 	}
+	provider_list_joining(&types);
 	weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
 		"port %s is of type %s, which cannot be a bond's member; these can: %s", port->name,
 		port->provider->type, strbuf_text(&types));

@@ -573,6 +573,7 @@ const struct port_provider ethdev_provider = {
 	.type = "ethdev",
 	.help = "a device of DPDK",
 	.options = options,
+	.can_join = true,
 	.open = ethdev_open,
 	.close = ethdev_close,
 	.set = ethdev_set,

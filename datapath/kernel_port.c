@@ -536,6 +536,7 @@ const struct port_provider veth_provider = {
 	.type = "veth",
 	.help = "a pair of interfaces, the other end for a namespace",
 	.options = veth_options,
+	.can_join = true,
 	.open = veth_open,
 	KERNEL_FUNCTIONS,
 };
@@ -552,6 +553,7 @@ const struct port_provider af_packet_provider = {
 	.type = "af-packet",
 	.help = "an existing interface of the host",
 	.options = af_packet_options,
+	.can_join = true,
 	.open = af_packet_open,
 	KERNEL_FUNCTIONS,
 };

@@ -91,6 +91,7 @@ struct port_provider {
 	const char *type; /* as in type=TYPE */
 	const char *help;
 	const struct port_option_spec *options; /* ends with key NULL */
+	bool can_join; /* may be a bond's member: a link that carries what the switch gives it */
 
 	/* Makes the device. Nothing half-made is left on failure, @err says what, why and what to do. */
 	struct port_dev *(*open)(const struct port_config *config, struct weft_error *err);

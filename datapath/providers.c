@@ -41,6 +41,16 @@ provider_find(const char *type, struct weft_error *err)
 	return NULL;
 }
 
+void
+provider_list_joining(struct strbuf *types)
+{
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(providers); i++) {
+		if (providers[i]->can_join) {
+			strbuf_printf(types, "%s%s", types->len ? ", " : "", providers[i]->type);
+		}
+	}
+}
+
 const char *
 port_option_find(const struct port_option *options, size_t n, const char *key)
 {

@@ -9,6 +9,8 @@
 
 #include "datapath/port_provider.h"
 
+struct strbuf;
+
 extern const struct port_provider vhost_provider;     /* vhost-user */
 extern const struct port_provider veth_provider;      /* veth */
 extern const struct port_provider internal_provider;  /* internal */
@@ -18,6 +20,9 @@ extern const struct port_provider bond_provider;      /* bond */
 
 /* The provider of that type, or NULL with the known types in @err. */
 const struct port_provider *provider_find(const char *type, struct weft_error *err);
+
+/* The types whose ports may be a bond's members, like "veth, ethdev". */
+void provider_list_joining(struct strbuf *types);
 
 /* Checks names, kinds, ranges and required ones; @set: only settable ones may be there. */
 bool provider_check_options(const struct port_provider *provider, const struct port_option *options,

@@ -259,6 +259,7 @@ fake_rx_woken(struct port_dev *dev, uint16_t queue)
 
 static const struct port_provider fake = {
 	.type = "fake",
+	.can_join = true,
 	.open = fake_open,
 	.close = fake_close,
 	.status = fake_status,
