@@ -379,11 +379,80 @@ test_objects_like_a_model(void **state)
 	stats_region_destroy(&stats);
 }
 
+/* Where nearly all buckets are dead, the live ones share by weight, and the death of one of them moves its
+ * own packets alone. */
+static void
+test_objects_nearly_all_dead(void **state) WEFT_NO_ANALYSIS
+{
+	enum { N = 300, N_LIVE = 4, N_PACKETS = 60000 };
+
+	static struct dp_bucket buckets[N];
+	static uint8_t first[N_PACKETS];
+	struct dp_object_put cmd = {.kind = DP_OBJECT_SELECT};
+	struct dp_message m = {
+		.type = DP_OBJECT_PUT,
+		.body = &cmd,
+		.n_parts = N,
+		.data = (const void *)buckets,
+		.data_len = sizeof buckets,
+	};
+	uint32_t n[N_LIVE] = {0}, sum = 0;
+	const struct dp_handle *parts;
+	struct dp_handle object = {0, 0};
+	struct stats_region stats;
+	int fd;
+
+	(void)state;
+	assert_int_equal(stats_region_create(&stats, 1, 1, OBJECT_PARTS_MAX, &fd), 0);
+	close(fd);
+	assert_int_equal(rcu_init(), 0);
+	assert_int_equal(objects_init(&stats, 0), 0);
+	for (uint32_t i = 0; i < N; i++) {
+		bool live = i % 80 == 7; /* 7, 87, 167, 247 */
+
+		buckets[i] = (struct dp_bucket){.size = sizeof buckets[i], .id = i};
+		buckets[i].weight = live ? 1 + i / 80 : 1 + i % 5;
+		buckets[i].watch_port = live ? i / 80 : N_PORTS;
+		sum += live ? buckets[i].weight : 0;
+	}
+	for (uint32_t i = 0; i < N_LIVE; i++) {
+		port_table[i] = &ports[i];
+		ports[i].link_up = ports[i].admin_up = true;
+	}
+	assert_int_equal(objects_put(&m, &object, &parts), 0);
+	for (unsigned pass = 0; pass < 2; pass++) {
+		ports[2].link_up = !pass;
+		for (uint32_t hash = 0; hash < N_PACKETS; hash++) {
+			unsigned looks = OBJECT_MAX_LOOKS;
+			uint32_t part;
+
+			assert_non_null(object_choose(object_find(object), hash, &part, &looks));
+			assert_int_equal(part % 80, 7);
+			if (pass) {
+				assert_true(first[hash] == part / 80 || first[hash] == 2);
+				assert_int_not_equal(part / 80, 2);
+			} else {
+				first[hash] = (uint8_t)(part / 80);
+				n[part / 80]++;
+			}
+		}
+	}
+	for (uint32_t i = 0; i < N_LIVE; i++) {
+		uint32_t want = N_PACKETS / sum * (i + 1);
+
+		assert_in_range(n[i], want - want / 20, want + want / 20);
+		port_table[i] = NULL;
+	}
+	objects_uninit();
+	stats_region_destroy(&stats);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_objects_like_a_model),
+		cmocka_unit_test(test_objects_nearly_all_dead),
 	};
 
 	return cmocka_run_group_tests(tests, lab_start, NULL);
