@@ -25,6 +25,38 @@ touch(const void *data, size_t size)
 	}
 }
 
+/* As the receiver walks it: as many parts as were promised, to the last byte. */
+static void
+touch_object(uint32_t kind, const struct dp_message *msg)
+{
+	const struct dp_meter *meter = (const void *)msg->data;
+	const uint8_t *at = msg->data, *end = at + msg->data_len;
+	uint32_t n = 0;
+
+	if (kind == DP_OBJECT_SELECT || kind == DP_OBJECT_FIRST_LIVE) {
+		for (; at < end; n++) {
+			const struct dp_bucket *b = (const void *)at;
+			struct strbuf s = STRBUF_INIT;
+
+			dp_actions_format(b->actions, b->size - sizeof *b, &s);
+			strbuf_uninit(&s);
+			at += b->size;
+		}
+	} else if (kind == DP_OBJECT_METER) {
+		const struct dp_meter_band *bands = (const void *)(meter + 1);
+
+		for (n = 1; at + sizeof *meter + (n - 1) * sizeof *bands < end; n++) {
+			sink ^= (uint8_t)bands[n - 1].kind;
+		}
+		at += sizeof *meter + (n - 1) * sizeof *bands;
+	} else {
+		at = end;
+	}
+	if (at != end || n != msg->n_parts) {
+		abort();
+	}
+}
+
 static void
 touch_message(const struct dp_message *msg)
 {
@@ -34,6 +66,11 @@ touch_message(const struct dp_message *msg)
 	touch(msg->data, msg->data_len);
 	touch(msg->parts, msg->parts ? msg->n_parts * sizeof msg->parts[0] : 0);
 	touch(msg->part_stats, msg->part_stats ? msg->n_parts * sizeof msg->part_stats[0] : 0);
+	if (msg->type == DP_OBJECT_PUT) {
+		touch_object(((const struct dp_object_put *)msg->body)->kind, msg);
+	} else if (msg->type == DP_OBJECT_ITEM) {
+		touch_object(((const struct dp_object_item *)msg->body)->kind, msg);
+	}
 	flow_text_format(&msg->key, &msg->mask, &s);
 	dp_actions_format(msg->actions, msg->actions_size, &s);
 	strbuf_uninit(&s);
