@@ -557,6 +557,14 @@ test_edit_eth_type(void **state)
 		assert_frame(p, f.bytes, f.len);
 		lab_free(p);
 	}
+	/* An IPv4 header is not believed to be where an IPv6 one was. */
+	lab_frame(&f, LAB_TCP6, 0, 40);
+	p = parsed(f.bytes, f.len, 0);
+	put_be16(f.bytes + f.l3 - 2, 0x0800);
+	assert_int_equal(packet_set_field(p, FIELD_ETH_TYPE, f.bytes + f.l3 - 2, ones), EDIT_OK);
+	assert_int_equal(packet_set_field(p, FIELD_IPV4_SRC, value, ones), DROP_NO_L3);
+	assert_frame(p, f.bytes, f.len);
+	lab_free(p);
 	put_be16(f.bytes + f.l3 - 2, 0x05ff); /* a length */
 	p = parsed(f.bytes, f.len, 0);
 	assert_int_equal(packet_set_field(p, FIELD_ETH_TYPE, type, ones), DROP_NO_L3);
