@@ -29,7 +29,7 @@ config.mk: configure
 	@./configure $(CONFIGURE_ARGS) $(if $(filter $(DEPS_GOALS),$(MAKECMDGOALS)),--install-deps)
 
 # What tests and demo need besides the build's packages is installed (as root) when it is missing.
-DEPS_GOALS := check check-unit check-fuzz check-system demo bench fuzz lint
+DEPS_GOALS := check check-tests check-unit check-fuzz check-system demo bench fuzz lint
 # Such a goal makes others in turn, by further makes that would get into each other's way; each of these
 # runs as many jobs as there are cores unless -j says otherwise.
 ifneq ($(filter $(DEPS_GOALS),$(MAKECMDGOALS)),)
@@ -170,6 +170,7 @@ help:
 	@echo 'check-layers  the walls between the folders'
 	@echo 'check-fuzz    replay the fuzz corpora, then a short run'
 	@echo 'check-system  system tests; TESTS=EXPR picks some (pytest -k)'
+	@echo 'check-tests   break each tested function in turn: which unit tests never notice?'
 	@echo 'fuzz          run each fuzz target for FUZZ_TIME=10 seconds'
 	@echo 'demo          two virtual machines talk through Weft under a controller'
 	@echo 'bench         measure against testpmd'

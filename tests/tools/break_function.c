@@ -7,7 +7,9 @@
  *                                VALUE (0)
  * BREAK_CALLED=FILE              writes the offsets of all functions that were called, a line each; the program
  *                                must have been built with -finstrument-functions
+ * BREAK_TEST=NAME                runs that cmocka test alone
  */
+#include <dlfcn.h>
 #include <link.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -70,11 +72,16 @@ break_at(uintptr_t at, uint32_t value)
 __attribute__((constructor)) static void
 begin(void)
 {
-	const char *where = getenv("BREAK_FUNCTION");
+	const char *where = getenv("BREAK_FUNCTION"), *test = getenv("BREAK_TEST");
+	void (*filter)(const char *pattern) = NULL;
 
 	dl_iterate_phdr(see_object, NULL);
 	if (getenv("BREAK_CALLED")) {
 		called = calloc(1, TEXT_MAX);
+	}
+	*(void **)&filter = dlsym(RTLD_DEFAULT, "cmocka_set_test_filter");
+	if (test && filter) {
+		filter(test);
 	}
 	if (where) {
 		char *end;

@@ -614,6 +614,17 @@ assert_refused(const struct vhost_user_config *config, int code, const char *tex
 	assert_non_null(strstr(err.text, text));
 }
 
+/* For tests that listen before any device was opened there. */
+static void
+make_socket_directory(void)
+{
+	char *end = strrchr(path, '/');
+
+	*end = '\0';
+	assert_true(!mkdir(path, 0700) || errno == EEXIST);
+	*end = '/';
+}
+
 static void
 test_vhost_takes_over_a_stale_socket_only(void **state)
 {
@@ -623,6 +634,7 @@ test_vhost_takes_over_a_stale_socket_only(void **state)
 	int fd;
 
 	(void)state;
+	make_socket_directory();
 	/* A live one. */
 	fd = guest_listen(path);
 	assert_refused(&config, EADDRINUSE, "somebody listens on");
@@ -695,6 +707,7 @@ test_vhost_as_a_client_connects_again(void **state)
 	int fd;
 
 	(void)state;
+	make_socket_directory();
 	config.client = true;
 	v = vhost_user_open(&config, &err); /* there is nobody yet */
 	assert_non_null(v);
