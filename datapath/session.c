@@ -5,6 +5,7 @@
  * Who may still hold the rings of a session that has ended: a worker in the middle of a burst. They are
  * unmapped one grace period after the workers were told.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ session_create(uint64_t number, uint32_t n_handlers, uint64_t epoch, int stats_f
 {
 	struct session *s = xcalloc(1, sizeof *s);
 
+	assert(n_handlers); /* the ports thread has checked */
 	*offer = (struct session_offer){.number = number};
 	s->number = number;
 	s->epoch = epoch;

@@ -447,12 +447,75 @@ test_objects_nearly_all_dead(void **state) WEFT_NO_ANALYSIS
 	stats_region_destroy(&stats);
 }
 
+/* A worker in the middle of a burst still finds what has just been deleted; then nobody does, and only when
+ * it has let go the sums are told and the slot is free. */
+static void
+test_objects_go_in_two_steps(void **state) WEFT_NO_ANALYSIS
+{
+	struct dp_object_put cmd = {.kind = DP_OBJECT_FIRST_LIVE};
+	struct dp_message m = {.type = DP_OBJECT_PUT, .body = &cmd};
+	struct dp_bucket bucket = {.size = sizeof bucket, .watch_port = UINT32_MAX};
+	struct dp_handle object = {0, 0}, other = {0, 0};
+	const struct object_body *body;
+	const struct dp_handle *parts;
+	struct object_info info;
+	struct stats_region stats;
+	uint32_t n_told = 0, next;
+	int fd;
+
+	(void)state;
+	assert_int_equal(stats_region_create(&stats, 1, 1, OBJECT_PARTS_MAX, &fd), 0);
+	close(fd);
+	assert_int_equal(rcu_init(), 0);
+	assert_int_equal(objects_init(&stats, 0), 0);
+	rcu_register(0);
+	rcu_online(0);
+	m.n_parts = 1;
+	m.data = (const void *)&bucket;
+	m.data_len = sizeof bucket;
+	assert_int_equal(objects_put(&m, &object, &parts), 0);
+	body = object_find(object);
+	assert_non_null(body);
+	assert_int_equal(objects_del(object, 0), 0);
+	/* For commands it is gone at once. */
+	assert_int_equal(objects_del(object, 0), -ESTALE);
+	assert_false(objects_list(0, &info, &next));
+	assert_int_equal(objects_count(), 0);
+	assert_true(objects_run(deleted, &n_told));
+	assert_ptr_equal(object_find(object), body);
+	rcu_quiescent(0);
+	assert_ptr_equal(object_find(object), body);
+	assert_true(objects_run(deleted, &n_told));
+	assert_null(object_find(object));
+	assert_true(objects_run(deleted, &n_told));
+	assert_int_equal(n_told, 0);
+	assert_int_equal(objects_put(&m, &other, &parts), 0);
+	assert_int_not_equal(other.slot, object.slot);
+	stats_record_credit(stats_region_record(&stats, 0, body->parts[0].slot), 3, 180, 1, 0);
+	rcu_quiescent(0);
+	assert_int_equal(objects_n_deleted(), 1);
+	assert_int_equal(objects_n_told(), 0);
+	assert_false(objects_run(deleted, &n_told));
+	assert_int_equal(n_told, 1);
+	assert_int_equal(objects_n_told(), 1);
+	other = (struct dp_handle){0, 0};
+	assert_int_equal(objects_put(&m, &other, &parts), 0);
+	assert_int_equal(other.slot, object.slot);
+	assert_int_equal(other.gen, object.gen + 1);
+	assert_null(object_find(object));
+	rcu_offline(0);
+	rcu_unregister(0);
+	objects_uninit();
+	stats_region_destroy(&stats);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_objects_like_a_model),
 		cmocka_unit_test(test_objects_nearly_all_dead),
+		cmocka_unit_test(test_objects_go_in_two_steps),
 	};
 
 	return cmocka_run_group_tests(tests, lab_start, NULL);
