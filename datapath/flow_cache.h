@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "datapath/flow_table.h"
+#include "lib/race_point.h"
 
 #define FLOW_CACHE_WAYS 8u
 
@@ -106,8 +107,10 @@ flow_cache_find(
 		if (slot != FLOW_SLOT_NONE) {
 			struct flow *f = &c->flows[slot];
 
+			RACE_POINT();
 			if (atomic_load_explicit(&f->live, memory_order_acquire) &&
 				flow_matches(f, key, present)) {
+				RACE_POINT();
 				return f;
 			}
 		}

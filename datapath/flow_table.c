@@ -19,6 +19,7 @@
 #include "datapath/rcu.h"
 #include "lib/alloc.h"
 #include "lib/dp_protocol.h"
+#include "lib/race_point.h"
 
 /* Zeroed memory for all slots, touched as they are used; NULL: none. */
 static void *
@@ -106,6 +107,7 @@ flow_table_find(
 	const struct subtable_list *list =
 		pf ? atomic_load_explicit(&pf->list, memory_order_acquire) : NULL;
 
+	RACE_POINT();
 	for (uint32_t i = 0; list && i < list->n; i++) {
 		struct flow *f = subtable_find(t, list->subtables[i], key, present);
 
@@ -130,6 +132,7 @@ flow_table_live_mask(
 	if (WEFT_UNLIKELY(now_ms - atomic_load_explicit(&pf->changed_ms, memory_order_relaxed) <
 			  LIVE_OLD_MS)) {
 		*old = atomic_load_explicit(&pf->old, memory_order_acquire);
+		RACE_POINT();
 	}
 	return atomic_load_explicit(&pf->live, memory_order_acquire);
 }
@@ -148,6 +151,7 @@ publish_live(struct flow_table *t, struct port_flows *pf, const struct flow_mask
 	fresh->version = ++pf->live_version;
 	atomic_store_explicit(&pf->old, was, memory_order_release);
 	atomic_store_explicit(&pf->changed_ms, now_ms, memory_order_relaxed);
+	RACE_POINT();
 	atomic_store_explicit(&pf->live, fresh, memory_order_release);
 	flow_table_retire(t, older, FLOW_SLOT_NONE, false, 0);
 }
@@ -234,7 +238,9 @@ publish_program(struct flow *f, const struct flow_put *put)
 
 	objects_ref(put->actions, put->actions_size);
 	atomic_store_explicit(&f->single_port, UINT32_MAX, memory_order_relaxed);
+	RACE_POINT();
 	atomic_store_explicit(&f->program, program, memory_order_release);
+	RACE_POINT();
 	atomic_store_explicit(&f->single_port, program->single_port, memory_order_relaxed);
 }
 
@@ -432,12 +438,14 @@ add_flow(struct flow_table *t, struct port_flows *pf, const struct flow_put *put
 		WEFT_MAX((enum parse_depth)m->mask.depth,
 			(enum parse_depth)((struct action_program *)f->program)->depth),
 		put->now_ms);
+	RACE_POINT();
 	atomic_store_explicit(&f->live, gen, memory_order_release);
+	RACE_POINT();
 	mask_link(t, m, f, &masked);
 	t->n_active_ports += !atomic_fetch_add_explicit(&pf->n_flows, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&t->n_flows, 1, memory_order_relaxed);
 	result->flow = (struct dp_handle){slot, gen};
-	t->narrowed += result->narrowed;
+	atomic_fetch_add_explicit(&t->narrowed, result->narrowed, memory_order_relaxed);
 	return 0;
 }
 
@@ -462,8 +470,9 @@ flow_table_put(struct flow_table *t, const struct flow_put *put, struct flow_put
 	} else {
 		error = add_flow(t, pf, put, result);
 	}
-	t->refused += error == -EDQUOT || error == -ENOSPC;
-	t->puts += !error;
+	atomic_fetch_add_explicit(
+		&t->refused, error == -EDQUOT || error == -ENOSPC, memory_order_relaxed);
+	atomic_fetch_add_explicit(&t->puts, !error, memory_order_relaxed);
 	return error;
 }
 
@@ -476,12 +485,13 @@ remove_flow(struct flow_table *t, struct flow *f, bool told, uint64_t user)
 	const struct action_program *program = f->program;
 
 	atomic_store_explicit(&f->live, 0, memory_order_release);
+	RACE_POINT();
 	objects_unref(program->actions, program->size);
 	mask_unlink(t, pf, f);
 	t->n_active_ports -= atomic_fetch_sub_explicit(&pf->n_flows, 1, memory_order_relaxed) == 1;
 	atomic_fetch_sub_explicit(&t->n_flows, 1, memory_order_relaxed);
 	flow_table_retire(t, NULL, f->slot, told, user);
-	t->dels++;
+	atomic_fetch_add_explicit(&t->dels, 1, memory_order_relaxed);
 }
 
 int
@@ -584,6 +594,7 @@ flow_table_list(const struct flow_table *t, uint32_t slot, struct flow_info *inf
 		if (!gen) {
 			continue;
 		}
+		RACE_POINT();
 		info->flow = (struct dp_handle){slot, gen};
 		info->in_port = f->in_port;
 		info->blocks = f->mask->blocks;

@@ -80,7 +80,7 @@ struct flow_table {
 	uint16_t *used_ports; /* ports with a classifier, for shrinking */
 	uint32_t n_used_ports, max_used_ports, n_active_ports;
 	_Atomic uint32_t n_flows, n_masks;
-	uint64_t puts, dels, narrowed, refused;
+	_Atomic uint64_t puts, dels, narrowed, refused; /* relaxed: numbers that listings read */
 };
 
 /* Frees @memory and makes @slot (FLOW_SLOT_NONE: none) usable again when no worker can hold them any more. */

@@ -17,6 +17,7 @@
 #include "datapath/key_hash.h"
 #include "datapath/rcu.h"
 #include "lib/alloc.h"
+#include "lib/race_point.h"
 
 #define MIN_BUCKETS 16u
 #define OWN_TABLES 11u
@@ -71,6 +72,7 @@ subtable_find(const struct flow_table *t, const struct subtable *s, const struct
 	while (slot != FLOW_SLOT_NONE) {
 		struct flow *f = &t->flows[slot];
 
+		RACE_POINT();
 		if (f->hash[b->link] == hash && flow_matches(f, key, present)) {
 			return f;
 		}
@@ -99,6 +101,7 @@ link_flow(struct buckets *b, struct flow *f)
 
 	atomic_store_explicit(&f->next[b->link], atomic_load_explicit(head, memory_order_relaxed),
 		memory_order_relaxed);
+	RACE_POINT();
 	atomic_store_explicit(head, f->slot, memory_order_release);
 }
 
@@ -111,6 +114,7 @@ unlink_flow(struct flow_table *t, struct buckets *b, struct flow *f)
 		assert(*at != FLOW_SLOT_NONE);
 		at = &t->flows[*at].next[b->link];
 	}
+	RACE_POINT();
 	/* Readers that stand on f go on by its own link, which stays. */
 	atomic_store_explicit(at, atomic_load_explicit(&f->next[b->link], memory_order_relaxed),
 		memory_order_release);
@@ -134,6 +138,7 @@ subtable_grow(struct flow_table *t, struct subtable *s)
 		}
 	}
 	atomic_store_explicit(&s->buckets, b, memory_order_release);
+	RACE_POINT();
 	s->grow_token = rcu_start();
 	flow_table_retire(t, was, FLOW_SLOT_NONE, false, 0);
 }
@@ -299,7 +304,6 @@ coarsen(struct flow_table *t, struct port_flows *pf, const struct flow_mask *mas
 		free(coarse);
 		return NULL;
 	}
-	coarse->grow_token = rcu_start();
 	list = xmemdup(was, sizeof *was + was->n * sizeof was->subtables[0]);
 	list->subtables[at] = coarse;
 	for (uint32_t i = 0; i < pf->n_masks; i++) {
@@ -307,8 +311,11 @@ coarsen(struct flow_table *t, struct port_flows *pf, const struct flow_mask *mas
 			pf->masks[i]->table = coarse;
 		}
 	}
+	RACE_POINT();
 	atomic_store_explicit(&pf->list, list, memory_order_release);
-	/* Workers may still walk the old chains, which stand in the flows' other links. */
+	/* Workers may still walk the old chains, which stand in the flows' other links: also one that read
+	 * the old list just now, so that the token is no older than the new one. */
+	coarse->grow_token = rcu_start();
 	flow_table_retire(t, was, FLOW_SLOT_NONE, false, 0);
 	flow_table_retire(t, b, FLOW_SLOT_NONE, false, 0);
 	flow_table_retire(t, s, FLOW_SLOT_NONE, false, 0);
