@@ -26,6 +26,7 @@
 
 #include "lib/compiler.h"
 #include "lib/dp_protocol.h"
+#include "lib/race_point.h"
 #include "lib/stats_region.h"
 
 #define OBJECTS_MAX 65536u
@@ -70,15 +71,18 @@ void objects_uninit(void);
 static inline struct object_body *
 object_find(struct dp_handle h)
 {
+	struct object_body *body;
 	const struct object *o;
 
 	if (WEFT_UNLIKELY(!object_slots || h.slot >= OBJECTS_MAX || dp_handle_is_none(h))) {
 		return NULL;
 	}
 	o = &object_slots[h.slot];
-	return atomic_load_explicit(&o->gen, memory_order_relaxed) == h.gen
-		       ? atomic_load_explicit(&o->body, memory_order_acquire)
-		       : NULL;
+	/* The body first: whoever has the body of a later object in the slot sees its generation too. The
+	 * other way round, the slot could be given anew between the two. */
+	body = atomic_load_explicit(&o->body, memory_order_acquire);
+	RACE_POINT();
+	return atomic_load_explicit(&o->gen, memory_order_relaxed) == h.gen ? body : NULL;
 }
 
 /* --- worker, online */

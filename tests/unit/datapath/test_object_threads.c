@@ -15,6 +15,7 @@
 #include "datapath/rcu.h"
 #include "lib/compiler.h"
 #include "tests/unit/datapath/lab.h"
+#include "tests/unit/race_delay.h"
 
 #define N_READERS 2u
 #define N_OBJECTS 24u
@@ -223,6 +224,7 @@ test_objects_readers_beside_the_writer(void **state) WEFT_NO_ANALYSIS
 	assert_int_equal(n_wrong, 0);
 	assert_int_equal(n_told, n_deleted);
 	assert_true(n_told > 100 && n_used > 1000 && n_gone > 100);
+	assert_true(!HAS_RACE_POINTS || n_race_delays > 100);
 	assert_int_equal(objects_count(), 0);
 	objects_uninit();
 	stats_region_destroy(&stats);
