@@ -7,9 +7,11 @@
  *                                VALUE (0)
  * BREAK_CALLED=FILE              writes the offsets of all functions that were called, a line each; the program
  *                                must have been built with -finstrument-functions
+ * BREAK_PROGRAM=NAME             does all this in programs of that name alone: for daemons that a test starts
  * BREAK_TEST=NAME                runs that cmocka test alone
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <link.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -73,7 +75,12 @@ __attribute__((constructor)) static void
 begin(void)
 {
 	const char *where = getenv("BREAK_FUNCTION"), *test = getenv("BREAK_TEST");
+	const char *program = getenv("BREAK_PROGRAM");
 	void (*filter)(const char *pattern) = NULL;
+
+	if (program && strcmp(program, program_invocation_short_name)) {
+		return;
+	}
 
 	dl_iterate_phdr(see_object, NULL);
 	if (getenv("BREAK_CALLED")) {
