@@ -43,7 +43,8 @@ object_next_bucket(const void *raw, size_t size, const struct dp_bucket *b)
 {
 	const uint8_t *at = b ? (const uint8_t *)b + b->size : raw;
 
-	return at < (const uint8_t *)raw + size ? (const void *)at : NULL;
+	/* An empty body may be a null pointer, to which nothing is added, not even 0. */
+	return size && at < (const uint8_t *)raw + size ? (const void *)at : NULL;
 }
 
 bool
