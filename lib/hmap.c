@@ -9,35 +9,48 @@
 
 #include "lib/alloc.h"
 
+#define MOST_BUCKETS (UINT32_C(1) << 31)
+
+/* Room for that many buckets, a power of two. The new ones are set when they come into use. */
 static void
-resize(struct hmap *map, size_t n_buckets)
+set_capacity(struct hmap *map, size_t capacity)
 {
-	struct hmap_node **buckets = xcalloc(n_buckets, sizeof *buckets);
-	uint32_t mask = (uint32_t)(n_buckets - 1);
-
-	for (size_t i = 0; i <= map->mask; i++) {
-		struct hmap_node *node = map->buckets[i], *next;
-
-		for (; node; node = next) {
-			next = node->next;
-			node->next = buckets[node->hash & mask];
-			buckets[node->hash & mask] = node;
-		}
+	if (map->buckets == &map->one) {
+		map->buckets = xmalloc(capacity * sizeof map->buckets[0]);
+		map->buckets[0] = map->one;
+	} else {
+		map->buckets = xrealloc(map->buckets, capacity * sizeof map->buckets[0]);
 	}
-	if (map->buckets != &map->one) {
-		free(map->buckets);
+	map->mask = (uint32_t)(capacity - 1);
+}
+
+/* One more bucket: the nodes that belong there leave the one whose hashes end alike. */
+static void
+split(struct hmap *map)
+{
+	uint32_t new = map->n_buckets, old;
+	struct hmap_node *node, *next;
+
+	if (new > map->mask) {
+		set_capacity(map, ((size_t)map->mask + 1) * 2);
 	}
-	map->buckets = buckets;
-	map->mask = mask;
+	old = hmap_bucket_(map, new);
+	map->n_buckets++;
+	node = map->buckets[old];
+	map->buckets[old] = map->buckets[new] = NULL;
+	for (; node; node = next) {
+		uint32_t to = hmap_bucket_(map, node->hash);
+
+		next = node->next;
+		node->next = map->buckets[to];
+		map->buckets[to] = node;
+	}
 }
 
 void
 hmap_init(struct hmap *map)
 {
-	map->one = NULL;
-	map->buckets = &map->one;
-	map->mask = 0;
-	map->n = 0;
+	*map = (struct hmap){.buckets = &map->one, .n_buckets = 1};
 }
 
 void
@@ -52,32 +65,30 @@ hmap_uninit(struct hmap *map)
 void
 hmap_reserve(struct hmap *map, size_t n)
 {
-	size_t n_buckets = (size_t)map->mask + 1;
-
-	while (n_buckets < n && n_buckets < (size_t)1 << 31) {
-		n_buckets *= 2;
-	}
-	if (n_buckets > (size_t)map->mask + 1) {
-		resize(map, n_buckets);
+	while (map->n_buckets < n && map->n_buckets < MOST_BUCKETS) {
+		split(map);
 	}
 }
 
 void
 hmap_insert(struct hmap *map, struct hmap_node *node, uint32_t hash)
 {
-	if (map->n > map->mask) {
-		hmap_reserve(map, map->n * 2 < 8 ? 8 : map->n * 2);
+	uint32_t at;
+
+	if (map->n >= map->n_buckets && map->n_buckets < MOST_BUCKETS) {
+		split(map);
 	}
+	at = hmap_bucket_(map, hash);
 	node->hash = hash;
-	node->next = map->buckets[hash & map->mask];
-	map->buckets[hash & map->mask] = node;
+	node->next = map->buckets[at];
+	map->buckets[at] = node;
 	map->n++;
 }
 
 void
 hmap_remove(struct hmap *map, struct hmap_node *node)
 {
-	struct hmap_node **at = &map->buckets[node->hash & map->mask];
+	struct hmap_node **at = &map->buckets[hmap_bucket_(map, node->hash)];
 
 	while (*at != node) {
 		assert(*at);
@@ -90,7 +101,7 @@ hmap_remove(struct hmap *map, struct hmap_node *node)
 static struct hmap_node *
 first_from(const struct hmap *map, size_t bucket)
 {
-	for (; bucket <= map->mask; bucket++) {
+	for (; bucket < map->n_buckets; bucket++) {
 		if (map->buckets[bucket]) {
 			return map->buckets[bucket];
 		}
@@ -107,5 +118,5 @@ hmap_first(const struct hmap *map)
 struct hmap_node *
 hmap_next(const struct hmap *map, const struct hmap_node *node)
 {
-	return node->next ? node->next : first_from(map, (node->hash & map->mask) + (size_t)1);
+	return node->next ? node->next : first_from(map, hmap_bucket_(map, node->hash) + (size_t)1);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Hash map with its links inside the elements, chained, growing by doubling.
+ * Hash map with its links inside the elements, chained, growing by linear hashing: bucket by bucket, an
+ * insertion moves no more than one chain, however large the map is.
  *
  * The user hashes and compares. An element must not be in two maps by the same node. Not safe
  * between threads.
@@ -21,7 +22,8 @@ struct hmap_node {
 struct hmap {
 	struct hmap_node **buckets; /* &one while it has a single bucket */
 	struct hmap_node *one;
-	uint32_t mask;
+	uint32_t mask;      /* of the buckets that there is room for, a power of two */
+	uint32_t n_buckets; /* in use, more than half of them */
 	size_t n;
 };
 
@@ -45,6 +47,14 @@ hmap_is_empty(const struct hmap *map)
 	return !map->n;
 }
 
+static inline uint32_t
+hmap_bucket_(const struct hmap *map, uint32_t hash)
+{
+	uint32_t at = hash & map->mask;
+
+	return at < map->n_buckets ? at : at & map->mask >> 1;
+}
+
 /* First node with that hash, and the next one after @node with the same; NULL: none. */
 static inline struct hmap_node *
 hmap_next_with_hash_(struct hmap_node *node, uint32_t hash)
@@ -58,7 +68,7 @@ hmap_next_with_hash_(struct hmap_node *node, uint32_t hash)
 static inline struct hmap_node *
 hmap_first_with_hash(const struct hmap *map, uint32_t hash)
 {
-	return hmap_next_with_hash_(map->buckets[hash & map->mask], hash);
+	return hmap_next_with_hash_(map->buckets[hmap_bucket_(map, hash)], hash);
 }
 
 static inline struct hmap_node *

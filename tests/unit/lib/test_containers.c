@@ -55,13 +55,14 @@ test_list_keeps_order(void **state)
 	assert_true(list_is_empty(&l));
 }
 
+static uint32_t n_hashes;
+
 static struct item *
 find(const struct hmap *map, uint32_t key)
 {
 	struct item *item;
 
-	/* Few hashes, so that chains are long. */
-	HMAP_FOREACH_WITH_HASH (item, node, hash_u64(key % 64, 0), map) {
+	HMAP_FOREACH_WITH_HASH (item, node, hash_u64(key % n_hashes, 0), map) {
 		if (item->key == key) {
 			return item;
 		}
@@ -70,7 +71,7 @@ find(const struct hmap *map, uint32_t key)
 }
 
 static void
-test_hmap_random_against_array(void **state)
+check_hmap(uint32_t hashes)
 {
 	enum { N = 1000 };
 	static struct item items[N];
@@ -80,20 +81,23 @@ test_hmap_random_against_array(void **state)
 	struct hmap map;
 	size_t n = 0;
 
-	(void)state;
+	n_hashes = hashes;
 	print_message("seed %u\n", seed);
 	srand(seed);
 	hmap_init(&map);
 	for (unsigned step = 0; step < 20000; step++) {
 		struct item *x = &items[rand() % N];
 
+		if (step % 1000 == 500) {
+			hmap_reserve(&map, (size_t)rand() % (3 * n + 3));
+		}
 		x->key = (uint32_t)(x - items);
 		assert_ptr_equal(find(&map, x->key), x->there ? x : NULL);
 		if (x->there) {
 			hmap_remove(&map, &x->node);
 			n--;
 		} else {
-			hmap_insert(&map, &x->node, hash_u64(x->key % 64, 0));
+			hmap_insert(&map, &x->node, hash_u64(x->key % n_hashes, 0));
 			n++;
 		}
 		x->there = !x->there;
@@ -108,6 +112,14 @@ test_hmap_random_against_array(void **state)
 	assert_int_equal(n, 0);
 	assert_true(hmap_is_empty(&map));
 	hmap_uninit(&map);
+}
+
+static void
+test_hmap_random_against_array(void **state)
+{
+	(void)state;
+	check_hmap(64); /* long chains */
+	check_hmap(1000);
 }
 
 static void
