@@ -20,9 +20,11 @@ struct buckets {
 struct subtable {
 	_Atomic(struct buckets *) buckets;
 	uint32_t n_flows;
-	uint64_t grow_token;  /* of the last growth; 0: none to wait for */
-	bool is_shared;       /* the one that is made coarser for masks that fit nowhere */
-	struct table_mask by; /* what is hashed; last: flexible */
+	uint32_t n_grown;        /* buckets whose flows are also in growing */
+	struct buckets *growing; /* the next buckets; no worker knows them. NULL: no growth */
+	uint64_t grow_token;     /* of the last growth; 0: none to wait for */
+	bool is_shared;          /* the one that is made coarser for masks that fit nowhere */
+	struct table_mask by;    /* what is hashed; last: flexible */
 };
 
 /* A mask of an input port's flows. */

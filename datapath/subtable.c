@@ -24,6 +24,8 @@
 #define FULL_TABLES 4u
 #define MAX_TABLES (OWN_TABLES + 1 + FULL_TABLES)
 #define CHAIN_MAX 8u
+#define GROWTH 4u       /* times as many buckets */
+#define GROWTH_STEPS 2u /* buckets that a put takes along: done when a half more flows have come */
 
 _Static_assert(MAX_TABLES == FLOW_MAX_PROBES, "a miss costs so many probes");
 
@@ -81,13 +83,22 @@ subtable_find(const struct flow_table *t, const struct subtable *s, const struct
 	return NULL;
 }
 
+/* Its heads are not set yet. */
 static struct buckets *
-buckets_create(uint32_t n, uint8_t link)
+buckets_alloc(uint32_t n, uint8_t link)
 {
 	struct buckets *b = xmalloc(sizeof *b + n * sizeof b->heads[0]);
 
 	b->mask = n - 1;
 	b->link = link;
+	return b;
+}
+
+static struct buckets *
+buckets_create(uint32_t n, uint8_t link)
+{
+	struct buckets *b = buckets_alloc(n, link);
+
 	for (uint32_t i = 0; i < n; i++) {
 		atomic_init(&b->heads[i], FLOW_SLOT_NONE);
 	}
@@ -120,27 +131,90 @@ unlink_flow(struct flow_table *t, struct buckets *b, struct flow *f)
 		memory_order_release);
 }
 
-/* Doubles a subtable that is fuller than its buckets, if the last doubling has been seen by all. */
+/* --- growth ------------------------------------------------------------------------------------------- */
+
+/* Begins to grow a subtable that is fuller than its buckets, if the links that it does not use are free: seen
+ * by nobody since the last growth. */
 static void
-subtable_grow(struct flow_table *t, struct subtable *s)
+growth_begin(struct subtable *s)
 {
-	struct buckets *was = s->buckets, *b;
+	const struct buckets *was = s->buckets;
 
 	if (s->n_flows <= was->mask || (s->grow_token && !rcu_passed(s->grow_token))) {
 		return;
 	}
-	b = buckets_create((was->mask + 1) * 4, !was->link);
-	for (uint32_t i = 0; i <= was->mask; i++) {
-		for (uint32_t slot = was->heads[i]; slot != FLOW_SLOT_NONE;
-			slot = t->flows[slot].next[was->link]) {
-			t->flows[slot].hash[b->link] = t->flows[slot].hash[was->link];
-			link_flow(b, &t->flows[slot]);
-		}
+	/* The heads are set when their flows come: no put waits until all have been. */
+	s->growing = buckets_alloc((was->mask + 1) * GROWTH, !was->link);
+	s->n_grown = 0;
+}
+
+/* Takes one bucket's flows along. */
+static void
+growth_step(struct flow_table *t, struct subtable *s)
+{
+	struct buckets *was = s->buckets, *b = s->growing;
+
+	for (uint32_t i = s->n_grown; i <= b->mask; i += was->mask + 1) {
+		atomic_init(&b->heads[i], FLOW_SLOT_NONE);
 	}
+	for (uint32_t slot = was->heads[s->n_grown]; slot != FLOW_SLOT_NONE;
+		slot = t->flows[slot].next[was->link]) {
+		t->flows[slot].hash[b->link] = t->flows[slot].hash[was->link];
+		link_flow(b, &t->flows[slot]);
+	}
+	if (s->n_grown++ < was->mask) {
+		return;
+	}
+	s->growing = NULL;
 	atomic_store_explicit(&s->buckets, b, memory_order_release);
 	RACE_POINT();
 	s->grow_token = rcu_start();
 	flow_table_retire(t, was, FLOW_SLOT_NONE, false, 0);
+}
+
+static void
+growth_go_on(struct flow_table *t, struct subtable *s)
+{
+	for (unsigned i = 0; i < GROWTH_STEPS && s->growing; i++) {
+		growth_step(t, s);
+	}
+}
+
+/* Whether the flow has been taken along. */
+static bool
+growth_has(const struct subtable *s, const struct flow *f)
+{
+	const struct buckets *b = s->buckets;
+
+	return s->growing && (f->hash[b->link] & b->mask) < s->n_grown;
+}
+
+static void
+subtable_link(struct flow_table *t, struct subtable *s, struct flow *f, uint32_t hash)
+{
+	struct buckets *b = s->buckets;
+
+	f->hash[b->link] = hash;
+	link_flow(b, f);
+	if (growth_has(s, f)) {
+		f->hash[!b->link] = hash;
+		link_flow(s->growing, f);
+	}
+	s->n_flows++;
+	if (!s->growing) {
+		growth_begin(s);
+	}
+	growth_go_on(t, s);
+}
+
+static void
+subtable_unlink(struct flow_table *t, struct subtable *s, struct flow *f)
+{
+	if (growth_has(s, f)) {
+		unlink_flow(t, s->growing, f);
+	}
+	unlink_flow(t, s->buckets, f);
+	s->n_flows--;
 }
 
 /* --- tables ------------------------------------------------------------------------------------------- */
@@ -183,6 +257,7 @@ subtable_remove(struct flow_table *t, struct port_flows *pf, struct subtable *s)
 	list->n = n;
 	atomic_store_explicit(&pf->list, list, memory_order_release);
 	flow_table_retire(t, was, FLOW_SLOT_NONE, false, 0);
+	free(s->growing);
 	flow_table_retire(t, s->buckets, FLOW_SLOT_NONE, false, 0);
 	flow_table_retire(t, s, FLOW_SLOT_NONE, false, 0);
 }
@@ -285,7 +360,8 @@ coarsen(struct flow_table *t, struct port_flows *pf, const struct flow_mask *mas
 		return NULL;
 	}
 	s = was->subtables[at];
-	if (s->grow_token && !rcu_passed(s->grow_token)) {
+	growth_go_on(t, s); /* or who asks for masks without end would hold it up */
+	if (s->growing || (s->grow_token && !rcu_passed(s->grow_token))) {
 		return NULL;
 	}
 	mask_unpack(&s->by, &by);
@@ -441,13 +517,8 @@ void
 mask_link(struct flow_table *t, struct installed_mask *m, struct flow *f,
 	const struct flow_key *masked)
 {
-	struct buckets *b = m->table->buckets;
-
-	f->hash[b->link] = hash_by(&m->table->by, masked);
-	link_flow(b, f);
+	subtable_link(t, m->table, f, hash_by(&m->table->by, masked));
 	m->n_flows++;
-	m->table->n_flows++;
-	subtable_grow(t, m->table);
 }
 
 void
@@ -456,9 +527,8 @@ mask_unlink(struct flow_table *t, struct port_flows *pf, struct flow *f)
 	struct installed_mask *m =
 		WEFT_CONTAINER_OF((struct table_mask *)f->mask, struct installed_mask, mask);
 
-	unlink_flow(t, m->table->buckets, f);
+	subtable_unlink(t, m->table, f);
 	m->n_flows--;
-	m->table->n_flows--;
 	mask_remove_if_empty(t, pf, m);
 }
 
@@ -468,6 +538,7 @@ port_flows_destroy(struct port_flows *pf)
 	struct subtable_list *list = pf ? pf->list : NULL;
 
 	for (uint32_t i = 0; list && i < list->n; i++) {
+		free(list->subtables[i]->growing);
 		free(list->subtables[i]->buckets);
 		free(list->subtables[i]);
 	}

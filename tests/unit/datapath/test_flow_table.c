@@ -467,6 +467,73 @@ test_flow_table_parts_of_ports(void **state)
 	pass();
 }
 
+static struct subtable *
+last_table(uint16_t port)
+{
+	const struct subtable_list *list = ((struct port_flows *)table->ports[port])->list;
+
+	return list->subtables[list->n - 1];
+}
+
+/* A table grows a few buckets with each put: flows go meanwhile, and the shared table is not made coarser until it
+ * is done, but is done in the end even if nobody puts flows there any more. */
+static void
+test_flow_table_grows_in_steps(void **state)
+{
+	enum { N_OWN = 11, N_FLOWS = 17 };
+	struct flow_key key = {.in_port = be32_from(5)};
+	struct dp_handle flows[N_FLOWS];
+	struct flow_put_result result;
+	struct flow_mask mask;
+	unsigned refused = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < N_OWN; i++) {
+		base_mask(&mask);
+		mask.bits.ip_dst = be32_from(0x80000000u >> i);
+		assert_int_equal(put(&key, FLOW_BLOCK(0), &mask, 0, 1, &result), 0);
+	}
+	base_mask(&mask);
+	mask.bits.ip_src = be32_from(UINT32_MAX);
+	key.ip_dst = be32_from(UINT32_MAX); /* for none of those */
+	for (uint32_t i = 0; i < N_FLOWS; i++) {
+		key.ip_src = be32_from((i + 1) * 0x01010101u);
+		assert_int_equal(put(&key, FLOW_BLOCK(0), &mask, 0, i, &result), 0);
+		flows[i] = result.flow;
+	}
+	assert_true(last_table(5)->is_shared);
+	assert_non_null(last_table(5)->growing);
+	for (uint32_t i = 0; i < N_FLOWS; i += 3) {
+		assert_int_equal(del(flows[i], i), 0);
+	}
+	mask.bits.ip_src = be32_from(0xffff0000);
+	key.ip_src = be32_from(0xff000000);
+	while (put(&key, FLOW_BLOCK(0), &mask, 0, 99, &result) == -EDQUOT) {
+		assert_true(++refused < 16);
+		pass();
+	}
+	assert_int_not_equal(refused, 0);
+	assert_int_equal(port_of(find(5, &key, FLOW_BLOCK(0))), 99);
+	for (uint32_t i = 0; i < N_FLOWS; i++) {
+		const struct flow *f;
+
+		key.ip_src = be32_from((i + 1) * 0x01010101u);
+		f = find(5, &key, FLOW_BLOCK(0));
+		assert_int_equal(f ? port_of(f) : 1000, i % 3 ? i : 1000);
+	}
+	/* A table goes in the middle of its growth. */
+	key.in_port = be32_from(6);
+	mask.bits.ip_src = be32_from(UINT32_MAX);
+	for (uint32_t i = 0; i < N_FLOWS; i++) {
+		key.ip_src = be32_from(i);
+		assert_int_equal(put(&key, FLOW_BLOCK(0), &mask, 0, i, &result), 0);
+	}
+	assert_non_null(last_table(6)->growing);
+	flush(5);
+	flush(6);
+	pass();
+}
+
 /* However many masks there are, a miss looks into few tables, and chains of shared ones are short. */
 static void
 test_flow_table_few_probes(void **state)
@@ -725,6 +792,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_flow_table_random_against_twin, start, stop),
 		cmocka_unit_test_setup_teardown(test_flow_table_grows, start, stop),
 		cmocka_unit_test_setup_teardown(test_flow_table_parts_of_ports, start, stop),
+		cmocka_unit_test_setup_teardown(test_flow_table_grows_in_steps, start, stop),
 		cmocka_unit_test_setup_teardown(test_flow_table_few_probes, start, stop),
 		cmocka_unit_test_setup_teardown(
 			test_flow_table_absent_blocks_are_zero, start, stop),
