@@ -28,6 +28,15 @@ def udp(port, size=20, number=0):
     return bytes(packet / bytes(size))
 
 
+def prove(source, destination):
+    """Frames of its flow pass. A machine without time for the agent may lose the first one (upcall-timeout, 1 s)."""
+    for _ in range(10):
+        source.send(udp(1))
+        if destination.poll(3):
+            return
+    raise AssertionError("no frame came through")
+
+
 def stage(weft, lab, rule="in_port=1,actions=output:2"):
     weft.cli("switch", "add", "br0", "fail-mode=secure")
     weft.cli("port", "add", "br0", "a", "type=vhost-user", "of-port=1")
@@ -36,10 +45,8 @@ def stage(weft, lab, rule="in_port=1,actions=output:2"):
     weft.cli("flow", "add", "br0", "in_port=2,actions=output:1")
     a, b = VhostGuest(lab, weft.vhost_path("a")).open(), VhostGuest(lab, weft.vhost_path("b")).open()
     # Their flows are in place, and nothing overtakes the packet that was asked about.
-    a.send(udp(1))
-    b.receive()
-    b.send(udp(1))
-    a.receive()
+    prove(a, b)
+    prove(b, a)
     return a, b
 
 
@@ -310,12 +317,11 @@ def test_client_that_does_not_read_costs_only_its_own_capture(weft, lab, ends):
     stuck, fine = Capture(weft, "a", "-Q", "in"), Capture(weft, "a", "-Q", "in", "-s", "60")
     stuck.process.popen.send_signal(signal.SIGSTOP)
     n = 12000
-    received = 0
     for number in range(n):
         a.send(udp(53, 1400, number))
-        received += b.poll() is not None
-    received += len(b.receive_all())
-    assert received == n
+        if number % 64 == 63 or number == n - 1:  # no more under way than the guest's ring holds
+            for expected in range(number & ~63, number + 1):
+                assert b.receive(30) == udp(53, 1400, expected)
     assert len(fine.stop().packets) == n
     began = time.monotonic()
     stuck.process.popen.send_signal(signal.SIGCONT)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * weft-bench: a traffic generator with two virtio-user ports, and its own measure.
+ * weft-bench: a traffic generator with virtio-user ports, and its own measure.
  *
- * Place:   stands where two guests would; what it drives is a vhost-user switch of any make.
+ * Place:   stands where guests would; what it drives is a vhost-user switch of any make.
  * Threads: everything runs on one core, the generator's (--core), so that on a machine with two
  *          cores the other is the switch's.
  */
@@ -13,18 +13,20 @@
 
 #define BENCH_BURST 32
 #define BENCH_MAX_FRAME 1518
+#define BENCH_MAX_PORTS 4
 #define BENCH_MIN_FRAME 64 /* with FCS, as wires count: 60 bytes are sent */
 
 struct bench_options {
-	const char *socket[2]; /* vhost-user socket of the first and second port */
+	const char *socket[BENCH_MAX_PORTS]; /* vhost-user sockets, of the first port on */
+	unsigned n_ports;
 	unsigned core;
 	unsigned size;    /* of a frame, with FCS */
 	unsigned n_flows; /* that the frames cycle through */
 	double seconds;   /* measured, after warm-up */
 	double warm_up_s;
 	double rate_pps;      /* 0: as fast as it goes */
-	unsigned count;       /* latency: packets */
-	unsigned interval_us; /* latency: between packets */
+	unsigned count;       /* latency: packets; flood: at most so many new flows */
+	unsigned interval_us; /* latency: between packets; flood: between new flows */
 	bool both_ways;       /* traffic also from the second port to the first */
 	bool json;
 	bool no_huge;
@@ -34,8 +36,8 @@ struct bench_options {
 };
 
 /* Starts DPDK on the core of @o with a virtio-user port for each socket. Exits on failure with a
- * message. @port_ids: two DPDK port numbers. */
-void bench_open_ports(const struct bench_options *o, uint16_t port_ids[2]);
+ * message. @port_ids: DPDK port numbers. */
+void bench_open_ports(const struct bench_options *o, uint16_t *port_ids);
 
 /* DPDK without ports, for the reflector. */
 void bench_open_eal(const struct bench_options *o);
@@ -46,9 +48,10 @@ void bench_close(void);
 /* Set by SIGINT and SIGTERM; loops look at it. */
 extern volatile bool bench_stop;
 
-/* The three commands. Each returns an exit status. */
+/* The commands. Each returns an exit status. */
 int bench_traffic(const struct bench_options *o);
 int bench_latency(const struct bench_options *o);
+int bench_flood(const struct bench_options *o);
 int bench_reflect(const struct bench_options *o);
 
 /* Frames: writes flow @flow's headers to @frame (at least 60 bytes), without FCS. @tag: a number

@@ -16,34 +16,37 @@ volatile bool bench_stop;
 static const struct command {
 	const char *name;
 	int (*run)(const struct bench_options *o);
+	unsigned n_ports;
 	const char *help;
 } commands[] = {
-	{"traffic", bench_traffic,
+	{"traffic", bench_traffic, 2,
 		"send frames from the first port to the second, report the rate"},
-	{"latency", bench_latency, "send a frame now and then, report how long each took"},
-	{"reflect", bench_reflect, "serve two ports and join them: the generator's own limit"},
+	{"latency", bench_latency, 2, "send a frame now and then, report how long each took"},
+	{"flood", bench_flood, 4,
+		"flood the first two ports with new flows, report how the other two fare"},
+	{"reflect", bench_reflect, 2, "serve two ports and join them: the generator's own limit"},
 };
 
 static void
 print_help(FILE *f)
 {
-	fputs("Usage: weft-bench COMMAND --port SOCKET --port SOCKET [OPTION..] [-- EAL-ARGUMENT..]\n"
-	      "Drives a vhost-user switch with two virtio-user ports on one core.\n\nCommands:\n",
+	fputs("Usage: weft-bench COMMAND --port SOCKET --port SOCKET.. [OPTION..] [-- EAL-ARGUMENT..]\n"
+	      "Drives a vhost-user switch with two or four virtio-user ports on one core.\n\nCommands:\n",
 		f);
 	for (unsigned i = 0; i < sizeof commands / sizeof commands[0]; i++) {
 		fprintf(f, "  %-9s %s\n", commands[i].name, commands[i].help);
 	}
 	fputs("\nOptions:\n"
-	      "  --port SOCKET     vhost-user socket; twice\n"
+	      "  --port SOCKET     vhost-user socket; twice, for flood four times\n"
 	      "  --core N          core of the generator (0)\n"
 	      "  --size BYTES      of a frame with FCS, 64..1518 (64)\n"
-	      "  --flows N         flows that the frames cycle through, 1..16777216 (1)\n"
+	      "  --flows N         flows that the frames cycle through, 1..16777216 (1; flood: all)\n"
 	      "  --seconds S       measured time (3)\n"
 	      "  --warm-up S       before it (1)\n"
 	      "  --rate PPS        at most; 0: as fast as it goes (0)\n"
 	      "  --both-ways       traffic in both directions\n"
-	      "  --count N         latency: frames (1000)\n"
-	      "  --interval-us N   latency: time between them (10000)\n"
+	      "  --count N         latency: frames; flood: at most so many new flows (1000)\n"
+	      "  --interval-us N   time between them (10000)\n"
 	      "  --memory MB       (256)\n"
 	      "  --no-huge         no huge pages even if there are some\n"
 	      "  --json            print the result for programs\n"
@@ -111,7 +114,6 @@ main(int argc, char **argv)
 		.memory_mb = 256,
 	};
 	const struct command *command = NULL;
-	unsigned n_ports = 0;
 	int c, at = 0;
 
 	while ((c = getopt_long(argc, argv, "h", options, &at)) != -1) {
@@ -119,10 +121,10 @@ main(int argc, char **argv)
 
 		switch (c) {
 		case 'p':
-			if (n_ports == 2) {
-				fail("only two ports, not a third:", optarg);
+			if (o.n_ports == BENCH_MAX_PORTS) {
+				fail("no more than four ports:", optarg);
 			}
-			o.socket[n_ports++] = optarg;
+			o.socket[o.n_ports++] = optarg;
 			break;
 		case 'c':
 			o.core = (unsigned)number(name, optarg, 0, 1023);
@@ -181,8 +183,10 @@ main(int argc, char **argv)
 		fail(optind < argc ? "unknown command" : "a command is missing",
 			optind < argc ? argv[optind] : NULL);
 	}
-	if (n_ports != 2) {
-		fail("two --port SOCKET are needed", NULL);
+	if (o.n_ports != command->n_ports) {
+		fail(command->n_ports == 2 ? "two --port SOCKET are needed"
+					   : "four --port SOCKET are needed",
+			NULL);
 	}
 	o.eal_args = argv + optind + 1;
 	o.n_eal_args = argc - optind - 1;

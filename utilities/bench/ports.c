@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * DPDK and the two virtio-user ports of the traffic generator.
+ * DPDK and the virtio-user ports of the traffic generator.
  *
  * Why: in-order, unmergeable split queues are the fastest that DPDK's virtio-user has (vectorised
  *      and packed ones measured 5 to 10 % slower), and buffers no larger than the frames nearly
@@ -64,7 +64,7 @@ bench_open_eal(const struct bench_options *o)
 }
 
 void
-bench_open_ports(const struct bench_options *o, uint16_t port_ids[2])
+bench_open_ports(const struct bench_options *o, uint16_t *port_ids)
 {
 	struct rte_mempool *pool;
 
@@ -75,7 +75,7 @@ bench_open_ports(const struct bench_options *o, uint16_t port_ids[2])
 	if (!pool) {
 		die("cannot make a packet pool: %s; give more --memory", rte_strerror(rte_errno));
 	}
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < o->n_ports; i++) {
 		struct rte_eth_conf conf = {.rxmode.mtu = o->size};
 		struct rte_eth_dev_info info;
 		char name[32], args[256];
