@@ -193,7 +193,8 @@ test_objects_readers_beside_the_writer(void **state) WEFT_NO_ANALYSIS
 	}
 	/* Until all has been seen often enough, however the processors are shared out; MOST_ROUNDS is for a reader
 	 * that never finds anything. */
-	for (uint32_t round = 1; round < ROUNDS || (!seen_enough() && round < MOST_ROUNDS); round++) {
+	for (uint32_t round = 1; round < ROUNDS || (!seen_enough() && round < MOST_ROUNDS);
+		round++) {
 		uint32_t i = lab_below(N_OBJECTS);
 		uint32_t kind = i % 3 == 0   ? DP_OBJECT_METER
 				: i % 3 == 1 ? DP_OBJECT_SELECT
