@@ -445,13 +445,13 @@ send_call(struct dp_client *c, const char *method, json_t *params, const struct 
 
 void
 dp_client_port_add(struct dp_client *c, struct dp_port port, const char *name, const char *type,
-	json_t *options, dp_port_done_fn *done, void *user)
+	json_t *options, bool again, dp_port_done_fn *done, void *user)
 {
 	struct port_call how = {.done = done, .user = user};
 
 	send_call(c, "port.add",
-		json_pack("{s:i, s:s, s:s, s:o}", "port", (int)port.v, "name", name, "type", type,
-			"options", options),
+		json_pack("{s:i, s:s, s:s, s:o, s:b}", "port", (int)port.v, "name", name, "type",
+			type, "options", options, "again", again),
 		&how);
 }
 

@@ -86,9 +86,10 @@ void dp_client_restart(struct dp_client *c, const char *why);
 /* Called once, with @err set or not; @info is NULL with an error, and for port.del. */
 typedef void dp_port_done_fn(
 	void *user, const struct dp_port_info *info, const struct weft_error *err);
-/* Calls of the datapath; without a session they fail at once. @options are taken. */
+/* Calls of the datapath; without a session they fail at once. @options are taken.
+ * @again: the port was there before, so what cannot be had any more is left out. */
 void dp_client_port_add(struct dp_client *c, struct dp_port port, const char *name,
-	const char *type, json_t *options, dp_port_done_fn *done, void *user);
+	const char *type, json_t *options, bool again, dp_port_done_fn *done, void *user);
 void dp_client_port_set(struct dp_client *c, struct dp_port port, json_t *options,
 	dp_port_done_fn *done, void *user);
 void dp_client_port_del(

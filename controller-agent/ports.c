@@ -226,9 +226,16 @@ show(struct agent_port *p)
 void
 agent_port_start_add(struct agent_port *p)
 {
+	json_t *options = options_of(p->config);
+	bool again = config_port_find(p->agent->config, p->config->name, NULL);
+
+	/* With the port, so that nothing comes in before. */
+	if (p->of_config & OF_PORT_DOWN) {
+		json_object_set_new(options, "admin", json_string("down"));
+	}
 	p->state = PORT_ADDING;
-	dp_client_port_add(p->agent->client, p->dp_port, p->config->name, p->config->type,
-		options_of(p->config), added, p);
+	dp_client_port_add(p->agent->client, p->dp_port, p->config->name, p->config->type, options,
+		again, added, p);
 }
 
 static void
@@ -273,8 +280,8 @@ added(void *user, const struct dp_port_info *info, const struct weft_error *err)
 		set_error(p, NULL);
 		set_info(p, info);
 		show(p);
-		if (p->of_config & OF_PORT_DOWN) {
-			send_admin(p);
+		if (info->admin_up == (bool)(p->of_config & OF_PORT_DOWN)) {
+			send_admin(p); /* it has changed meanwhile */
 		}
 	}
 	check_synced(p->agent);
@@ -306,6 +313,21 @@ removed(void *user, const struct dp_port_info *info, const struct weft_error *er
 	agent_apply_resume(p->agent);
 }
 
+static void
+set_down(struct agent_port *p, bool down)
+{
+	p->of_config = (p->of_config & ~(uint32_t)OF_PORT_DOWN) | (down ? OF_PORT_DOWN : 0);
+}
+
+static void
+show_admin(struct agent_port *p, bool down)
+{
+	set_down(p, down);
+	if (ofproto_port_find(p->sw->ofproto, p->of_port)) {
+		show(p);
+	}
+}
+
 /* What was being set is so now. */
 static void
 take_setting(struct agent_port *p)
@@ -313,8 +335,7 @@ take_setting(struct agent_port *p)
 	struct config_port *old;
 
 	if (p->setting->admin_down != p->config->admin_down) {
-		p->of_config = (p->of_config & ~(uint32_t)OF_PORT_DOWN) |
-			       (p->setting->admin_down ? OF_PORT_DOWN : 0);
+		set_down(p, p->setting->admin_down);
 	}
 	old = p->config;
 	p->config = p->setting;
@@ -341,6 +362,10 @@ agent_port_start_set(struct agent_port *p, const struct config_port *config)
 		p->retry_ms = 0;
 		return;
 	}
+	if (p->config->admin_down && !config->admin_down) {
+		/* Here first: what comes in once the datapath has it up is to be forwarded. */
+		show_admin(p, false);
+	}
 	p->state = PORT_SETTING;
 	dp_client_port_set(p->agent->client, p->dp_port, options, was_set, p);
 }
@@ -356,6 +381,9 @@ was_set(void *user, const struct dp_port_info *info, const struct weft_error *er
 	p->state = PORT_PRESENT;
 	if (err) {
 		set_error(p, err);
+		if (p->config->admin_down && !p->setting->admin_down) {
+			show_admin(p, true);
+		}
 		free_port(p->setting);
 		p->setting = NULL;
 	} else {

@@ -495,7 +495,8 @@ port_json(const struct agent_port *p, bool with_settings)
 		bond ? json_null() : of_port_json(p->of_port), "dp_port", (int)p->dp_port.v, "mac",
 		mac, "admin", p->of_config & OF_PORT_DOWN ? "down" : "up", "link",
 		is_up ? "up" : "down", "mtu", (int)p->info.mtu, "vlan_mode",
-		config_vlan_mode_name(config_port_vlan_mode(c)), "peer", p->info.peer, "error",
+		config_vlan_mode_name(config_port_vlan_mode(c)), "peer",
+		p->state == PORT_ABSENT ? "unknown" : p->info.peer, "error",
 		p->error                  ? p->error
 		: p->state == PORT_ABSENT ? "no datapath"
 					  : "");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Port type ethdev: whatever DPDK has a driver for, by its device arguments.
+ * Port type ethdev: whatever DPDK has a driver for, by its device arguments; and the types that are
+ * such a device by another name (ethdev_devargs.c has a row for each).
  *
  * Threads: DPDK's interrupt thread runs the link callback, which only posts an event; liveness asks
  *          drivers that do not interrupt.
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datapath/ethdev_devargs.h"
 #include "datapath/liveness.h"
 #include "datapath/offload.h"
 #include "datapath/port_provider.h"
@@ -23,6 +25,7 @@
 #include "lib/drop_reason.h"
 #include "lib/error.h"
 #include "lib/log.h"
+#include "lib/strbuf.h"
 #include "vhost/packet_mbuf.h"
 
 WEFT_LOG_MODULE(ethdev_port);
@@ -31,16 +34,18 @@ WEFT_LOG_MODULE(ethdev_port);
 #define MAX_BURST 256u
 #define MAX_QUEUES 16u
 #define NO_ETHDEV RTE_MAX_ETHPORTS
-#define LINK_HEADER_LEN 22u /* Ethernet and two tags */
 
 struct port_dev {
 	struct port *port;
 	struct rte_mempool *pool;
 	char *devargs;
+	char *peer;  /* as listings show it */
 	uint16_t id; /* DPDK's; NO_ETHDEV: none */
 	uint16_t in_port;
 	uint16_t n_queues;
-	uint32_t max_len; /* that tx takes */
+	uint16_t mtu;            /* wanted; 0: the device's own */
+	_Atomic bool is_stopped; /* administratively; a device that would lose nothing waits */
+	const struct ethdev_kind *kind;
 	bool is_started, has_callbacks;
 	bool takes_chains; /* tx of several segments */
 	bool has_interrupts;
@@ -114,15 +119,6 @@ find_ethdev(const char *devargs)
 	return found;
 }
 
-/* A name first, then its arguments. DPDK's other form, bus=..,class=.., makes its iterator crash. */
-static bool
-has_name(const char *devargs)
-{
-	size_t len = strcspn(devargs, ",");
-
-	return len && !memchr(devargs, '=', len);
-}
-
 static const char *
 probe_problem(int rc)
 {
@@ -144,10 +140,6 @@ claim(struct port_dev *dev, const char *name, struct weft_error *err)
 	uint16_t id;
 	int rc;
 
-	if (!has_name(dev->devargs)) {
-		return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
-			"devargs=\"%s\" must begin with the device's name", dev->devargs);
-	}
 	id = find_ethdev(dev->devargs);
 	if (id != NO_ETHDEV && !rte_eth_dev_owner_get(id, &owner) &&
 		owner.id != RTE_ETH_DEV_NO_OWNER) {
@@ -202,6 +194,11 @@ start(struct port_dev *dev, const struct rte_eth_dev_info *info, bool interrupts
 	struct rte_eth_conf conf = {0};
 	int rc;
 
+	conf.rxmode.mtu = dev->mtu;
+	if (dev->mtu + PORT_LINK_HEADER_LEN + RTE_PKTMBUF_HEADROOM >
+		rte_pktmbuf_data_room_size(dev->pool)) {
+		conf.rxmode.offloads = info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
+	}
 	conf.intr_conf.lsc = !!(*info->dev_flags & RTE_ETH_DEV_INTR_LSC);
 	conf.intr_conf.rmv = !!(*info->dev_flags & RTE_ETH_DEV_INTR_RMV);
 	conf.intr_conf.rxq = interrupts;
@@ -227,14 +224,32 @@ find_descriptors(struct port_dev *dev)
 }
 
 static bool
+check_mtu(const struct port_dev *dev, uint16_t mtu, struct weft_error *err)
+{
+	struct rte_eth_dev_info info;
+	uint16_t max;
+
+	if (!mtu || rte_eth_dev_info_get(dev->id, &info)) {
+		return true;
+	}
+	max = info.max_mtu ? info.max_mtu : UINT16_MAX;
+	return (mtu >= info.min_mtu && mtu <= max) ||
+	       weft_error_set(err, WEFT_ERR_INVALID, ERANGE,
+		       "device \"%s\" takes an mtu from %u to %u, not %u", dev->devargs,
+		       info.min_mtu, max, mtu);
+}
+
+static bool
 start_device(struct port_dev *dev, struct weft_error *err)
 {
 	struct rte_eth_dev_info info;
-	uint16_t mtu = 0;
 	int rc = rte_eth_dev_info_get(dev->id, &info);
 
 	if (rc) {
 		return refuse(dev, rc, "ask", err);
+	}
+	if (!check_mtu(dev, dev->mtu, err)) {
+		return false;
 	}
 	if (dev->n_queues > info.max_rx_queues || dev->n_queues > info.max_tx_queues) {
 		return weft_error_set(err, WEFT_ERR_INVALID, ERANGE,
@@ -254,9 +269,6 @@ start_device(struct port_dev *dev, struct weft_error *err)
 	rc = rte_eth_promiscuous_enable(dev->id);
 	if (rc && rc != -ENOTSUP) {
 		LOG_WARN("\"%s\": not promiscuous: %s", dev->devargs, rte_strerror(-rc));
-	}
-	if (!rte_eth_dev_get_mtu(dev->id, &mtu) && mtu) {
-		dev->max_len = mtu + LINK_HEADER_LEN;
 	}
 	atomic_store(&dev->is_up, ask_link(dev));
 	return true;
@@ -329,22 +341,46 @@ ethdev_close(struct port_dev *dev) WEFT_REQUIRES(weft_ports)
 		release(dev);
 	}
 	free(dev->devargs);
+	free(dev->peer);
 	free(dev);
+}
+
+static char *
+peer_of(const struct port_config *config, const struct port_dev *dev)
+{
+	struct strbuf text = STRBUF_INIT;
+
+	if (!dev->kind->peer) {
+		return xstrdup(dev->devargs ? dev->devargs : "");
+	}
+	for (const char *const *key = dev->kind->peer; *key; key++) {
+		const char *value = port_option_find(config->options, config->n_options, *key);
+
+		if (value) {
+			strbuf_printf(&text, "%s%s=%s", text.len ? " " : "", *key, value);
+		}
+	}
+	return strbuf_take(&text);
 }
 
 static struct port_dev *
 ethdev_open(const struct port_config *config, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 {
 	const char *queues = port_option_find(config->options, config->n_options, "queues");
+	const char *mtu = port_option_find(config->options, config->n_options, "mtu");
 	struct port_dev *dev = xcalloc(1, sizeof *dev);
 
 	dev->port = config->port;
 	dev->pool = config->pool;
-	dev->devargs = xstrdup(port_option_find(config->options, config->n_options, "devargs"));
+	dev->kind = ethdev_kind_find(config->type);
+	dev->devargs = dev->kind->devargs(config, err);
+	dev->peer = peer_of(config, dev);
 	dev->id = NO_ETHDEV;
 	dev->in_port = config->number;
 	dev->n_queues = queues ? (uint16_t)strtoul(queues, NULL, 10) : 1;
-	if (claim(dev, config->name, err) && start_device(dev, err) && watch_device(dev, err)) {
+	dev->mtu = mtu ? (uint16_t)strtoul(mtu, NULL, 10) : 0;
+	if (dev->devargs && claim(dev, config->name, err) && start_device(dev, err) &&
+		watch_device(dev, err)) {
 		return dev;
 	}
 	ethdev_close(dev);
@@ -357,9 +393,29 @@ static bool
 ethdev_set(
 	struct port_dev *dev, const struct port_option *changes, size_t n, struct weft_error *err)
 {
-	(void)dev;
-	return !n || weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
-			     "%s cannot change while the port is there", changes[0].key);
+	const char *text = port_option_find(changes, n, "mtu");
+	uint16_t mtu = text && *text ? (uint16_t)strtoul(text, NULL, 10) : RTE_ETHER_MTU;
+	int rc;
+
+	if (!text) {
+		return true;
+	}
+	if (!check_mtu(dev, mtu, err)) {
+		return false;
+	}
+	rc = rte_eth_dev_set_mtu(dev->id, mtu);
+	if (rc == -EBUSY) {
+		return weft_error_set(err, WEFT_ERR_INVALID, EBUSY,
+			"device \"%s\" cannot change its mtu while it runs; remove the port and add "
+			"it anew with mtu=%u",
+			dev->devargs, mtu);
+	}
+	/* What has no MTU of its own is held to it all the same, by the core. */
+	if (rc && rc != -ENOTSUP) {
+		return refuse(dev, rc, "set the mtu of", err);
+	}
+	dev->mtu = mtu;
+	return true;
 }
 
 static void
@@ -367,6 +423,7 @@ ethdev_set_admin(struct port_dev *dev, bool up)
 {
 	int rc = up ? rte_eth_dev_set_link_up(dev->id) : rte_eth_dev_set_link_down(dev->id);
 
+	atomic_store(&dev->is_stopped, !up);
 	if (rc && rc != -ENOTSUP) {
 		LOG_WARN("\"%s\": cannot take the link %s: %s", dev->devargs, up ? "up" : "down",
 			rte_strerror(-rc));
@@ -382,15 +439,15 @@ ethdev_status(struct port_dev *dev, struct port_status *status)
 
 	*status = (struct port_status){.link_up = atomic_load(&dev->is_up),
 		.n_rxq = dev->n_queues,
-		.n_txq = dev->n_queues,
-		.max_len = dev->max_len};
-	snprintf(status->peer, sizeof status->peer, "%.100s%s", dev->devargs,
+		.n_txq = dev->n_queues};
+	snprintf(status->peer, sizeof status->peer, "%.100s%s", dev->peer,
 		atomic_load(&dev->is_gone) ? ": the device was removed" : "");
 	if (!rte_eth_macaddr_get(dev->id, &mac)) {
 		memcpy(status->mac, mac.addr_bytes, sizeof status->mac);
 	}
-	if (!rte_eth_dev_get_mtu(dev->id, &mtu)) {
-		status->mtu = mtu;
+	if (dev->mtu || !rte_eth_dev_get_mtu(dev->id, &mtu)) {
+		status->mtu = dev->mtu ? dev->mtu : mtu;
+		status->max_len = status->mtu ? status->mtu + PORT_LINK_HEADER_LEN : 0;
 	}
 	if (!rte_eth_link_get_nowait(dev->id, &link) &&
 		link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN) {
@@ -423,8 +480,13 @@ static uint16_t
 ethdev_rx(struct port_dev *dev, uint16_t queue, struct packet **pkts, uint16_t n)
 {
 	struct rte_mbuf *mbufs[MAX_BURST];
-	uint16_t got = rte_eth_rx_burst(dev->id, queue, mbufs, WEFT_MIN(n, (uint16_t)MAX_BURST));
-	uint16_t kept = 0;
+	uint16_t got, kept = 0;
+
+	if (WEFT_UNLIKELY(dev->kind->waits &&
+			  atomic_load_explicit(&dev->is_stopped, memory_order_relaxed))) {
+		return 0;
+	}
+	got = rte_eth_rx_burst(dev->id, queue, mbufs, WEFT_MIN(n, (uint16_t)MAX_BURST));
 
 	for (uint16_t i = 0; i < got; i++) {
 		struct rte_mbuf *m = mbufs[i];
@@ -455,9 +517,6 @@ make_fit(struct port_dev *dev, struct packet *p)
 {
 	struct rte_mbuf *m = packet_mbuf(p);
 
-	if (dev->max_len && p->len > dev->max_len) {
-		return DROP_TX_TOO_LONG;
-	}
 	if (p->flags & PACKET_CSUM_PARTIAL && offload_complete_csum(p)) {
 		return DROP_TX_OFFLOAD;
 	}
@@ -536,6 +595,9 @@ ethdev_rx_sleep(struct port_dev *dev, uint16_t queue)
 {
 	int rc, waiting;
 
+	if (dev->kind->only_sends) {
+		return -ENODEV;
+	}
 	if (!dev->has_interrupts) {
 		return -ENOTSUP;
 	}
@@ -561,28 +623,77 @@ ethdev_rx_woken(struct port_dev *dev, uint16_t queue)
 	}
 }
 
-static const struct port_option_spec options[] = {
+#define OPTION_QUEUES                                                                              \
+	{                                                                                          \
+		"queues", PORT_OPT_UINT, 1, MAX_QUEUES, NULL, false, false,                        \
+			"receive and transmit queues (1)"                                          \
+	}
+#define OPTION_MTU                                                                                 \
+	{                                                                                          \
+		"mtu", PORT_OPT_UINT, 68, 65535, NULL, false, true, "longest packet (1500)"        \
+	}
+#define OPTION_END                                                                                 \
+	{                                                                                          \
+		NULL, PORT_OPT_TEXT, 0, 0, NULL, false, false, NULL                                \
+	}
+
+static const struct port_option_spec ethdev_options[] = {
 	{"devargs", PORT_OPT_TEXT, 0, 0, NULL, true, false,
 		"DPDK device, NAME,KEY=VALUE.. or PCI address"},
-	{"queues", PORT_OPT_UINT, 1, MAX_QUEUES, NULL, false, false,
-		"receive and transmit queues (1)"},
-	{NULL, PORT_OPT_TEXT, 0, 0, NULL, false, false, NULL},
+	OPTION_QUEUES,
+	OPTION_MTU,
+	OPTION_END,
 };
 
-const struct port_provider ethdev_provider = {
-	.type = "ethdev",
-	.help = "a device of DPDK",
-	.options = options,
-	.can_join = true,
-	.open = ethdev_open,
-	.close = ethdev_close,
-	.set = ethdev_set,
-	.set_admin = ethdev_set_admin,
-	.status = ethdev_status,
-	.is_up = ethdev_is_up,
-	.stats = ethdev_stats,
-	.rx = ethdev_rx,
-	.tx = ethdev_tx,
-	.rx_sleep = ethdev_rx_sleep,
-	.rx_woken = ethdev_rx_woken,
+static const struct port_option_spec af_xdp_options[] = {
+	{"ifname", PORT_OPT_TEXT, 0, 0, NULL, true, false, "the interface"},
+	OPTION_QUEUES,
+	OPTION_MTU,
+	OPTION_END,
 };
+
+static const struct port_option_spec pcap_options[] = {
+	{"rx", PORT_OPT_TEXT, 0, 0, NULL, false, false, "file whose packets come in"},
+	{"tx", PORT_OPT_TEXT, 0, 0, NULL, false, false, "file that packets go to"},
+	OPTION_MTU,
+	OPTION_END,
+};
+
+static const struct port_option_spec memif_options[] = {
+	{"socket", PORT_OPT_TEXT, 0, 0, NULL, true, false, "path of the control socket"},
+	{"role", PORT_OPT_CHOICE, 0, 0, "server,client", false, false, "who listens (server)"},
+	{"id", PORT_OPT_UINT, 0, UINT32_MAX, NULL, false, false, "the same at both ends (0)"},
+	OPTION_QUEUES,
+	OPTION_MTU,
+	OPTION_END,
+};
+
+static const struct port_option_spec null_options[] = {
+	OPTION_MTU,
+	OPTION_END,
+};
+
+#define ETHDEV_PROVIDER(NAME, TYPE, CAN_JOIN, HELP)                                                \
+	const struct port_provider NAME##_provider = {                                             \
+		.type = TYPE,                                                                      \
+		.help = HELP,                                                                      \
+		.options = NAME##_options,                                                         \
+		.can_join = CAN_JOIN,                                                              \
+		.open = ethdev_open,                                                               \
+		.close = ethdev_close,                                                             \
+		.set = ethdev_set,                                                                 \
+		.set_admin = ethdev_set_admin,                                                     \
+		.status = ethdev_status,                                                           \
+		.is_up = ethdev_is_up,                                                             \
+		.stats = ethdev_stats,                                                             \
+		.rx = ethdev_rx,                                                                   \
+		.tx = ethdev_tx,                                                                   \
+		.rx_sleep = ethdev_rx_sleep,                                                       \
+		.rx_woken = ethdev_rx_woken,                                                       \
+	}
+
+ETHDEV_PROVIDER(ethdev, "ethdev", true, "a device of DPDK");
+ETHDEV_PROVIDER(af_xdp, "af-xdp", true, "an existing interface of the host, by AF_XDP");
+ETHDEV_PROVIDER(pcap, "pcap", false, "capture files, read and written");
+ETHDEV_PROVIDER(memif, "memif", true, "shared memory with another process");
+ETHDEV_PROVIDER(null, "null", false, "takes every packet and sends none");

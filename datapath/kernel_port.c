@@ -32,6 +32,7 @@ WEFT_LOG_MODULE(kernel_port);
 
 #define MIN_MTU 68u
 #define MAX_MTU 65535u
+#define DEFAULT_MTU 1500u
 
 enum kind { KIND_VETH, KIND_INTERNAL, KIND_AF_PACKET };
 
@@ -377,7 +378,8 @@ kernel_set(
 	struct port_dev *dev, const struct port_option *changes, size_t n, struct weft_error *err)
 {
 	const char *text = port_option_find(changes, n, "mtu");
-	struct netdev_change change = {.mtu = text ? (uint32_t)strtoul(text, NULL, 10) : 0};
+	struct netdev_change change = {
+		.mtu = text && *text ? (uint32_t)strtoul(text, NULL, 10) : DEFAULT_MTU};
 	int rc;
 
 	if (!text) {

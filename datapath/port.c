@@ -39,10 +39,11 @@ port_alloc(uint16_t number, const char *name)
 	port->per_worker = xaligned(64, port_n_slots * sizeof port->per_worker[0]);
 	for (unsigned q = 0; q < PORT_MAX_QUEUES; q++) {
 		rte_spinlock_init(&port->tx_locks[q]);
-		port->rxq_worker[q] = UINT16_MAX;
+		port->rxq_worker[q] = port->rxq_now[q] = UINT16_MAX;
 	}
 	port->admin_up = true;
 	port->n_txq = 1;
+	port->max_len = PACKET_MAX_LEN;
 	return port;
 }
 
@@ -81,6 +82,7 @@ port_create(uint16_t number, const char *name, const struct port_provider *provi
 	port->provider = provider;
 	config->port = port;
 	config->name = port->name;
+	config->type = provider->type;
 	config->number = number;
 	port->dev = provider->open(config, err);
 	if (!port->dev) {
@@ -96,6 +98,7 @@ take_status(struct port *port, const struct port_status *status)
 	uint16_t n_txq = WEFT_MAX(status->n_txq, (uint16_t)1);
 
 	atomic_store(&port->link_up, status->link_up);
+	atomic_store(&port->max_len, status->max_len ? status->max_len : PACKET_MAX_LEN);
 	atomic_store(&port->n_rxq, WEFT_MIN(status->n_rxq, (uint16_t)PORT_MAX_QUEUES));
 	atomic_store(&port->n_txq, WEFT_MIN(n_txq, (uint16_t)PORT_MAX_QUEUES));
 }
@@ -151,10 +154,16 @@ port_destroy(struct port *port)
 }
 
 void
-port_assign(struct port *port, uint16_t queue, uint16_t worker)
+port_assign(struct port *port, const uint16_t wanted[PORT_MAX_QUEUES])
 {
-	if (queue < PORT_MAX_QUEUES) {
-		port->rxq_worker[queue] = worker;
+	port->rxq_pinned = 0;
+	for (unsigned q = 0; q < PORT_MAX_QUEUES; q++) {
+		if (wanted[q] != UINT16_MAX) {
+			port->rxq_worker[q] = wanted[q];
+			port->rxq_pinned |= UINT64_C(1) << q;
+		}
+	}
+	if (port->published) {
 		workers_assign_queues();
 	}
 }
@@ -256,7 +265,9 @@ port_join(struct port *port, struct port *bond)
 {
 	port->bond = bond;
 	for (unsigned q = 0; q < PORT_MAX_QUEUES; q++) {
-		port->rxq_worker[q] = UINT16_MAX;
+		if (!(port->rxq_pinned >> q & 1)) {
+			port->rxq_worker[q] = UINT16_MAX;
+		}
 	}
 	atomic_store(&port->is_member, true);
 	workers_assign_queues();

@@ -55,6 +55,7 @@ struct port {
 	_Atomic bool is_member; /* of a bond: no rx queue is assigned, outputs drop as port-gone */
 	_Atomic bool link_up;   /* liveness word: told by the provider's status */
 	_Atomic uint16_t n_rxq, n_txq;
+	_Atomic uint32_t max_len; /* longest frame that is output; a packet to be cut: its pieces */
 	const struct port_provider *provider;
 	struct port_dev *dev;
 	struct port_worker *per_worker;                       /* n_workers + 1 */
@@ -62,7 +63,9 @@ struct port {
 	rte_spinlock_t tx_locks[PORT_MAX_QUEUES];
 	/* Of the ports thread. */
 	char name[PORT_NAME_SIZE];
-	uint16_t rxq_worker[PORT_MAX_QUEUES]; /* UINT16_MAX: none */
+	uint16_t rxq_worker[PORT_MAX_QUEUES]; /* that is to poll it; UINT16_MAX: none yet */
+	uint16_t rxq_now[PORT_MAX_QUEUES];    /* that polls it; UINT16_MAX: none */
+	uint64_t rxq_pinned;                  /* bits of queues that somebody has assigned */
 	bool published;
 	struct port *bond; /* that it is a member of; NULL: none */
 	void (*observer)(void *user);
@@ -124,8 +127,10 @@ void port_unpublish(struct port *port) WEFT_REQUIRES(weft_ports);
 /* After port_unpublish() and the removal of its flows: closes the device, frees the port. */
 void port_destroy(struct port *port) WEFT_REQUIRES(weft_ports);
 
-/* Moves an rx queue to a worker. */
-void port_assign(struct port *port, uint16_t queue, uint16_t worker) WEFT_REQUIRES(weft_ports);
+/* Gives rx queues to workers: @workers has one for each of PORT_MAX_QUEUES queues, UINT16_MAX leaves
+ * the choice to the core. */
+void port_assign(struct port *port, const uint16_t workers[PORT_MAX_QUEUES])
+	WEFT_REQUIRES(weft_ports);
 
 /* --- members of a bond ------------------------------------------------------------------------------ */
 

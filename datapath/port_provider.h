@@ -34,6 +34,7 @@ struct rte_mempool;
 struct weft_error;
 
 #define PORT_MAX_QUEUES 64
+#define PORT_LINK_HEADER_LEN 22u /* Ethernet and two tags: what a frame has beyond the MTU */
 
 /* A configured option, KEY=VALUE. */
 struct port_option {
@@ -54,6 +55,7 @@ struct port_option_spec {
 
 struct port_config {
 	struct port *port; /* for events */
+	const char *type;  /* the provider's */
 	const char *name;
 	uint16_t number; /* datapath port: goes into packet->in_port */
 	const char *rundir;
@@ -69,8 +71,8 @@ struct port_status {
 	uint8_t mac[6];      /* our end's address, or zero */
 	uint32_t mtu;        /* of L3; 0: unknown */
 	uint32_t speed_mbps; /* 0: unknown */
-	uint32_t max_len;    /* longest frame that tx takes; 0: PACKET_MAX_LEN */
-	uint16_t n_rxq;      /* queues in use now */
+	uint32_t max_len; /* longest frame for tx, the core drops longer ones; 0: PACKET_MAX_LEN */
+	uint16_t n_rxq;   /* queues in use now */
 	uint16_t n_txq;
 	uint32_t ifindex; /* kernel devices */
 	char peer[128];   /* in words: socket path and state, interface, devargs */

@@ -207,8 +207,10 @@ name_is_free(const char *name, struct weft_error *err)
 }
 
 static bool is_core_option(const char *key);
-static bool set_core_option(struct port *port, const struct port_option *option, bool check,
-	struct weft_error *err) WEFT_REQUIRES(weft_ports);
+static bool set_core_option(struct port *port, const struct port_option *option, unsigned n_queues,
+	bool check, struct weft_error *err) WEFT_REQUIRES(weft_ports);
+static bool set_core_options(struct port *port, const struct port_option *options, size_t n,
+	bool again, struct weft_error *err) WEFT_REQUIRES(weft_ports);
 
 static struct port *
 add_port(json_t *params, struct weft_error *err) WEFT_REQUIRES(weft_ports)
@@ -257,19 +259,15 @@ add_port(json_t *params, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 	if (!port) {
 		return NULL;
 	}
+	if (!set_core_options(port, all, n, json_is_true(json_object_get(params, "again")), err)) {
+		port_destroy(port);
+		return NULL;
+	}
 	record = xcalloc(1, sizeof *record);
 	record->port = port;
 	record->options = given ? json_deep_copy(given) : json_object();
 	port->user = record;
 	port_publish(port);
-	for (size_t i = 0; i < n; i++) {
-		struct weft_error wrong = WEFT_ERROR_INIT;
-
-		/* What was right may no longer be, such as a worker that is not there any more. */
-		if (is_core_option(all[i].key) && !set_core_option(port, &all[i], false, &wrong)) {
-			LOG_WARN("port %s: %s: ignored", name, wrong.text);
-		}
-	}
 	LOG_INFO("port %s: added, type %s, number %u", name, type, port->number);
 	bond_port_added(port);
 	return port;
@@ -333,12 +331,70 @@ rpc_port_del(struct rpc_call *call, json_t *params, void *user) WEFT_REQUIRES(we
 	rpc_call_reply(call, json_object());
 }
 
+/* How many queues the port may have, by its options. */
+static unsigned
+max_queues(const struct port *port, const struct port_option *options, size_t n)
+{
+	const struct port_record *record = port->user;
+	const char *text = port_option_find(options, n, "queues");
+	unsigned queues;
+
+	if (!text && record) {
+		text = json_string_value(json_object_get(record->options, "queues"));
+	}
+	queues = text ? (unsigned)strtoul(text, NULL, 10) : 1;
+	return WEFT_MIN(WEFT_MAX(queues, (unsigned)port->n_rxq), (unsigned)PORT_MAX_QUEUES);
+}
+
+/* A number up to @stop, and what follows it. */
+static bool
+take_number(const char **at, char stop, unsigned limit, unsigned *n)
+{
+	char *end;
+
+	if (**at < '0' || **at > '9') {
+		return false;
+	}
+	*n = (unsigned)strtoul(*at, &end, 10);
+	if (*end != stop && (stop || *end)) {
+		return false;
+	}
+	*at = end;
+	return *n < limit;
+}
+
+/* QUEUE:WORKER[,..]; nothing: the core chooses. */
+static bool
+parse_rxq_worker(const char *text, unsigned n_queues, uint16_t wanted[PORT_MAX_QUEUES],
+	struct weft_error *err)
+{
+	const char *at = text;
+	unsigned queue, worker;
+
+	memset(wanted, 0xff, PORT_MAX_QUEUES * sizeof wanted[0]);
+	while (*at) {
+		bool ok = take_number(&at, ':', n_queues, &queue) && *at++ == ':' &&
+			  take_number(&at, strchr(at, ',') ? ',' : '\0', workers.n, &worker) &&
+			  (!*at || at[1]);
+
+		if (!ok || wanted[queue] != UINT16_MAX) {
+			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+				"rxq-worker takes QUEUE:WORKER[,..], each queue once, with queues 0 to %u "
+				"and workers 0 to %u, not \"%s\"",
+				n_queues - 1, workers.n - 1, text);
+		}
+		wanted[queue] = (uint16_t)worker;
+		at += *at == ',';
+	}
+	return true;
+}
+
 /* The core's own options: admin=up|down, rxq-worker=QUEUE:WORKER[,..]. The rest is the provider's. */
 static bool
-set_core_option(
-	struct port *port, const struct port_option *option, bool check, struct weft_error *err)
+set_core_option(struct port *port, const struct port_option *option, unsigned n_queues, bool check,
+	struct weft_error *err)
 {
-	unsigned queue, worker;
+	uint16_t wanted[PORT_MAX_QUEUES];
 
 	if (!strcmp(option->key, "admin")) {
 		bool up = !strcmp(option->value, "up");
@@ -356,16 +412,35 @@ set_core_option(
 		}
 		return true;
 	}
-	for (const char *at = option->value; *at; at += strcspn(at, ","), at += *at == ',') {
-		if (sscanf(at, "%u:%u", &queue, &worker) != 2 || queue >= PORT_MAX_QUEUES ||
-			worker >= workers.n) {
-			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
-				"rxq-worker is QUEUE:WORKER[,..] with %u workers, not \"%s\"",
-				workers.n, option->value);
+	if (!parse_rxq_worker(option->value, n_queues, wanted, err)) {
+		return false;
+	}
+	if (!check) {
+		port_assign(port, wanted);
+	}
+	return true;
+}
+
+/* Those of a port that has just been made, before workers see it. One that was right when it was
+ * given (@again) may no longer be, such as a worker that is not there any more. */
+static bool
+set_core_options(struct port *port, const struct port_option *options, size_t n, bool again,
+	struct weft_error *err)
+{
+	unsigned n_queues = max_queues(port, options, n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct weft_error wrong = WEFT_ERROR_INIT;
+
+		if (!is_core_option(options[i].key) ||
+			set_core_option(port, &options[i], n_queues, false, &wrong)) {
+			continue;
 		}
-		if (!check) {
-			port_assign(port, (uint16_t)queue, (uint16_t)worker);
+		if (!again) {
+			weft_error_move(err, &wrong);
+			return false;
 		}
+		LOG_WARN("port %s: %s: ignored", port->name, wrong.text);
 	}
 	return true;
 }
@@ -381,6 +456,7 @@ set_port(struct port *port, const json_t *params, struct weft_error *err) WEFT_R
 {
 	struct port_option options[MAX_OPTIONS], own[MAX_OPTIONS];
 	struct port_record *record = port->user;
+	struct port_status status = {0};
 	size_t n, n_own = 0;
 
 	if (!take_options(json_object_get(params, "options"), options, &n, err)) {
@@ -389,7 +465,8 @@ set_port(struct port *port, const json_t *params, struct weft_error *err) WEFT_R
 	for (size_t i = 0; i < n; i++) {
 		if (!is_core_option(options[i].key)) {
 			own[n_own++] = options[i];
-		} else if (!set_core_option(port, &options[i], true, err)) {
+		} else if (!set_core_option(
+				   port, &options[i], max_queues(port, NULL, 0), true, err)) {
 			return false;
 		}
 	}
@@ -399,9 +476,14 @@ set_port(struct port *port, const json_t *params, struct weft_error *err) WEFT_R
 	}
 	for (size_t i = 0; i < n; i++) {
 		if (is_core_option(options[i].key)) {
-			(void)set_core_option(port, &options[i], false, err);
+			(void)set_core_option(
+				port, &options[i], max_queues(port, NULL, 0), false, err);
 		}
 		json_object_set_new(record->options, options[i].key, json_string(options[i].value));
+	}
+	if (n_own) {
+		port->provider->status(port->dev, &status);
+		port_refresh(port, &status);
 	}
 	return true;
 }

@@ -20,6 +20,10 @@ static const struct port_provider *const providers[] = {
 	&internal_provider,
 	&af_packet_provider,
 	&ethdev_provider,
+	&af_xdp_provider,
+	&pcap_provider,
+	&memif_provider,
+	&null_provider,
 	&bond_provider,
 };
 
@@ -146,7 +150,8 @@ provider_check_options(const struct port_provider *provider, const struct port_o
 				"%s cannot change while the port is there; remove the port and add it anew",
 				spec->key);
 		}
-		if (!check_value(spec, options[i].value, err)) {
+		/* A setting that is taken back is empty. */
+		if (!(set && !*options[i].value) && !check_value(spec, options[i].value, err)) {
 			return false;
 		}
 	}

@@ -16,6 +16,10 @@ extern const struct port_provider veth_provider;      /* veth */
 extern const struct port_provider internal_provider;  /* internal */
 extern const struct port_provider af_packet_provider; /* af-packet */
 extern const struct port_provider ethdev_provider;    /* ethdev */
+extern const struct port_provider af_xdp_provider;    /* af-xdp */
+extern const struct port_provider pcap_provider;      /* pcap */
+extern const struct port_provider memif_provider;     /* memif */
+extern const struct port_provider null_provider;      /* null */
 extern const struct port_provider bond_provider;      /* bond */
 
 /* The provider of that type, or NULL with the known types in @err. */

@@ -23,6 +23,7 @@ struct port_dev {
 	struct rte_mempool *pool;
 	char *path;
 	bool client;
+	uint32_t mtu; /* longest packet that it is sent; 0: as the guest takes them */
 };
 
 static const struct port_option_spec options[] = {
@@ -30,6 +31,7 @@ static const struct port_option_spec options[] = {
 	{"mode", PORT_OPT_CHOICE, 0, 0, "server,client", false, false,
 		"who listens: server is Weft"},
 	{"queues", PORT_OPT_UINT, 1, VHOST_MAX_PAIRS, NULL, false, false, "queue pairs (1)"},
+	{"mtu", PORT_OPT_UINT, 68, 65535, NULL, false, true, "longest packet (as the guest takes)"},
 	{"owner", PORT_OPT_TEXT, 0, 0, NULL, false, false, "user that owns the socket file"},
 	{"socket-mode", PORT_OPT_TEXT, 0, 0, NULL, false, false, "its permissions, octal (0660)"},
 	{NULL, PORT_OPT_TEXT, 0, 0, NULL, false, false, NULL},
@@ -76,6 +78,7 @@ vhost_open(const struct port_config *config, struct weft_error *err)
 {
 	const char *path = port_option_find(config->options, config->n_options, "path");
 	const char *mode = port_option_find(config->options, config->n_options, "mode");
+	const char *mtu = port_option_find(config->options, config->n_options, "mtu");
 	const char *queues = port_option_find(config->options, config->n_options, "queues");
 	struct port_dev *dev = xcalloc(1, sizeof *dev);
 	struct vhost_user_config vhost = {
@@ -95,6 +98,8 @@ vhost_open(const struct port_config *config, struct weft_error *err)
 	dev->path =
 		path ? xstrdup(path) : xasprintf("%s/vhost/%s.sock", config->rundir, config->name);
 	vhost.path = dev->path;
+	vhost.make_directory = !path;
+	dev->mtu = mtu ? (uint32_t)strtoul(mtu, NULL, 10) : 0;
 	vhost.client = dev->client;
 	vhost.n_pairs = queues ? (unsigned)strtoul(queues, NULL, 10) : 1;
 	if (parse_mode(port_option_find(config->options, config->n_options, "socket-mode"),
@@ -111,9 +116,13 @@ vhost_open(const struct port_config *config, struct weft_error *err)
 static bool
 vhost_set(struct port_dev *dev, const struct port_option *changes, size_t n, struct weft_error *err)
 {
-	(void)dev;
-	return !n || weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
-			     "%s cannot change while the port is there", changes[0].key);
+	const char *mtu = port_option_find(changes, n, "mtu");
+
+	(void)err;
+	if (mtu) {
+		dev->mtu = (uint32_t)strtoul(mtu, NULL, 10);
+	}
+	return true;
 }
 
 static void
@@ -126,7 +135,10 @@ vhost_status(struct port_dev *dev, struct port_status *status)
 		.link_up = vhost.connected && vhost.n_pairs,
 		.n_rxq = (uint16_t)vhost.n_pairs,
 		.n_txq = (uint16_t)vhost.n_pairs,
-		.mtu = 1500,
+		.mtu = dev->mtu    ? dev->mtu
+		       : vhost.mtu ? vhost.mtu
+				   : 1500,
+		.max_len = dev->mtu ? dev->mtu + PORT_LINK_HEADER_LEN : 0,
 	};
 	snprintf(status->peer, sizeof status->peer, "%.100s %s", dev->path,
 		vhost.connected ? "guest"

@@ -199,10 +199,106 @@ is_polled(const struct port *port)
 	return port && port->published && !port->is_member;
 }
 
+/* Evens the lists out by moving queues that nobody has assigned. */
+static void
+even_out(struct rx_list **lists)
+{
+	for (;;) {
+		unsigned most = 0, fewest = 0, i;
+
+		for (unsigned w = 1; w < workers.n; w++) {
+			most = lists[w]->n > lists[most]->n ? w : most;
+			fewest = lists[w]->n < lists[fewest]->n ? w : fewest;
+		}
+		if (!workers.n || lists[most]->n <= lists[fewest]->n + 1) {
+			return;
+		}
+		for (i = lists[most]->n; i > 0; i--) {
+			const struct rx_queue *rxq = &lists[most]->queues[i - 1];
+
+			if (!(rxq->port->rxq_pinned >> rxq->queue & 1)) {
+				break;
+			}
+		}
+		if (!i) {
+			return;
+		}
+		lists[most]->queues[i - 1].port->rxq_worker[lists[most]->queues[i - 1].queue] =
+			(uint16_t)fewest;
+		lists[fewest]->queues[lists[fewest]->n++] = lists[most]->queues[i - 1];
+		lists[most]->queues[i - 1] = lists[most]->queues[--lists[most]->n];
+	}
+}
+
+/* Takes the lists and gives them to the workers; waits until the old ones are out of use. */
+static void
+publish_lists(struct rx_list **lists)
+{
+	struct rx_list *was[DP_MAX_WORKERS];
+
+	for (unsigned w = 0; w < workers.n; w++) {
+		for (unsigned i = 0; i < lists[w]->n; i++) {
+			lists[w]->queues[i].port->rxq_now[lists[w]->queues[i].queue] = (uint16_t)w;
+		}
+		was[w] = atomic_exchange_explicit(
+			&workers.list[w]->rx, lists[w], memory_order_acq_rel);
+		worker_kick(workers.list[w]);
+	}
+	rcu_synchronize();
+	for (unsigned w = 0; w < workers.n; w++) {
+		free(was[w]);
+	}
+}
+
+/* Takes the queues that change their worker from the workers that have them. */
+static void
+withdraw_moving(struct rx_list **lists)
+{
+	struct rx_list *staying[DP_MAX_WORKERS];
+	bool moving = false;
+
+	for (unsigned w = 0; w < workers.n; w++) {
+		size_t size = sizeof *staying[w] + (lists[w]->n + 1) * sizeof lists[w]->queues[0];
+
+		staying[w] = xcalloc(1, size);
+		for (unsigned i = 0; i < lists[w]->n; i++) {
+			const struct rx_queue *rxq = &lists[w]->queues[i];
+			uint16_t now = rxq->port->rxq_now[rxq->queue];
+
+			if (now == w || now == UINT16_MAX) {
+				staying[w]->queues[staying[w]->n++] = *rxq;
+			} else {
+				moving = true;
+			}
+		}
+	}
+	if (moving) {
+		publish_lists(staying);
+		return;
+	}
+	for (unsigned w = 0; w < workers.n; w++) {
+		free(staying[w]);
+	}
+}
+
+/* Who polls nothing now is known before ports are told of their workers. */
+static void
+forget_absent(void)
+{
+	for (uint32_t number = 0; number <= DP_PORT_MAX; number++) {
+		struct port *port = port_table[number];
+
+		for (unsigned q = is_polled(port) ? port->n_rxq : 0; port && q < PORT_MAX_QUEUES;
+			q++) {
+			port->rxq_now[q] = UINT16_MAX;
+		}
+	}
+}
+
 void
 workers_assign_queues(void)
 {
-	struct rx_list *fresh[DP_MAX_WORKERS], *was[DP_MAX_WORKERS];
+	struct rx_list *fresh[DP_MAX_WORKERS];
 	unsigned total = 0;
 
 	for (uint32_t number = 0; number <= DP_PORT_MAX; number++) {
@@ -223,15 +319,10 @@ workers_assign_queues(void)
 			}
 		}
 	}
-	for (unsigned i = 0; i < workers.n; i++) {
-		was[i] = atomic_exchange_explicit(
-			&workers.list[i]->rx, fresh[i], memory_order_acq_rel);
-		worker_kick(workers.list[i]);
-	}
-	rcu_synchronize();
-	for (unsigned i = 0; i < workers.n; i++) {
-		free(was[i]);
-	}
+	even_out(fresh);
+	withdraw_moving(fresh);
+	publish_lists(fresh);
+	forget_absent();
 }
 
 /* --- loop ------------------------------------------------------------------------------------------------ */
@@ -530,6 +621,23 @@ flush_tx(struct worker *w)
 	w->n_dirty = 0;
 }
 
+/* One that is to be cut is as long as its longest piece. */
+static bool
+is_too_long(const struct packet *p, uint32_t max_len)
+{
+	uint32_t l4_len = 8;
+
+	if (!(p->flags & PACKET_GSO_MASK)) {
+		return p->len > max_len;
+	}
+	if (!(p->flags & PACKET_GSO_UDP)) {
+		l4_len = p->csum_start + 13u <= p->head_len
+				 ? (p->data[p->csum_start + 12] >> 4) * 4u
+				 : 20u;
+	}
+	return p->csum_start + l4_len + p->gso_size > max_len;
+}
+
 void
 worker_output(struct worker *w, struct packet *p, uint32_t number)
 {
@@ -543,6 +651,12 @@ worker_output(struct worker *w, struct packet *p, uint32_t number)
 	pw = &port->per_worker[w->id];
 	if (WEFT_UNLIKELY(!atomic_load_explicit(&port->admin_up, memory_order_relaxed))) {
 		counter_add(&pw->counters.drops[DROP_TX_DOWN], 1);
+		worker_free(p);
+		return;
+	}
+	if (WEFT_UNLIKELY(p->len > atomic_load_explicit(&port->max_len, memory_order_relaxed)) &&
+		is_too_long(p, atomic_load_explicit(&port->max_len, memory_order_relaxed))) {
+		counter_add(&pw->counters.drops[DROP_TX_TOO_LONG], 1);
 		worker_free(p);
 		return;
 	}

@@ -129,7 +129,7 @@ int worker_main(void *worker);
 void workers_stop(void);
 
 /* Ports thread: gives each published rx queue to a worker, publishes the lists, waits until the old
- * ones are out of use. */
+ * ones are out of use. A queue that moves is polled by nobody in between: drivers have no locks. */
 void workers_assign_queues(void) WEFT_REQUIRES(weft_ports);
 
 /* Any thread. */

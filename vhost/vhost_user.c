@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -72,10 +73,25 @@ static const struct rte_vhost_device_ops device_ops = {
 /* --- open, close -------------------------------------------------------------------------------------------- */
 
 static bool
-prepare_path(const char *path, bool client, struct weft_error *err)
+check_directory(const char *path, struct weft_error *err)
 {
+	struct stat st;
+	int rc = stat(path, &st) ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+
+	return !rc ||
+	       weft_error_set(err, WEFT_ERR_INVALID, rc,
+		       "no directory %s for the socket: %s; make it first, or choose another path",
+		       path, strerror(rc));
+}
+
+static bool
+prepare_path(const struct vhost_user_config *c, struct weft_error *err)
+{
+	const char *path = c->path, *directory;
 	char *copy = xstrdup(path);
 	bool ok;
+
+	directory = dirname(copy);
 
 	/* rte_vhost would cut it off. */
 	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
@@ -83,7 +99,9 @@ prepare_path(const char *path, bool client, struct weft_error *err)
 			"socket path %s is longer than %zu characters; choose a shorter one", path,
 			sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 	} else {
-		ok = client || (make_directories(dirname(copy), err) && unix_take_over(path, err));
+		ok = c->client || ((c->make_directory ? make_directories(directory, err)
+						      : check_directory(directory, err)) &&
+					  unix_take_over(path, err));
 	}
 	free(copy);
 	return ok;
@@ -139,7 +157,7 @@ vhost_user_open(const struct vhost_user_config *config, struct weft_error *err)
 {
 	struct vhost_user *v;
 
-	if (!prepare_path(config->path, config->client, err)) {
+	if (!prepare_path(config, err)) {
 		return NULL;
 	}
 	v = xcalloc(1, sizeof *v);
@@ -191,6 +209,9 @@ vhost_user_status(const struct vhost_user *v, struct vhost_user_status *status)
 	}
 	if (vid >= 0) {
 		rte_vhost_get_negotiated_features(vid, &status->features);
+		if (rte_vhost_get_mtu(vid, &status->mtu)) {
+			status->mtu = 0;
+		}
 	}
 }
 

@@ -30,10 +30,11 @@ struct vhost_user; /* opaque */
 struct weft_error;
 
 struct vhost_user_config {
-	const char *path;  /* of the socket */
-	bool client;       /* connect, and again when it breaks; else listen */
-	unsigned n_pairs;  /* queue pairs that are used, 1..VHOST_MAX_PAIRS */
-	const char *owner; /* of the socket file; NULL: leave */
+	const char *path;    /* of the socket */
+	bool make_directory; /* that it stands in */
+	bool client;         /* connect, and again when it breaks; else listen */
+	unsigned n_pairs;    /* queue pairs that are used, 1..VHOST_MAX_PAIRS */
+	const char *owner;   /* of the socket file; NULL: leave */
 	const char *group;
 	int mode;         /* of the socket file; -1: 0660 */
 	uint16_t in_port; /* into packets */
@@ -49,6 +50,7 @@ struct vhost_user_config {
 struct vhost_user_status {
 	bool connected;
 	unsigned n_pairs;  /* enabled by the guest, up to the configured number */
+	uint16_t mtu;      /* that the guest's side has told; 0: none */
 	uint64_t features; /* negotiated */
 };
 

@@ -283,12 +283,12 @@ test_dp_client_handles_ports(void **state)
 
 	(void)state;
 	start_client(1);
-	dp_client_port_add(client, port, "p", "null", json_object(), on_done, NULL);
+	dp_client_port_add(client, port, "p", "null", json_object(), false, on_done, NULL);
 	assert_int_equal(seen.n_done, 1);
 	assert_non_null(strstr(seen.error, "is weft-datapath running?"));
 	assert_true(wait_for(&seen.n_up, 1));
 	dp_client_port_add(
-		client, port, "p", "null", json_pack("{s:s}", "mtu", "1500"), on_done, NULL);
+		client, port, "p", "null", json_pack("{s:s}", "mtu", "1500"), true, on_done, NULL);
 	assert_true(wait_for(&seen.n_done, 2));
 	assert_string_equal(seen.error, "");
 	assert_int_equal(seen.info.port.v, 7);
@@ -298,7 +298,8 @@ test_dp_client_handles_ports(void **state)
 	assert_int_equal(fake_datapath_port(dp, "p"), 7);
 	/* The datapath's words come back as they are. */
 	fake_datapath_refuse_port(dp, "q", "the disk is full of eels");
-	dp_client_port_add(client, (struct dp_port){8}, "q", "null", json_object(), on_done, NULL);
+	dp_client_port_add(
+		client, (struct dp_port){8}, "q", "null", json_object(), false, on_done, NULL);
 	assert_true(wait_for(&seen.n_done, 3));
 	assert_string_equal(seen.error, "the disk is full of eels");
 	fake_datapath_set_link(dp, 7, false);

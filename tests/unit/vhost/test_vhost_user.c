@@ -143,6 +143,7 @@ static struct vhost_user_config
 config_of(unsigned n_pairs)
 {
 	return (struct vhost_user_config){.path = path,
+		.make_directory = true,
 		.n_pairs = n_pairs,
 		.mode = -1,
 		.in_port = IN_PORT,
