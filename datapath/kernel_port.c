@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Port types veth, internal and af-packet: interfaces of the kernel.
+ * Port types veth, internal, tap and af-packet: interfaces of the kernel.
  *
  *     veth      [workers] NAME ===== PEER [namespace]      a pair; NAME is our end
  *     internal  [workers] NAME-w === NAME [host]           a pair; NAME is the host's end
+ *     tap       [workers] descriptor === IFNAME [namespace]
  *     af-packet [workers] IFNAME                           somebody else's interface
  *
- * Lifetime: pairs are made with the port and deleted with it. Both ends carry the alias
- *           weft:RUNDIR:PORT; a datapath that was killed finds its pairs again by that and adopts them,
+ * Lifetime: pairs and taps are made with the port and deleted with it. They carry the alias
+ *           weft:RUNDIR:PORT; a datapath that was killed finds them again by that and adopts them,
  *           so that addresses and routes of the other end survive.
  * Why:      a pair instead of a tap for internal ports, because a packet socket moves a batch with
  *           one call and a tap one frame.
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "datapath/liveness.h"
 #include "datapath/netdev.h"
@@ -34,13 +36,13 @@ WEFT_LOG_MODULE(kernel_port);
 #define MAX_MTU 65535u
 #define DEFAULT_MTU 1500u
 
-enum kind { KIND_VETH, KIND_INTERNAL, KIND_AF_PACKET };
+enum kind { KIND_VETH, KIND_INTERNAL, KIND_TAP, KIND_AF_PACKET };
 
 struct port_dev {
 	enum kind kind;
 	struct port *port;
 	struct packet_socket *socket;
-	struct netdev here;
+	struct netdev here; /* a tap's: in its namespace, which its descriptor keeps anyway */
 	/* The namespace of a pair's other end. Open only while it is needed: a descriptor would keep a
 	 * namespace alive that its owner has deleted. */
 	struct netdev there;
@@ -106,6 +108,9 @@ name_ends(struct port_dev *dev, const struct port_config *config, struct weft_er
 		}
 		hidden_name(dev->name, config->name);
 		return true;
+	case KIND_TAP:
+		return take_name(dev->name, ifname ? ifname : config->name, "",
+			ifname ? "ifname" : "port name", err);
 	case KIND_AF_PACKET:
 		return take_name(dev->name, ifname, "", "ifname", err);
 	}
@@ -119,8 +124,18 @@ refuse(struct weft_error *err, int rc, const char *what, const char *name)
 		"cannot %s %s: %s%s", what, name, strerror(-rc),
 		rc == -EPERM        ? "; run weft-datapath as root or give it CAP_NET_ADMIN"
 		: rc == -EEXIST     ? "; remove it or choose another name"
+		: rc == -ENOENT     ? "; load the kernel's tun module"
 		: rc == -EOPNOTSUPP ? "; the kernel has no veth"
 				    : "");
+}
+
+static bool
+check_owner(const struct port_dev *dev, const struct netdev_info *info, struct weft_error *err)
+{
+	return !strcmp(info->alias, dev->alias) ||
+	       weft_error_set(err, WEFT_ERR_CONFLICT, EEXIST,
+		       "interface %s exists already and is not this port's; remove it or choose another name",
+		       dev->name);
 }
 
 /* Finds a pair that an earlier datapath of this run directory made for this port. 1: it is there as
@@ -138,10 +153,7 @@ find_pair(struct port_dev *dev, struct weft_error *err)
 		refuse(err, rc, "look for interface", dev->name);
 		return -1;
 	}
-	if (strcmp(own.alias, dev->alias)) {
-		weft_error_set(err, WEFT_ERR_CONFLICT, EEXIST,
-			"interface %s exists already and is not this port's; remove it or choose another name",
-			dev->name);
+	if (!check_owner(dev, &own, err)) {
 		return -1;
 	}
 	if (!netdev_find(&dev->there, dev->peer, 0, &other) && !strcmp(other.alias, dev->alias)) {
@@ -244,6 +256,9 @@ watch_links(struct port_dev *dev, struct weft_error *err) WEFT_REQUIRES(weft_por
 		return refuse(err, rc, "find interface", dev->name);
 	}
 	atomic_store(&dev->is_running, info.is_running);
+	if (dev->kind == KIND_TAP && dev->netns) {
+		return true; /* no news from there; whether it takes packets shows when they are sent */
+	}
 	dev->watch = liveness_watch_link(dev->ifindex, link_news, dev, err);
 	if (dev->watch && dev->peer_ifindex && dev->is_peer_here) {
 		dev->peer_watch = liveness_watch_link(dev->peer_ifindex, peer_news, dev, err);
@@ -252,15 +267,11 @@ watch_links(struct port_dev *dev, struct weft_error *err) WEFT_REQUIRES(weft_por
 	return dev->watch;
 }
 
+/* What is made for the port carries its name. */
 static bool
-open_pair(struct port_dev *dev, const struct port_config *config, struct weft_error *err)
+set_alias(struct port_dev *dev, const struct port_config *config, struct weft_error *err)
 {
-	const char *ip = port_option_find(config->options, config->n_options, "ip");
-	const char *mtu_text = port_option_find(config->options, config->n_options, "mtu");
-	const char *netns = port_option_find(config->options, config->n_options, "netns");
-	uint32_t mtu = mtu_text ? (uint32_t)strtoul(mtu_text, NULL, 10) : 0;
 	char *rundir = realpath(config->rundir, NULL);
-	bool ok;
 
 	dev->alias = xasprintf("weft:%s:%s", rundir ? rundir : config->rundir, config->name);
 	free(rundir);
@@ -269,12 +280,97 @@ open_pair(struct port_dev *dev, const struct port_config *config, struct weft_er
 			"the run directory's name is too long for an interface's alias (%u characters)",
 			NETDEV_ALIAS_SIZE - 1);
 	}
-	dev->netns = netns ? xstrdup(netns) : NULL;
-	dev->is_peer_here = !netns;
-	ok = (!ip || netdev_check_addresses(ip, err)) && netdev_open(&dev->there, netns, err) &&
-	     make_pair(dev, mtu, err) && set_up_pair(dev, mtu, ip, err);
+	return true;
+}
+
+static uint32_t
+mtu_of(const struct port_config *config)
+{
+	const char *text = port_option_find(config->options, config->n_options, "mtu");
+
+	return text ? (uint32_t)strtoul(text, NULL, 10) : 0;
+}
+
+static bool
+open_pair(struct port_dev *dev, const struct port_config *config, struct weft_error *err)
+{
+	const char *ip = port_option_find(config->options, config->n_options, "ip");
+	uint32_t mtu = mtu_of(config);
+	bool ok;
+
+	dev->is_peer_here = !dev->netns;
+	ok = set_alias(dev, config, err) && (!ip || netdev_check_addresses(ip, err)) &&
+	     netdev_open(&dev->there, dev->netns, err) && make_pair(dev, mtu, err) &&
+	     set_up_pair(dev, mtu, ip, err);
 	netdev_close(&dev->there);
 	return ok;
+}
+
+/* Makes the tap, or attaches to the one of an earlier run. Its descriptor; -1. */
+static int
+attach_tap(struct port_dev *dev, struct weft_error *err)
+{
+	struct netdev_info info;
+	int rc = netdev_find(&dev->here, dev->name, 0, &info), fd;
+	bool found = !rc;
+
+	if (rc && rc != -ENODEV) {
+		refuse(err, rc, "look for interface", dev->name);
+		return -1;
+	}
+	if (found && !check_owner(dev, &info, err)) {
+		return -1;
+	}
+	fd = netdev_open_tap(&dev->here, dev->name);
+	if (fd == -EINVAL && found) {
+		/* Ours, but of another type: from a port of that name that is no more. */
+		rc = netdev_delete(&dev->here, info.ifindex);
+		fd = rc ? rc : netdev_open_tap(&dev->here, dev->name);
+		found = false;
+	}
+	if (fd < 0) {
+		refuse(err, fd, "make the tap", dev->name);
+		return -1;
+	}
+	if (found) {
+		LOG_INFO("%s: adopted the tap of an earlier run", dev->name);
+	}
+	rc = netdev_find(&dev->here, dev->name, 0, &info);
+	if (rc) {
+		refuse(err, rc, "find the new interface", dev->name);
+		close(fd);
+		return -1;
+	}
+	dev->ifindex = info.ifindex;
+	return fd;
+}
+
+static bool
+open_tap(struct port_dev *dev, const struct port_config *config, struct weft_error *err)
+{
+	const char *ip = port_option_find(config->options, config->n_options, "ip");
+	struct netdev_change change = {.state = NETDEV_UP, .mtu = mtu_of(config)};
+	int fd, rc;
+
+	if (!set_alias(dev, config, err) || (ip && !netdev_check_addresses(ip, err))) {
+		return false;
+	}
+	fd = attach_tap(dev, err);
+	if (fd < 0) {
+		return false;
+	}
+	dev->socket = packet_socket_open_tap(fd, config->number, config->port, config->pool, err);
+	if (!dev->socket) {
+		return false;
+	}
+	(void)netdev_set_tap_carrier(fd, true); /* an adopted one may have lost it */
+	change.alias = dev->alias;
+	rc = netdev_change(&dev->here, dev->ifindex, &change);
+	if (rc) {
+		return refuse(err, rc, "set up interface", dev->name);
+	}
+	rc = ip ? netdev_add_addresses(&dev->here, dev->ifindex, ip) : 0;
+	return !rc || refuse(err, rc, "give its address to interface", dev->name);
 }
 
 static bool
@@ -334,19 +430,24 @@ static struct port_dev *
 kernel_open(enum kind kind, const struct port_config *config, struct weft_error *err)
 	WEFT_REQUIRES(weft_ports)
 {
+	const char *netns = port_option_find(config->options, config->n_options, "netns");
 	struct port_dev *dev = xcalloc(1, sizeof *dev);
 	bool ok;
 
 	dev->kind = kind;
 	dev->port = config->port;
+	dev->netns = netns ? xstrdup(netns) : NULL;
 	dev->here = dev->there = (struct netdev){.fd = -1, .ns_fd = -1};
-	ok = name_ends(dev, config, err) && netdev_open(&dev->here, NULL, err) &&
-	     (kind == KIND_AF_PACKET ? open_foreign(dev, err) : open_pair(dev, config, err));
-	if (ok) {
+	ok = name_ends(dev, config, err) &&
+	     netdev_open(&dev->here, kind == KIND_TAP ? netns : NULL, err) &&
+	     (kind == KIND_AF_PACKET    ? open_foreign(dev, err)
+		     : kind == KIND_TAP ? open_tap(dev, config, err)
+					: open_pair(dev, config, err));
+	if (ok && !dev->socket) {
 		dev->socket = packet_socket_open(
 			dev->ifindex, config->number, config->port, config->pool, err);
 	}
-	if (dev->socket && watch_links(dev, err)) {
+	if (ok && dev->socket && watch_links(dev, err)) {
 		return dev;
 	}
 	kernel_close(dev);
@@ -363,6 +464,12 @@ static struct port_dev *
 internal_open(const struct port_config *config, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 {
 	return kernel_open(KIND_INTERNAL, config, err);
+}
+
+static struct port_dev *
+tap_open(const struct port_config *config, struct weft_error *err) WEFT_REQUIRES(weft_ports)
+{
+	return kernel_open(KIND_TAP, config, err);
 }
 
 static struct port_dev *
@@ -385,6 +492,10 @@ kernel_set(
 	if (!text) {
 		return true;
 	}
+	if (dev->kind == KIND_TAP) {
+		rc = netdev_change(&dev->here, dev->ifindex, &change);
+		return !rc || refuse(err, rc, "set the MTU of interface", dev->name);
+	}
 	if (!netdev_open(&dev->there, dev->netns, err)) {
 		return false;
 	}
@@ -394,12 +505,14 @@ kernel_set(
 	return !rc || refuse(err, rc, "set the MTU of interface", dev->name);
 }
 
-/* The other end of a pair loses its carrier. */
+/* The other end of a pair loses its carrier, and so does a tap. */
 static void
 kernel_set_admin(struct port_dev *dev, bool up)
 {
 	const struct netdev_change change = {.state = up ? NETDEV_UP : NETDEV_DOWN};
-	int rc = dev->alias ? netdev_change(&dev->here, dev->ifindex, &change) : 0;
+	int rc = dev->kind == KIND_TAP ? netdev_set_tap_carrier(packet_socket_fd(dev->socket), up)
+		 : dev->alias          ? netdev_change(&dev->here, dev->ifindex, &change)
+				       : 0;
 
 	if (rc) {
 		LOG_WARN("%s: cannot take the interface %s: %s", dev->name, up ? "up" : "down",
@@ -422,11 +535,7 @@ kernel_status(struct port_dev *dev, struct port_status *status)
 	status->mtu = own.mtu;
 	status->ifindex = own.ifindex;
 	memcpy(status->mac, own.mac, sizeof status->mac);
-	if (dev->kind == KIND_AF_PACKET) {
-		snprintf(status->peer, sizeof status->peer, "%s", dev->name);
-		return;
-	}
-	snprintf(status->peer, sizeof status->peer, "%s%s%.90s", dev->peer,
+	snprintf(status->peer, sizeof status->peer, "%s%s%.90s", *dev->peer ? dev->peer : dev->name,
 		dev->netns ? " in " : "", dev->netns ? dev->netns : "");
 	if (dev->kind == KIND_INTERNAL) {
 		/* The port is the host's end: that is the address and the interface that others know. */
@@ -489,7 +598,7 @@ kernel_rx_sleep(struct port_dev *dev, uint16_t queue)
 	return packet_socket_fd(dev->socket); /* readable as long as there is a frame */
 }
 
-/* --- the three types -------------------------------------------------------------------------------------- */
+/* --- the types -------------------------------------------------------------------------------------- */
 
 #define OPTION_NETNS                                                                               \
 	{                                                                                          \
@@ -524,6 +633,14 @@ static const struct port_option_spec internal_options[] = {
 	OPTION_END,
 };
 
+static const struct port_option_spec tap_options[] = {
+	{"ifname", PORT_OPT_TEXT, 0, 0, NULL, false, false, "the interface's name (NAME)"},
+	OPTION_NETNS,
+	OPTION_IP,
+	OPTION_MTU,
+	OPTION_END,
+};
+
 static const struct port_option_spec af_packet_options[] = {
 	{"ifname", PORT_OPT_TEXT, 0, 0, NULL, true, false, "the interface"},
 	OPTION_END,
@@ -548,6 +665,15 @@ const struct port_provider internal_provider = {
 	.help = "an interface of the host",
 	.options = internal_options,
 	.open = internal_open,
+	KERNEL_FUNCTIONS,
+};
+
+const struct port_provider tap_provider = {
+	.type = "tap",
+	.help = "a tap of the host or of a namespace",
+	.options = tap_options,
+	.can_join = true,
+	.open = tap_open,
 	KERNEL_FUNCTIONS,
 };
 

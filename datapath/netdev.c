@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_link.h>
+#include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netlink/attr.h>
@@ -19,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,9 +32,10 @@
 
 /* --- namespaces ------------------------------------------------------------------------------------------ */
 
-/* The socket is made by a thread of its own: a thread that could not come back from another
- * namespace would be lost, and with it the ports thread. */
+/* What is opened belongs to the namespace it is opened in. That is done by a thread of its own: a thread that could
+ * not come back from another namespace would be lost, and with it the ports thread. */
 struct visit {
+	int (*open)(void);
 	int ns_fd, fd, error;
 };
 
@@ -44,17 +48,47 @@ open_in_namespace(void *arg)
 		visit->error = errno;
 		return NULL;
 	}
-	visit->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	visit->fd = visit->open();
 	visit->error = visit->fd < 0 ? errno : 0;
 	return NULL;
+}
+
+/* The descriptor that @open makes in a namespace (-1: our own); -errno. */
+static int
+open_there(int ns_fd, int (*open)(void))
+{
+	struct visit visit = {.open = open, .ns_fd = ns_fd, .fd = -1};
+	pthread_t thread;
+	int rc;
+
+	if (ns_fd < 0) {
+		visit.fd = open();
+		return visit.fd < 0 ? -errno : visit.fd;
+	}
+	rc = pthread_create(&thread, NULL, open_in_namespace, &visit);
+	if (rc) {
+		return -rc;
+	}
+	pthread_join(thread, NULL);
+	return visit.error ? -visit.error : visit.fd;
+}
+
+static int
+open_route_socket(void)
+{
+	return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+}
+
+static int
+open_tun(void)
+{
+	return open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 }
 
 static bool
 open_visitor(struct netdev *n, const char *netns, struct weft_error *err)
 {
-	struct visit visit = {.fd = -1};
 	char path[512];
-	pthread_t thread;
 	int rc;
 
 	if (strchr(netns, '/')) {
@@ -68,19 +102,14 @@ open_visitor(struct netdev *n, const char *netns, struct weft_error *err)
 			"cannot open network namespace %s: %s; make it with: ip netns add %s",
 			netns, strerror(errno), netns);
 	}
-	visit.ns_fd = n->ns_fd;
-	rc = pthread_create(&thread, NULL, open_in_namespace, &visit);
-	if (!rc) {
-		pthread_join(thread, NULL);
-		rc = visit.error;
-	}
-	n->fd = visit.fd;
-	if (!rc) {
+	rc = open_there(n->ns_fd, open_route_socket);
+	if (rc >= 0) {
+		n->fd = rc;
 		return true;
 	}
 	netdev_close(n);
-	return weft_error_set(err, WEFT_ERR_SYSTEM, rc, "cannot enter network namespace %s: %s%s",
-		netns, strerror(rc), rc == EPERM ? "; run weft-datapath as root" : "");
+	return weft_error_set(err, WEFT_ERR_SYSTEM, -rc, "cannot enter network namespace %s: %s%s",
+		netns, strerror(-rc), rc == -EPERM ? "; run weft-datapath as root" : "");
 }
 
 bool
@@ -90,7 +119,7 @@ netdev_open(struct netdev *n, const char *netns, struct weft_error *err)
 	if (netns) {
 		return open_visitor(n, netns, err);
 	}
-	n->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	n->fd = open_route_socket();
 	return n->fd >= 0 || weft_error_set(err, WEFT_ERR_SYSTEM, errno,
 				     "cannot open a netlink socket: %s", strerror(errno));
 }
@@ -105,6 +134,36 @@ netdev_close(struct netdev *n)
 		close(n->ns_fd);
 	}
 	n->fd = n->ns_fd = -1;
+}
+
+/* --- taps ------------------------------------------------------------------------------------------------- */
+
+int
+netdev_open_tap(struct netdev *n, const char *name)
+{
+	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+	int fd = open_there(n->ns_fd, open_tun), size = sizeof(struct virtio_net_hdr), rc = 0;
+
+	if (fd < 0) {
+		return fd;
+	}
+	snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+	/* The kernel may leave checksums and segmentation to us, as a guest would. */
+	if (ioctl(fd, TUNSETIFF, &request) || ioctl(fd, TUNSETVNETHDRSZ, &size) ||
+		ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN) ||
+		ioctl(fd, TUNSETPERSIST, 1)) {
+		rc = -errno;
+		close(fd);
+	}
+	return rc ? rc : fd;
+}
+
+int
+netdev_set_tap_carrier(int fd, bool on)
+{
+	int carrier = on;
+
+	return ioctl(fd, TUNSETCARRIER, &carrier) ? -errno : 0;
 }
 
 /* --- requests --------------------------------------------------------------------------------------------- */

@@ -61,6 +61,13 @@ int netdev_find(struct netdev *n, const char *name, uint32_t ifindex,
 int netdev_make_veth(struct netdev *n, const char *name, const struct netdev *peer,
 	const char *peer_name, uint32_t mtu) WEFT_MUST_CHECK;
 
+/* Makes the tap @name, or attaches to it where it is there: a descriptor that does not block and stands for the
+ * interface's wire, frames with virtio_net_hdr before them. The tap stays when the descriptor is closed. -EINVAL: the
+ * interface of that name is no tap; -EBUSY: somebody has it. */
+int netdev_open_tap(struct netdev *n, const char *name) WEFT_MUST_CHECK;
+/* Whether the host's end of the tap sees a carrier. */
+int netdev_set_tap_carrier(int fd, bool on);
+
 int netdev_change(
 	struct netdev *n, uint32_t ifindex, const struct netdev_change *change) WEFT_MUST_CHECK;
 int netdev_delete(struct netdev *n, uint32_t ifindex);

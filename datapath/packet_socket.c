@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "datapath/port_provider.h"
@@ -51,6 +52,7 @@ struct slot {
 
 struct packet_socket {
 	int fd;
+	bool is_tap; /* a frame a call */
 	uint16_t in_port;
 	struct port *port;
 	struct rte_mempool *pool;
@@ -106,19 +108,48 @@ prepare_slots(struct packet_socket *s)
 	}
 }
 
-struct packet_socket *
-packet_socket_open(uint32_t ifindex, uint16_t in_port, struct port *port, struct rte_mempool *pool,
-	struct weft_error *err)
+static struct packet_socket *
+create(uint16_t in_port, struct port *port, struct rte_mempool *pool)
 {
 	struct packet_socket *s = xcalloc(1, sizeof *s);
-	int rc;
 
+	s->fd = -1;
 	s->in_port = in_port;
 	s->port = port;
 	s->pool = pool;
 	/* Pages come when a long frame first needs them. */
 	s->rest = mmap(NULL, (size_t)RX_SLOTS * REST_SIZE, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (s->rest != MAP_FAILED) {
+		prepare_slots(s);
+	}
+	return s;
+}
+
+struct packet_socket *
+packet_socket_open_tap(int fd, uint16_t in_port, struct port *port, struct rte_mempool *pool,
+	struct weft_error *err)
+{
+	struct packet_socket *s = create(in_port, port, pool);
+
+	s->fd = fd;
+	s->is_tap = true;
+	if (s->rest != MAP_FAILED) {
+		return s;
+	}
+	weft_error_set(
+		err, WEFT_ERR_SYSTEM, errno, "cannot get memory for a tap: %s", strerror(errno));
+	packet_socket_close(s);
+	return NULL;
+}
+
+struct packet_socket *
+packet_socket_open(uint32_t ifindex, uint16_t in_port, struct port *port, struct rte_mempool *pool,
+	struct weft_error *err)
+{
+	struct packet_socket *s = create(in_port, port, pool);
+	int rc;
+
 	/* Protocol 0: nothing comes in before it is bound. */
 	s->fd = s->rest == MAP_FAILED
 			? -1
@@ -131,7 +162,6 @@ packet_socket_open(uint32_t ifindex, uint16_t in_port, struct port *port, struct
 		packet_socket_close(s);
 		return NULL;
 	}
-	prepare_slots(s);
 	return s;
 }
 
@@ -165,8 +195,8 @@ packet_socket_missed(struct packet_socket *s)
 	struct tpacket_stats stats = {0};
 	socklen_t len = sizeof stats;
 
-	/* The kernel starts anew with each reading. */
-	if (!getsockopt(s->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &len)) {
+	/* The kernel starts anew with each reading. A tap's are its transmit drops, as netdev_find() tells. */
+	if (!s->is_tap && !getsockopt(s->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &len)) {
 		s->missed += stats.tp_drops;
 	}
 	return s->missed;
@@ -312,11 +342,31 @@ take_slot(struct packet_socket *s, unsigned i)
 	return p;
 }
 
+/* As recvmmsg() of so many messages. */
+static int
+read_tap(struct packet_socket *s, unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		ssize_t len = readv(s->fd, s->slots[i].iov, WEFT_ARRAY_SIZE(s->slots[i].iov));
+
+		if (len <= 0) {
+			break;
+		}
+		s->rx[i].msg_len = (unsigned)len;
+		s->rx[i].msg_hdr.msg_controllen = 0; /* tags stand in the frames */
+	}
+	return (int)i;
+}
+
 uint16_t
 packet_socket_rx(struct packet_socket *s, struct packet **pkts, uint16_t n)
 {
 	unsigned ready = fill_slots(s, WEFT_MIN(n, RX_SLOTS));
-	int got = ready ? recvmmsg(s->fd, s->rx, ready, MSG_DONTWAIT, NULL) : 0;
+	int got = !ready      ? 0
+		  : s->is_tap ? read_tap(s, ready)
+			      : recvmmsg(s->fd, s->rx, ready, MSG_DONTWAIT, NULL);
 	uint16_t kept = 0;
 
 	for (int i = 0; i < got; i++) {
@@ -393,6 +443,8 @@ refusal(const struct packet *p, int error)
 	case ENETDOWN:
 	case ENXIO:
 	case ENODEV:
+	case EIO:    /* a tap that is down */
+	case EBADFD: /* or was deleted */
 		return DROP_TX_DOWN;
 	case EMSGSIZE:
 		return DROP_TX_TOO_LONG;
@@ -402,6 +454,22 @@ refusal(const struct packet *p, int error)
 	}
 }
 
+/* As sendmmsg(). */
+static int
+write_tap(struct packet_socket *s, const struct mmsghdr *messages, unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		const struct msghdr *m = &messages[i].msg_hdr;
+
+		if (writev(s->fd, m->msg_iov, (int)m->msg_iovlen) < 0) {
+			break;
+		}
+	}
+	return i ? (int)i : -1;
+}
+
 /* Sends the first @n messages. Returns how many packets are dealt with: sent, or refused for good. */
 static unsigned
 send_messages(struct packet_socket *s, struct packet **pkts, unsigned n)
@@ -409,7 +477,8 @@ send_messages(struct packet_socket *s, struct packet **pkts, unsigned n)
 	unsigned done = 0;
 
 	while (done < n) {
-		int sent = sendmmsg(s->fd, s->tx + done, n - done, MSG_DONTWAIT);
+		int sent = s->is_tap ? write_tap(s, s->tx + done, n - done)
+				     : sendmmsg(s->fd, s->tx + done, n - done, MSG_DONTWAIT);
 		unsigned reason;
 
 		if (sent > 0) {

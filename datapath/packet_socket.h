@@ -3,7 +3,8 @@
  * Packet socket: frames of a kernel interface, with VLAN tags, checksum and segmentation state.
  *
  * What:     an AF_PACKET socket with virtio-net headers (PACKET_VNET_HDR) and auxiliary data; tags
- *           that the kernel took off are put back with their TPID.
+ *           that the kernel took off are put back with their TPID. Or the descriptor of a tap, which has
+ *           the same headers before the frames and leaves the tags in them.
  * Why:      DPDK's af_packet driver loses the 802.1ad TPID and the offload state, and cuts frames at 2 KiB.
  * Threads:  rx: the worker that owns the queue; tx: one worker at a time; the rest the ports thread.
  */
@@ -22,6 +23,9 @@ struct weft_error;
 /* Opens a socket on interface @ifindex. Received packets are of port @in_port; losses are counted
  * on @port. */
 struct packet_socket *packet_socket_open(uint32_t ifindex, uint16_t in_port, struct port *port,
+	struct rte_mempool *pool, struct weft_error *err) WEFT_MUST_CHECK;
+/* The same on the descriptor of a tap (netdev_open_tap()), which is taken, also on failure. */
+struct packet_socket *packet_socket_open_tap(int fd, uint16_t in_port, struct port *port,
 	struct rte_mempool *pool, struct weft_error *err) WEFT_MUST_CHECK;
 void packet_socket_close(struct packet_socket *s);
 

@@ -18,6 +18,7 @@ static const struct port_provider *const providers[] = {
 	&vhost_provider,
 	&veth_provider,
 	&internal_provider,
+	&tap_provider,
 	&af_packet_provider,
 	&ethdev_provider,
 	&af_xdp_provider,

@@ -14,6 +14,7 @@ struct strbuf;
 extern const struct port_provider vhost_provider;     /* vhost-user */
 extern const struct port_provider veth_provider;      /* veth */
 extern const struct port_provider internal_provider;  /* internal */
+extern const struct port_provider tap_provider;       /* tap */
 extern const struct port_provider af_packet_provider; /* af-packet */
 extern const struct port_provider ethdev_provider;    /* ethdev */
 extern const struct port_provider af_xdp_provider;    /* af-xdp */

@@ -24,6 +24,13 @@ static void output_all(struct xlate *x, uint32_t unless_config);
 static bool put_context(struct xlate *x, const struct of_context *c, uint32_t *id);
 static void put_learned(struct xlate *x, const struct ofport *port, uint16_t vlan);
 
+/* Why a packet that goes nowhere in the end is dropped. */
+static void
+blame(struct xlate *x, enum drop_reason reason)
+{
+	x->drop = x->drop == DROP_EXPLICIT ? reason : x->drop;
+}
+
 /* --- NORMAL's view of a packet ------------------------------------------------------------------- */
 
 struct normal {
@@ -88,6 +95,9 @@ xlate_output(struct xlate *x, struct of_port number, uint16_t max_len)
 		} else {
 			xlate_trace(x, number.v == in ? "not back to the input port" : "no port %u",
 				number.v);
+			if (number.v != in) {
+				blame(x, DROP_PORT_GONE);
+			}
 		}
 	}
 }
@@ -211,6 +221,9 @@ put_output(struct xlate *x, const struct ofport *port)
 {
 	if (!xlate_port_can_send(port)) {
 		xlate_trace(x, "port %s does not send", port->info.name);
+		if (port->info.config & OF_PORT_DOWN) {
+			blame(x, DROP_TX_DOWN);
+		}
 		return;
 	}
 	if (++x->n_actions > TRANSLATE_MAX_ACTIONS) {

@@ -32,8 +32,9 @@ const struct cli_command cli_commands[] = {
 		CLI_SHOW_NOTHING, {{CLI_ARG_NAME, "name"}, {CLI_ARG_SETTINGS_NEEDED, "settings"}},
 		{{0}}, false, false, false, NULL},
 	{"port", "add", "SWITCH NAME type=TYPE [of-port=N] [tag=VID] [KEY=VALUE..]",
-		"add a port: vhost-user, veth, internal, af-packet, ethdev, bond", CLI_AGENT,
-		"port.add", NULL, CLI_SHOW_NOTHING,
+		"add a port: vhost-user, veth, internal, tap, af-packet, ethdev, af-xdp, memif, pcap, null, "
+		"bond",
+		CLI_AGENT, "port.add", NULL, CLI_SHOW_NOTHING,
 		{{CLI_ARG_NAME, "switch"}, {CLI_ARG_NAME, "name"},
 			{CLI_ARG_SETTINGS_NEEDED, "settings"}},
 		{{0}}, false, false, false, NULL},

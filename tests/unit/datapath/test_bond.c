@@ -400,7 +400,7 @@ test_bond_refuses_wrong_members(void **state)
 	refuse("members=p2,p1", "port p1 is a member of bond bond already");
 	refuse("members=p2,bond",
 		"port bond is of type bond, which cannot be a bond's member; these can: veth, "
-		"af-packet, ethdev, af-xdp, memif");
+		"tap, af-packet, ethdev, af-xdp, memif");
 	refuse("members=p2,p5,p2", "members=p2,p5,p2: port p2 stands there twice");
 	refuse("members=bond2", "members=bond2: port bond2 is the bond itself");
 	refuse("members=,p2", "members=,p2: must be names of ports, like A,B");

@@ -35,8 +35,8 @@ static const struct port_provider provider = {.type = "thing", .help = "a thing"
 static void
 test_providers_finds_each_type(void **state)
 {
-	static const char *const types[] = {"vhost-user", "veth", "internal", "af-packet", "ethdev",
-		"af-xdp", "pcap", "memif", "null", "bond"};
+	static const char *const types[] = {"vhost-user", "veth", "internal", "tap", "af-packet",
+		"ethdev", "af-xdp", "pcap", "memif", "null", "bond"};
 	struct weft_error err = WEFT_ERROR_INIT;
 
 	(void)state;
@@ -59,7 +59,7 @@ test_providers_unknown_type_names_the_known_ones(void **state)
 	assert_null(provider_find("vhost", &err));
 	assert_int_equal(err.domain, WEFT_ERR_INVALID);
 	assert_string_equal(err.text,
-		"unknown port type \"vhost\"; there are vhost-user, veth, internal, "
+		"unknown port type \"vhost\"; there are vhost-user, veth, internal, tap, "
 		"af-packet, ethdev, af-xdp, pcap, memif, null, bond");
 }
 

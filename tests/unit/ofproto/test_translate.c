@@ -40,7 +40,7 @@ static const struct row rows[] = {
 	/* Ports. */
 	{{"actions=1"}, "in_port=1", "drop", ""},
 	{{"actions=in_port"}, "in_port=1", "output(11)", ""},
-	{{"actions=99"}, "in_port=1", "drop", ""},
+	{{"actions=99"}, "in_port=1", "drop(port-gone)", ""},
 	{{"actions=all"}, "in_port=3",
 		"output(11),output(12),output(14),output(15),output(16),output(17),output(18)", ""},
 	{{"actions=drop"}, "in_port=3", "drop", ""},
