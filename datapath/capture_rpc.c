@@ -15,6 +15,7 @@
 
 #include "datapath/capture.h"
 #include "datapath/capture_filter.h"
+#include "datapath/listing.h"
 #include "datapath/port.h"
 #include "lib/alloc.h"
 #include "lib/error.h"
@@ -107,23 +108,6 @@ take_program(const json_t *params, uint32_t *n, struct weft_error *err)
 	return insns;
 }
 
-static struct port *
-find_port(const json_t *params, struct weft_error *err)
-{
-	const char *name = json_string_value(json_object_get(params, "port"));
-
-	for (uint32_t n = 0; name && n <= DP_PORT_MAX; n++) {
-		struct port *port = port_find(n);
-
-		if (port && !strcmp(port->name, name)) {
-			return port;
-		}
-	}
-	weft_error_set(err, WEFT_ERR_CONFLICT, ENOENT,
-		"no port %.63s in the datapath; see weft dp ports", name ? name : "");
-	return NULL;
-}
-
 static int
 start(struct rpc_call *call, const json_t *params, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 {
@@ -132,7 +116,8 @@ start(struct rpc_call *call, const json_t *params, struct weft_error *err) WEFT_
 		.text = json_string_value(json_object_get(params, "filter")),
 		.pid = peer ? rpc_peer_pid(peer) : 0,
 	};
-	struct port *port = find_port(params, err);
+	const char *name = json_string_value(json_object_get(params, "port"));
+	struct port *port = listing_find_port(name ? name : "", err);
 	uint64_t snaplen = PACKET_MAX_LEN;
 	struct bpf_insn *insns;
 	int fd;

@@ -45,6 +45,21 @@ set_text(json_t *object, const char *key, const char *text)
 	json_object_set_new(object, key, json_string(text));
 }
 
+struct port *
+listing_find_port(const char *name, struct weft_error *err)
+{
+	for (uint32_t n = 0; n <= DP_PORT_MAX; n++) {
+		struct port *port = port_find(n);
+
+		if (port && !strcmp(port->name, name)) {
+			return port;
+		}
+	}
+	weft_error_set(err, WEFT_ERR_CONFLICT, ENOENT,
+		"no port %.63s in the datapath; see weft dp ports", name);
+	return NULL;
+}
+
 json_t *
 listing_port(const struct port *port, json_t *options)
 {
@@ -110,6 +125,7 @@ static json_t *
 flow_json(const struct ports_thread_config *config, const struct flow_info *info, uint64_t now)
 {
 	struct strbuf text = STRBUF_INIT;
+	const struct port *port = port_find(info->in_port);
 	struct flow_stats stats;
 	json_t *o = json_object();
 
@@ -117,6 +133,7 @@ flow_json(const struct ports_thread_config *config, const struct flow_info *info
 	strbuf_printf(&text, "%u.%u", info->flow.slot, info->flow.gen);
 	set_text(o, "handle", strbuf_text(&text));
 	set(o, "in_port", info->in_port);
+	set_text(o, "port", port ? port->name : "");
 	strbuf_clear(&text);
 	flow_text_format(&info->key, &info->mask, &text);
 	set_text(o, "match", strbuf_text(&text));
@@ -150,12 +167,14 @@ json_t *
 listing_flows(
 	const struct ports_thread_config *config, const json_t *params, struct weft_error *err)
 {
+	const char *name = json_string_value(json_object_get(params, "port"));
+	const struct port *port = name ? listing_find_port(name, err) : NULL;
 	json_t *flows, *page;
 	uint64_t now = now_ms();
 	struct flow_info info;
 	uint32_t slot, next = 0;
 
-	if (!listing_from(params, &slot, err)) {
+	if ((name && !port) || !listing_from(params, &slot, err)) {
 		return NULL;
 	}
 	flows = json_array();
@@ -167,7 +186,9 @@ listing_flows(
 			json_object_set_new(page, "next", json_integer((json_int_t)info.flow.slot));
 			break;
 		}
-		json_array_append_new(flows, flow_json(config, &info, now));
+		if (!port || info.in_port == port->number) {
+			json_array_append_new(flows, flow_json(config, &info, now));
+		}
 		rcu_quiescent(RCU_READER_PORTS);
 		slot = next;
 	}
@@ -181,19 +202,11 @@ listing_stats(const struct ports_thread_config *config)
 {
 	struct flow_table_counters table;
 	struct tables_counters commands;
-	struct port_sums sums, one;
+	struct port_sums sums;
 	json_t *o = json_object();
 	char instance[24];
 
-	port_read_removed(&sums);
-	for (uint32_t n = 0; n <= DP_PORT_MADE; n++) {
-		struct port *port = port_find(n);
-
-		if (port) {
-			port_read_counters(port, &one);
-			port_sums_add(&sums, &one);
-		}
-	}
+	port_read_all(&sums);
 	flow_table_read_counters(config->table, &table);
 	tables_read_counters(&commands);
 	snprintf(instance, sizeof instance, "%llu", (unsigned long long)config->instance);
@@ -322,10 +335,10 @@ listing_caches(const struct ports_thread_config *config)
 }
 
 static void
-append_drops(json_t *list, const char *name, const struct port_sums *sums)
+append_drops(json_t *list, const char *name, const struct port_sums *sums, bool all)
 {
 	for (unsigned r = 0; r < DROP_N; r++) {
-		if (sums->drops[r]) {
+		if (sums->drops[r] || all) {
 			json_t *o = json_object();
 
 			set_text(o, "port", name);
@@ -341,6 +354,7 @@ json_t *
 listing_drops(const json_t *params, struct weft_error *err)
 {
 	const char *name = json_string_value(json_object_get(params, "port"));
+	bool all = json_is_true(json_object_get(params, "all"));
 	json_t *list = json_array();
 	struct port_sums sums;
 	bool found = !name;
@@ -351,12 +365,12 @@ listing_drops(const json_t *params, struct weft_error *err)
 		if (port && (!name || !strcmp(port->name, name))) {
 			found = true;
 			port_read_counters(port, &sums);
-			append_drops(list, port->name, &sums);
+			append_drops(list, port->name, &sums, all);
 		}
 	}
 	if (!name) {
 		port_read_removed(&sums);
-		append_drops(list, "(removed)", &sums);
+		append_drops(list, "(removed)", &sums, all);
 	}
 	if (!found) {
 		weft_error_set(

@@ -15,6 +15,9 @@ struct weft_error;
 /* Where a page begins: the parameter from. False: @err. */
 bool listing_from(const json_t *params, uint32_t *slot, struct weft_error *err);
 
+/* The port of that name; NULL and @err. */
+struct port *listing_find_port(const char *name, struct weft_error *err);
+
 /* Each returns a new object or array; NULL with @err where there is one. */
 json_t *listing_port(const struct port *port, json_t *options);
 json_t *listing_flows(

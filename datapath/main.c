@@ -373,6 +373,20 @@ on_reopen(evutil_socket_t number_, short what, void *daemon)
 	}
 }
 
+/* With all ports closed and no worker at work, each packet must have ended somewhere. */
+static void
+check_books(void)
+{
+	struct port_sums sums;
+
+	port_read_all(&sums);
+	if (port_books_missing(&sums)) {
+		LOG_ERR("the books do not balance: %" PRId64 " packets of %" PRIu64
+			" received, %" PRIu64 " made and %" PRIu64 " copied went nowhere",
+			port_books_missing(&sums), sums.rx_packets, sums.made, sums.copied);
+	}
+}
+
 static bool
 run(struct options *o, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 {
@@ -435,6 +449,7 @@ run(struct options *o, struct weft_error *err) WEFT_REQUIRES(weft_ports)
 	ports_thread_stop();
 	workers_stop();
 	rte_eal_mp_wait_lcore();
+	check_books();
 	tables_stop();
 	event_free(term);
 	event_free(interrupt);

@@ -220,6 +220,29 @@ port_sums_add(struct port_sums *to, const struct port_sums *from)
 }
 
 void
+port_read_all(struct port_sums *sums)
+{
+	struct port_sums one;
+
+	port_read_removed(sums);
+	for (uint32_t n = 0; n <= DP_PORT_MADE; n++) {
+		const struct port *port = port_find(n);
+
+		if (port) {
+			port_read_counters(port, &one);
+			port_sums_add(sums, &one);
+		}
+	}
+}
+
+int64_t
+port_books_missing(const struct port_sums *s)
+{
+	return (int64_t)(s->rx_packets + s->made + s->copied - s->tx_packets - s->to_agent -
+			 s->dropped - s->parked);
+}
+
+void
 port_set_event_handler(void (*wake)(struct port *port, enum port_event event))
 {
 	wake_ports = wake;

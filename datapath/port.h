@@ -164,6 +164,9 @@ void port_read_counters(const struct port *port, struct port_sums *sums);
 /* Adds those of ports that have been removed. */
 void port_read_removed(struct port_sums *sums);
 void port_sums_add(struct port_sums *to, const struct port_sums *from);
+/* Those of all ports, removed ones too; and what the books are short of: 0 once no packet is on its way. */
+void port_read_all(struct port_sums *sums);
+int64_t port_books_missing(const struct port_sums *sums);
 
 /* Sets the function that port_core_event() wakes the ports thread with. */
 void port_set_event_handler(void (*wake)(struct port *port, enum port_event event));

@@ -16,8 +16,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 # Children carry the lab's id in this variable, so that those which left us (--detach) are found.
 ID_VARIABLE = "WEFT_LAB"
+# Also what the datapath says when packets got lost without a reason.
 SANITIZER_REPORT = re.compile(
-    r"ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|SUMMARY: \w+Sanitizer"
+    r"the books do not balance|ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|SUMMARY: \w+Sanitizer"
 )
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -104,7 +104,9 @@ class Weft:
         self.datapath.stop()
 
     def stop(self):
-        """Stops both daemons; LabError unless both end with status 0 and take their sockets with them."""
+        """Stops both daemons; LabError unless the books balance, both end with status 0 and take their sockets with them."""
+        if self.datapath is not None and self.datapath.is_running():
+            self.assert_books()
         processes = [process for process in (self.agent, self.datapath) if process]
         for process in processes:
             process.stop()
@@ -112,6 +114,19 @@ class Weft:
             left = [str(path.relative_to(self.rundir)) for path in self.rundir.rglob("*") if path.is_socket()]
             if left:
                 raise LabError(f"{self.name} left its sockets behind: {', '.join(left)}")
+
+    def books(self):
+        """(packets that came to be, packets that ended) over the whole datapath, removed ports included."""
+        stats = self.cli("dp", "stats", json=True)
+        born = stats["rx_packets"] + stats["made"] + stats["copied"]
+        return born, stats["tx_packets"] + stats["to_agent"] + stats["dropped"] + stats["parked"]
+
+    def assert_books(self):
+        """received + made + copied = sent + to the agent + dropped + parked. A reading in the middle of traffic may be
+        off by what is on its way, so it is taken again; when the datapath ends it looks for itself, with nothing on its
+        way, and what it finds is an error of its process."""
+        wait_for(lambda: "the books to balance: %d packets came to be, %d ended" % self.books(),
+                 lambda: len(set(self.books())) == 1, 5, 0.01)
 
     def kill_agent(self):
         """As kill -9."""

@@ -44,6 +44,7 @@ enum cli_arg_kind {
 	CLI_ARG_TEXT,            /* all that follow, joined by spaces, if there are any */
 	CLI_ARG_TEXTS,           /* the same, as an array of one; or the lines of -f FILE */
 	CLI_ARG_TEXTS_NEEDED,
+	CLI_ARG_FLAG, /* --PARAM anywhere: true */
 };
 
 struct cli_arg {

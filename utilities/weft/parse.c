@@ -241,6 +241,7 @@ parse_arg(const struct cli_command *c, const struct cli_arg *arg, struct words *
 			free(text);
 		}
 		break;
+	case CLI_ARG_FLAG: /* take_flags() has it */
 	case CLI_ARG_END:
 		return true;
 	}
@@ -254,8 +255,22 @@ parse_arg(const struct cli_command *c, const struct cli_arg *arg, struct words *
 /* Takes the options that may stand anywhere out of the words. */
 struct flags {
 	bool json, bundle, strict;
+	bool given[CLI_MAX_ARGS]; /* CLI_ARG_FLAG */
 	const char *file;
 };
+
+/* The place of the command's flag --PARAM, or CLI_MAX_ARGS. */
+static unsigned
+find_flag(const struct cli_command *c, const char *word)
+{
+	unsigned i = 0;
+
+	while (i < CLI_MAX_ARGS && (c->args[i].kind != CLI_ARG_FLAG || strncmp(word, "--", 2) ||
+					   strcmp(c->args[i].param, word + 2))) {
+		i++;
+	}
+	return i;
+}
 
 static bool
 take_flags(struct words *w, char **rest, const struct cli_command *c, struct flags *flags,
@@ -277,6 +292,8 @@ take_flags(struct words *w, char **rest, const struct cli_command *c, struct fla
 				return missing(c, "FILE behind -f", err);
 			}
 			flags->file = w->argv[i];
+		} else if (find_flag(c, word) < CLI_MAX_ARGS) {
+			flags->given[find_flag(c, word)] = true;
 		} else if (word[0] == '-' && word[1] == '-') {
 			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
 				"unknown option %s; usage: weft %s%s%s %s", word, c->object,
@@ -302,6 +319,9 @@ cli_parse(
 	*request = (struct cli_request){.command = c, .params = json_object(), .json = flags.json};
 	for (unsigned i = 0; ok && i < CLI_MAX_ARGS; i++) {
 		ok = parse_arg(c, &c->args[i], &w, flags.file, in, request->params, err);
+		if (ok && flags.given[i]) {
+			json_object_set_new(request->params, c->args[i].param, json_true());
+		}
 	}
 	if (ok && w.at < w.argc) {
 		ok = weft_error_set(err, WEFT_ERR_INVALID, EINVAL,

@@ -81,17 +81,7 @@ rig_start(unsigned n_workers)
 void
 rig_sums(struct port_sums *sums)
 {
-	struct port_sums one;
-
-	port_read_removed(sums);
-	for (uint32_t n = 0; n <= DP_PORT_MADE; n++) {
-		struct port *port = port_find(n);
-
-		if (port) {
-			port_read_counters(port, &one);
-			port_sums_add(sums, &one);
-		}
-	}
+	port_read_all(sums);
 }
 
 void

@@ -21,6 +21,8 @@ struct row {
 static const struct row rows[] = {
 	/* Tables. */
 	{{NULL}, "in_port=1", "drop", ""},
+	/* A port that the model has not got: DROP_AGENT_REFUSED. */
+	{{"actions=2"}, "in_port=9", "drop(agent-refused)", ""},
 	{{"in_port=1,actions=2"}, "in_port=1,tcp", "output(12)", ""},
 	{{"in_port=2,actions=2", "priority=1,actions=3"}, "in_port=1,tcp", "output(13)", ""},
 	{{"ip,nw_dst=10.0.0.0/8,actions=2"}, "in_port=1,ip,nw_dst=10.1.2.3", "output(12)",
