@@ -20,6 +20,7 @@ struct ip_view {
 	uint32_t end; /* of the packet; link-layer padding may follow */
 	uint32_t proto_at;
 	uint8_t proto; /* behind the extension headers */
+	bool is_ipv4;
 	bool fragment;
 	bool later;  /* a fragment but the first: no L4 header */
 	bool routed; /* under way by a routing header: the destination is not the last one */
@@ -29,7 +30,7 @@ static struct ip_view
 ip_view(const struct packet *p, uint16_t type)
 {
 	const uint8_t *ip = p->data + p->l3_off;
-	struct ip_view v = {.end = p->len};
+	struct ip_view v = {.end = p->len, .is_ipv4 = type == TYPE_IPV4};
 	uint32_t at = p->l3_off + 40u;
 
 	if (type == TYPE_IPV4) {
@@ -79,9 +80,9 @@ l4_csum(const struct packet *p, const struct ip_view *v, bool pseudo)
 	case IPPROTO_UDP:
 		return room >= 8 && (l4[6] || l4[7]) ? l4 + 6 : NULL;
 	case IPPROTO_ICMPV6:
-		return room >= 4 ? l4 + 2 : NULL;
+		return room >= 4 && !v->is_ipv4 ? l4 + 2 : NULL;
 	case IPPROTO_ICMP:
-		return room >= 4 && !pseudo ? l4 + 2 : NULL;
+		return room >= 4 && !pseudo && v->is_ipv4 ? l4 + 2 : NULL;
 	default:
 		return NULL;
 	}
