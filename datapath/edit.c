@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "datapath/edit_internal.h"
-#include "datapath/parse.h"
+#include "lib/packet_parse.h"
 #include "lib/compiler.h"
 #include "lib/flow_key.h"
 

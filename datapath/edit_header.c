@@ -10,7 +10,7 @@
 
 #include "datapath/edit.h"
 #include "datapath/edit_internal.h"
-#include "datapath/parse.h"
+#include "lib/packet_parse.h"
 #include "lib/flow_key.h"
 #include "vhost/packet_mbuf.h"
 

@@ -27,7 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "datapath/parse.h"
+#include "lib/packet_parse.h"
 #include "lib/compiler.h"
 #include "lib/dp_action.h"
 #include "lib/flow_key.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Packet parser of the slow path: the key of a packet that a controller sent (packet-out), or that a
- * user wants traced or has captured. As deep as the key goes; semantics as lib/flow_key.h says.
+ * Keys of packets outside of the fast path: of one that a controller sent (packet-out), or that a user
+ * wants traced or has captured.
  */
 #pragma once
 
@@ -11,7 +11,8 @@
 struct flow_key;
 struct strbuf;
 
-/* Fills all of @key from @len bytes; in_port and everything that is not in the packet is zero. */
+/* Fills all of @key from @len bytes, as packet_parse() finds it; in_port and everything that is not in the packet
+ * is zero. */
 void packet_key_parse(const uint8_t *data, size_t len, struct flow_key *key);
 
 /* Text of a packet's key, as a match of all that it has: fields that are not zero, and ICMP's type. */

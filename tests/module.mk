@@ -51,6 +51,15 @@ endef
 $(foreach source,$(FUZZ_SOURCES),$(eval $(call fuzz_target,$(source),$(call fuzz_room,$(source)))))
 ALL_OBJECTS += $(FUZZ_SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/tests/fuzz/replay.o
 
+# --- the parser beside scapy ------------------------------------------------------------------------
+
+PRINT_KEYS := $(BUILD)/tests/parser/print_keys
+$(PRINT_KEYS).o: MODULES := $(call room_modules,lib)
+$(PRINT_KEYS): $(PRINT_KEYS).o $(call room_archives,lib)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(call modules_libs,$(call room_modules,lib)) -lm
+ALL_OBJECTS += $(PRINT_KEYS).o
+
 # --- what to run -----------------------------------------------------------------------------------
 
 # The second build of the tree: the other compiler, with the sanitizers that find bad memory accesses and undefined
@@ -61,7 +70,7 @@ PYTEST := /usr/bin/python3 -B -m pytest -p no:cacheprovider $(if $(TESTS),-k '$(
 
 .PHONY: unit-tests thread-tests fuzz-targets run-unit run-thread guest-image
 .PHONY: check-tests broken-functions
-.PHONY: check check-unit check-layers check-fuzz check-openflow check-system fuzz lint lint-format lint-tidy lint-cppcheck format
+.PHONY: check check-unit check-layers check-fuzz check-parser check-openflow check-system fuzz lint lint-format lint-tidy lint-cppcheck format
 
 unit-tests: $(UNIT_TESTS)
 thread-tests: $(THREAD_TESTS)
@@ -106,6 +115,12 @@ check-system: deps
 	$(Q)$(MAKE) $(JOBS) $(ADDRESS_BUILD) all
 	$(Q)WEFT_BUILD=$(BUILD) $(PYTEST) tests
 
+# The packet parser against scapy, PACKETS of them.
+PACKETS ?= 3000
+check-parser: deps
+	$(Q)$(MAKE) $(JOBS) $(PRINT_KEYS)
+	$(Q)/usr/bin/python3 -B tests/parser/compare.py --packets $(PACKETS) $(PRINT_KEYS)
+
 # The Ryu project's conformance cases; OPENFLOW="--pairs N CASES.." runs some of them.
 check-openflow: deps
 	$(Q)$(MAKE) $(JOBS) all
@@ -117,6 +132,7 @@ check: deps
 	$(Q)$(MAKE) $(JOBS) check-layers
 	$(Q)$(MAKE) $(JOBS) check-unit
 	$(Q)$(MAKE) $(JOBS) check-fuzz
+	$(Q)$(MAKE) $(JOBS) check-parser
 	$(Q)$(MAKE) $(JOBS) check-system
 	$(Q)$(MAKE) $(JOBS) check-openflow
 

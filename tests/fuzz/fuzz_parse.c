@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "datapath/parse.h"
+#include "lib/packet_parse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "datapath/edit.h"
-#include "datapath/parse.h"
+#include "lib/packet_parse.h"
 #include "lib/byteorder.h"
 #include "lib/compiler.h"
 

@@ -8,7 +8,7 @@
 
 #include "datapath/edit.h"
 #include "datapath/key_hash.h"
-#include "datapath/parse.h"
+#include "lib/packet_parse.h"
 #include "lib/byteorder.h"
 #include "lib/compiler.h"
 

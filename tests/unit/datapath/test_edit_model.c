@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "datapath/edit.h"
-#include "datapath/parse.h"
+#include "lib/packet_parse.h"
 #include "lib/byteorder.h"
 #include "lib/compiler.h"
 #include "tests/unit/datapath/naive.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "datapath/parse.h"
+#include "lib/packet_parse.h"
 #include "lib/byteorder.h"
 #include "lib/compiler.h"
 #include "lib/field.h"

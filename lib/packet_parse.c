@@ -2,11 +2,12 @@
  *
  * Parser.
  *
- * Place: rx > parse > cache. Also after actions that change what the headers are (recirculation).
+ * Place: rx > parse > cache, in the workers. Also after actions that change what the headers are
+ *        (recirculation), and, by packet_key.h, wherever else a packet's key is wanted.
  * Why:   one pass with explicit bounds; the common cases (untagged IPv4 TCP or UDP) take the
  *        straight path. Block 0 is written in whole, other blocks only when the packet has them.
  */
-#include "datapath/parse.h"
+#include "lib/packet_parse.h"
 
 #include <netinet/in.h>
 #include <string.h>
@@ -278,13 +279,15 @@ parse_ipv4(struct cursor *c, enum parse_depth depth)
 struct extensions {
 	uint16_t seen;
 	uint16_t last_rank;
+	uint16_t n_dest;
 };
 
 static void
 note_extension(struct extensions *e, uint16_t bit, uint16_t rank)
 {
 	/* A destination header may come twice: before the routing header and last. */
-	if (e->seen & bit && !(bit == FLOW_EXTHDR_DEST)) {
+	e->n_dest += bit == FLOW_EXTHDR_DEST;
+	if (e->seen & bit && (bit != FLOW_EXTHDR_DEST || e->n_dest > 2)) {
 		e->seen |= FLOW_EXTHDR_UNREP;
 	}
 	if (rank < e->last_rank) {
@@ -337,7 +340,9 @@ walk_extensions(struct cursor *c, uint8_t next, struct extensions *e)
 			uint16_t off = get_be16(h + 2);
 
 			len = 8;
-			c->key->ip_frag |= FLOW_FRAG_ANY | (off & 0xfff8 ? FLOW_FRAG_LATER : 0);
+			/* With neither offset nor more to come it is no fragment (RFC 6946). */
+			c->key->ip_frag |= (off & 0xfff9 ? FLOW_FRAG_ANY : 0) |
+					   (off & 0xfff8 ? FLOW_FRAG_LATER : 0);
 		} else {
 			len = next == IPPROTO_AH ? (h[1] + 2u) * 4 : (h[1] + 1u) * 8;
 		}
