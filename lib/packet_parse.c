@@ -382,6 +382,10 @@ parse_ipv6(struct cursor *c, enum parse_depth depth)
 	key->ip_ttl = ip[7];
 	memcpy(key->ipv6_src, ip + 8, 32);
 	c->at += 40;
+	if (payload) {
+		/* What is behind the payload is padding, no header. */
+		c->len = WEFT_MIN(c->len, c->at + payload);
+	}
 	proto = walk_extensions(c, ip[6], &e);
 	if (proto < 0) {
 		/* Reset to what is sure: the fixed header. */
@@ -432,10 +436,6 @@ parse_l4(struct cursor *c, uint32_t end)
 	uint32_t room = (end < c->len ? end : c->len) - c->at;
 	uint32_t header;
 
-	if (end < c->at || c->at > c->len) {
-		key->ip_frag |= FLOW_BAD_L4;
-		return;
-	}
 	switch (key->ip_proto) {
 	case IPPROTO_TCP:
 		if (room < 20 || (header = (l4[12] >> 4) * 4u) < 20 || header > room) {

@@ -86,6 +86,8 @@ CASES = {
     "v6 payload length 0": ("86dd" + ip6(TCP, length=0), ("c",)),
     "extension header cut off": ("86dd" + ip6("0600", next=0), "no-l3"),
     "extension header beyond the frame": ("86dd" + ip6("06ff000000000000", next=60), "no-l3"),
+    "extension header beyond the payload": ("86dd" + ip6("0600000000000000" + TCP, next=60, length=4), "no-l3"),
+    "v6 tcp in the padding": ("86dd" + ip6("0600000000000000" + TCP, next=60, length=8), ("b", "86dd" + ip6("0600000000000000" + TCP, next=60, hops=63, length=8))),
     "16 extension headers": ("86dd" + ip6("3c00000000000000" * 15 + "0600000000000000" + TCP, next=60), "no-l3"),
     "15 extension headers": ("86dd" + ip6("3c00000000000000" * 14 + "0600000000000000" + TCP, next=60), ("c",)),
     "v6 later fragment": ("86dd" + ip6("0600000800000001" + TCP, next=44), ("b", "86dd" + ip6("0600000800000001" + TCP, next=44, hops=63))),

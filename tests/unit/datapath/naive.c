@@ -133,11 +133,11 @@ view_ipv6(const struct naive *n, struct view *v)
 		if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60) {
 			break;
 		}
-		if (n->head < at + 8) {
+		if (WEFT_MIN(n->head, v->end) < at + 8) {
 			return;
 		}
 		len = next == 44 ? 8u : next == 51 ? (h[1] + 2u) * 4 : (h[1] + 1u) * 8;
-		if (n->head < at + len) {
+		if (WEFT_MIN(n->head, v->end) < at + len) {
 			return;
 		}
 		if (next == 44) {

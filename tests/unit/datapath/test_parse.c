@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/packet_parse.h"
 #include "lib/byteorder.h"
 #include "lib/compiler.h"
 #include "lib/field.h"
+#include "lib/packet_parse.h"
 #include "tests/unit/datapath/lab.h"
 
 #define MACS "020000000001 020000000002 "
@@ -316,6 +316,14 @@ test_parse_ipv6(void **state)
 	want_ipv6(0, 0);
 	want.ip_frag = FLOW_BAD_L3;
 	assert_key(MACS "86dd" V6("0008", "00") "11 01 010400000000", PARSE_L4, 1 | 2);
+	/* What is behind the payload is neither an extension header nor TCP. */
+	assert_key(MACS "86dd" V6("0004", "3c") "06 00 010400000000", PARSE_L3, 1 | 2);
+	assert_key(MACS "86dd" V6("0008", "00") "11 01 010c 000000000000000000000000", PARSE_L4,
+		1 | 2);
+	want_ipv6(17, FLOW_EXTHDR_DEST);
+	want.ip_frag = FLOW_BAD_L4;
+	assert_key(MACS "86dd" V6("0008", "3c") "11 00 010400000000 0001 0002 0008 0000", PARSE_L4,
+		1 | 2);
 	/* ICMP in IPv6 has no meaning to us, nor is it bad. */
 	want_ipv6(1, 0);
 	assert_key(MACS "86dd" V6("0008", "01") "0807 0000 00000000", PARSE_L4, 1 | 2);
