@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "datapath/edit_internal.h"
-#include "lib/packet_parse.h"
 #include "lib/compiler.h"
 #include "lib/flow_key.h"
+#include "lib/packet_parse.h"
 
 #define ND_SOLICITATION 135
 #define ND_ADVERTISEMENT 136

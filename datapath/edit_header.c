@@ -10,8 +10,8 @@
 
 #include "datapath/edit.h"
 #include "datapath/edit_internal.h"
-#include "lib/packet_parse.h"
 #include "lib/flow_key.h"
+#include "lib/packet_parse.h"
 #include "vhost/packet_mbuf.h"
 
 #define ETH_ADDRS_LEN 12u

@@ -27,10 +27,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lib/packet_parse.h"
 #include "lib/compiler.h"
 #include "lib/dp_action.h"
 #include "lib/flow_key.h"
+#include "lib/packet_parse.h"
 #include "lib/stats_region.h"
 
 #define FLOW_MASKS_PER_PORT 64u

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "datapath/edit.h"
-#include "lib/packet_parse.h"
 #include "lib/byteorder.h"
 #include "lib/compiler.h"
+#include "lib/packet_parse.h"
 
 static struct packet *
 parsed(const uint8_t *frame, size_t len, size_t first)

@@ -8,9 +8,9 @@
 
 #include "datapath/edit.h"
 #include "datapath/key_hash.h"
-#include "lib/packet_parse.h"
 #include "lib/byteorder.h"
 #include "lib/compiler.h"
+#include "lib/packet_parse.h"
 
 #define ADDRS "020000000001 020000000002 "
 /* TTL 0x40, checksum right; ICMP. */

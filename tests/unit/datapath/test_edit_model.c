@@ -12,9 +12,9 @@
 #include <time.h>
 
 #include "datapath/edit.h"
-#include "lib/packet_parse.h"
 #include "lib/byteorder.h"
 #include "lib/compiler.h"
+#include "lib/packet_parse.h"
 #include "tests/unit/datapath/naive.h"
 #include "vhost/packet_mbuf.h"
 
