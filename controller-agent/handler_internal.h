@@ -195,3 +195,44 @@ void *handler_run(void *handler);
 void handler_rings_free(struct handler_rings *rings);
 /* Loop, or a handler that has ended: one handler less to wait for; true: it was the last. */
 bool barrier_unref(struct barrier *barrier);
+
+/* Turns of one source before the next is looked at. */
+#define HANDLER_BATCH 32
+
+/* --- handler_send.c; the thread's */
+
+uint64_t handler_now_ms(void);
+/* One more; a counter that other threads read. */
+void handler_count(_Atomic uint64_t *counter);
+
+/* News with room for @n_bytes, to be posted. */
+struct news *handler_news(struct handler *h, enum news_kind kind, size_t n_bytes);
+void handler_post(struct handler *h, struct news *news);
+/* Asks the loop to take the session back; once a session. */
+void handler_report_broken(struct handler *h, const char *why);
+void handler_answer_object(struct handler *h, uint64_t token, bool is_del, int status,
+	struct dp_handle object, const struct dp_handle *parts, uint32_t n_parts);
+
+/* What comes of a command that was written (@ok) or not: 0; -EAGAIN: the ring is full; -EPIPE. */
+int handler_sent(struct handler *h, bool ok);
+/* Makes what was sent since visible to the datapath. */
+void handler_publish(struct handler *h);
+/* False: the ring is full. */
+bool handler_send_list(struct handler *h, uint32_t kind, uint32_t from);
+/* As the registry's operations. */
+int handler_send_context(void *user, uint64_t request, uint32_t id, const void *bytes, size_t size);
+int handler_send_object(struct handler *h, uint64_t request, struct dp_handle object, uint32_t kind,
+	uint32_t n_parts, const void *body, size_t size);
+int handler_send_object_del(void *user, uint64_t request, struct dp_handle object);
+void handler_registry_ops(struct handler *h, struct flow_registry_ops *ops);
+void handler_store_credit(struct flow_credit *credit, uint32_t gen, const struct flow_stats *sum);
+
+/* --- handler_receive.c; the thread's. Whether there may be more. */
+
+bool handler_run_replies(struct handler *h);
+bool handler_run_upcalls(struct handler *h);
+void handler_drop_chain(struct handler *h, struct chain *chain);
+
+/* --- handler_thread.c */
+
+void handler_barrier_replied(struct handler *h, uint64_t request);
