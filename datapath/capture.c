@@ -208,6 +208,7 @@ make_rings(struct capture *c, struct weft_error *err)
 		shm_ring_init_private(&cw->in, memory, size, c->event_fd);
 		cw->out = cw->in;
 		cw->head = xmalloc(sizeof *cw->head + PACKET_MAX_LEN);
+		capture_quick_init(&cw->quick);
 		if (c->filter && !c->filter->run) {
 			cw->scratch = xmalloc(PACKET_MAX_LEN);
 			memset(cw->scratch, 0, PACKET_MAX_LEN);

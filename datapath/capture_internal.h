@@ -9,6 +9,7 @@
 
 #include "datapath/capture.h"
 #include "datapath/capture_filter.h"
+#include "datapath/capture_quick.h"
 #include "datapath/port.h"
 #include "lib/shm_ring.h"
 
@@ -36,6 +37,7 @@ struct capture_worker {
 	_Atomic uint64_t seen, accepted, lost;
 	uint64_t lost_told; /* in records */
 	uint8_t *scratch;   /* NULL: the filter needs none */
+	struct capture_quick quick;
 	/* Between capture_sending() and capture_sent(): accepted packets, by their place in the batch. */
 	unsigned n_pending;
 	struct {

@@ -62,6 +62,19 @@ tell_loss(struct capture_worker *cw, struct capture_record *r)
 	cw->lost_told = lost;
 }
 
+static inline bool
+is_wanted(const struct capture *c, struct capture_worker *cw, const struct packet *p)
+{
+	if (capture_quick_refuses(&cw->quick, p)) {
+		return false;
+	}
+	if (capture_filter_match(c->filter, p, cw->scratch)) {
+		return true;
+	}
+	capture_quick_learn(&cw->quick, c->filter->insns, c->filter->n_insns, p);
+	return false;
+}
+
 static void
 capture_burst(struct capture *c, struct capture_worker *cw, uint16_t queue,
 	struct packet *const *pkts, unsigned n)
@@ -75,7 +88,7 @@ capture_burst(struct capture *c, struct capture_worker *cw, uint16_t queue,
 		if (i + PREFETCH < n) {
 			rte_prefetch0(pkts[i + PREFETCH]->data);
 		}
-		if (!capture_filter_match(c->filter, pkts[i], cw->scratch)) {
+		if (!is_wanted(c, cw, pkts[i])) {
 			continue;
 		}
 		n_accepted++;
@@ -113,7 +126,7 @@ capture_sending(const struct capture_set *set, unsigned worker, uint16_t queue,
 
 		cw->n_pending = 0;
 		for (unsigned j = 0; j < n; j++) {
-			if (capture_filter_match(c->filter, pkts[j], cw->scratch)) {
+			if (is_wanted(c, cw, pkts[j])) {
 				cw->pending[cw->n_pending].record =
 					put_record(c, cw, pkts[j], tsc, queue, PCAPNG_OUT);
 				cw->pending[cw->n_pending++].place = j;
