@@ -445,8 +445,8 @@ snapshot_is_complete(const struct journal *j, uint64_t number)
 /* Replays one file. Returns the bytes that are whole (0: not even the header), or -1 when there is
  * no such file; @size gets the file's. */
 static int64_t
-replay_file(struct journal *j, const char *name, uint64_t number, journal_replay_fn *replay,
-	void *user, uint64_t *size)
+replay_file(struct journal *j, const char *name, bool is_snapshot, uint64_t number,
+	journal_replay_fn *replay, void *user, uint64_t *size)
 {
 	struct record_header head;
 	struct weft_error err;
@@ -458,7 +458,14 @@ replay_file(struct journal *j, const char *name, uint64_t number, journal_replay
 		return -1;
 	}
 	*size = fstat(fileno(r.file), &st) == 0 ? (uint64_t)st.st_size : 0;
-	while (r.good && read_record(j, &r, &head) && head.kind != KIND_END) {
+	while (r.good && read_record(j, &r, &head)) {
+		if (head.kind == KIND_END) {
+			if (!is_snapshot) {
+				/* None of ours has one: what is written now must not stand behind it. */
+				r.good -= sizeof(head) + head.len;
+			}
+			break;
+		}
 		weft_error_init(&err);
 		j->stats.n_replayed++;
 		if (!replay(user, head.kind, r.data, head.len, &err)) {
@@ -532,7 +539,7 @@ load_journals(struct journal *j, journal_replay_fn *replay, void *user, struct w
 
 	for (number = j->snapshot; number <= last; number++) {
 		snprintf(name, sizeof(name), "journal.%llu", (unsigned long long)number);
-		good = replay_file(j, name, number, replay, user, &size);
+		good = replay_file(j, name, false, number, replay, user, &size);
 		if (number < last && good > 0) {
 			j->older_size += (uint64_t)good;
 			j->stats.torn_bytes += size - (uint64_t)good;
@@ -571,7 +578,7 @@ load_all(struct journal *j, journal_replay_fn *replay, void *user, struct weft_e
 	j->snapshot = number;
 	if (number) {
 		snprintf(name, sizeof(name), "snapshot.%llu", (unsigned long long)number);
-		replay_file(j, name, number, replay, user, &size);
+		replay_file(j, name, true, number, replay, user, &size);
 		j->snapshot_size = size;
 	}
 	return load_journals(j, replay, user, err);
