@@ -103,7 +103,7 @@ check-fuzz: deps
 	$(Q)$(MAKE) $(JOBS) fuzz-targets
 	$(Q)$(MAKE) $(JOBS) $(ADDRESS_BUILD) fuzz-targets
 	$(Q)tests/run-fuzz --replay $(FUZZ_TARGETS)
-	$(Q)FUZZ_SEED=1 tests/run-fuzz --time 1 $(FUZZ_SOURCES:%.c=$(BUILD)/address/%)
+	$(Q)tests/run-fuzz --runs 5000 $(FUZZ_SOURCES:%.c=$(BUILD)/address/%)
 
 fuzz: deps
 	$(Q)$(MAKE) $(JOBS) $(ADDRESS_BUILD) fuzz-targets
