@@ -13,30 +13,26 @@
 #include <unistd.h>
 
 #include "controller-agent/connector.h"
+#include "lib/acceptor.h"
 #include "lib/alloc.h"
 #include "lib/error.h"
-#include "lib/log.h"
 #include "lib/unix_socket.h"
 
-WEFT_LOG_MODULE(listener);
-
 #define BACKLOG 64
-#define ACCEPTS_A_TURN 16
 
 struct listener {
-	struct event *readable;
+	struct acceptor *acceptor;
 	listener_accepted_fn *accepted;
 	void *user;
 	char *path; /* unix: to be removed */
 	uint16_t port;
-	int fd;
 };
 
-static struct listener *create(
-	struct event_base *base, int fd, listener_accepted_fn *accepted, void *user);
+static struct listener *create(struct event_base *base, int fd, const char *what,
+	listener_accepted_fn *accepted, void *user);
 static int listen_on(const struct sockaddr *addr, socklen_t len);
 static int listen_any(uint16_t port);
-static void on_readable(evutil_socket_t fd, short what, void *user);
+static void on_accepted(void *user, int conn, const struct sockaddr_storage *from);
 static void describe_peer(const struct sockaddr_storage *addr, char *text, size_t size);
 
 struct listener *
@@ -48,6 +44,7 @@ listener_create(struct event_base *base, const struct target *target,
 	struct sockaddr_in6 bound = {.sin6_family = AF_UNSPEC};
 	socklen_t len = sizeof(bound);
 	struct listener *l;
+	char what[sizeof(target->host) + 32];
 	int fd;
 
 	if (!target->host[0]) {
@@ -67,7 +64,9 @@ listener_create(struct event_base *base, const struct target *target,
 			strerror(-fd));
 		return NULL;
 	}
-	l = create(base, fd, accepted, user);
+	snprintf(what, sizeof(what), "OpenFlow port %u of %s", target->port,
+		target->host[0] ? target->host : "any address");
+	l = create(base, fd, what, accepted, user);
 	if (getsockname(fd, (struct sockaddr *)&bound, &len) == 0) {
 		/* The port stands at the same place in an IPv4 address. */
 		l->port = ntohs(bound.sin6_port);
@@ -85,7 +84,7 @@ listener_create_unix(struct event_base *base, const char *path, const char *grou
 	if (fd < 0) {
 		return NULL;
 	}
-	l = create(base, fd, accepted, user);
+	l = create(base, fd, path, accepted, user);
 	l->path = xstrdup(path);
 	return l;
 }
@@ -96,8 +95,7 @@ listener_destroy(struct listener *l)
 	if (!l) {
 		return;
 	}
-	event_free(l->readable);
-	close(l->fd);
+	acceptor_destroy(l->acceptor);
 	if (l->path) {
 		unlink(l->path);
 		free(l->path);
@@ -112,15 +110,14 @@ listener_port(const struct listener *l)
 }
 
 static struct listener *
-create(struct event_base *base, int fd, listener_accepted_fn *accepted, void *user)
+create(struct event_base *base, int fd, const char *what, listener_accepted_fn *accepted,
+	void *user)
 {
 	struct listener *l = xcalloc(1, sizeof(*l));
 
 	l->accepted = accepted;
 	l->user = user;
-	l->fd = fd;
-	l->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, l);
-	event_add(l->readable, NULL);
+	l->acceptor = acceptor_create(base, fd, what, on_accepted, l);
 	return l;
 }
 
@@ -161,35 +158,19 @@ listen_on(const struct sockaddr *addr, socklen_t len)
 }
 
 static void
-on_readable(evutil_socket_t fd, short what, void *user)
+on_accepted(void *user, int conn, const struct sockaddr_storage *from)
 {
 	struct listener *l = user;
-	struct sockaddr_storage addr = {.ss_family = AF_UNSPEC};
 	char peer[CONNECTOR_PEER_MAX];
 	int one = 1;
 
-	(void)what;
-	for (unsigned i = 0; i < ACCEPTS_A_TURN; i++) {
-		socklen_t len = sizeof(addr);
-		int conn =
-			accept4(fd, (struct sockaddr *)&addr, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (conn < 0) {
-			if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-				LOG_WARN_RL("cannot accept an OpenFlow connection: %s",
-					strerror(errno));
-			}
-			return;
-		}
-		if (!l->path) {
-			(void)setsockopt(conn, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		}
-		describe_peer(&addr, peer, sizeof(peer));
-		if (l->path) {
-			snprintf(peer, sizeof(peer), "pid %d", (int)unix_peer_pid(conn));
-		}
-		l->accepted(l->user, conn, peer);
+	if (l->path) {
+		snprintf(peer, sizeof(peer), "pid %d", (int)unix_peer_pid(conn));
+	} else {
+		(void)setsockopt(conn, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		describe_peer(from, peer, sizeof(peer));
 	}
+	l->accepted(l->user, conn, peer);
 }
 
 static void

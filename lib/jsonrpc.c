@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/acceptor.h"
 #include "lib/alloc.h"
 #include "lib/error.h"
 #include "lib/jsonrpc_internal.h"
@@ -83,12 +84,11 @@ struct rpc_peer {
 
 struct rpc_server {
 	struct event_base *base;
-	struct event *accept_event;
+	struct acceptor *acceptor;
 	struct rpc_methods methods;
 	struct list peers;
 	size_t n_peers;
 	char *path;
-	int fd;
 	struct rpc_counters counters;
 };
 
@@ -98,7 +98,7 @@ static void peer_end(struct rpc_peer *p, bool tell);
 static bool is_over(const struct rpc_peer *p);
 static void peer_free(struct rpc_peer *p);
 static void peer_send(struct rpc_peer *p, json_t *message, const int *fds, size_t n_fds);
-static void on_accept(evutil_socket_t fd, short what, void *user);
+static void on_accepted(void *user, int conn, const struct sockaddr_storage *from);
 static void on_readable(evutil_socket_t fd, short what, void *user);
 static void on_writable(evutil_socket_t fd, short what, void *user);
 
@@ -116,10 +116,8 @@ rpc_server_create(struct event_base *base, const char *path, const char *group,
 	s->base = base;
 	s->methods = *methods;
 	s->path = xstrdup(path);
-	s->fd = fd;
 	list_init(&s->peers);
-	s->accept_event = event_new(base, fd, EV_READ | EV_PERSIST, on_accept, s);
-	event_add(s->accept_event, NULL);
+	s->acceptor = acceptor_create(base, fd, path, on_accepted, s);
 	return s;
 }
 
@@ -134,8 +132,7 @@ rpc_server_destroy(struct rpc_server *s)
 
 		peer_end(p, true);
 	}
-	event_free(s->accept_event);
-	close(s->fd);
+	acceptor_destroy(s->acceptor);
 	unlink(s->path);
 	free(s->path);
 	free(s);
@@ -453,30 +450,19 @@ peer_send(struct rpc_peer *p, json_t *message, const int *fds, size_t n_fds)
 }
 
 static void
-on_accept(evutil_socket_t fd, short what, void *user)
+on_accepted(void *user, int conn, const struct sockaddr_storage *from)
 {
 	struct rpc_server *s = user;
 
-	(void)what;
-	for (;;) {
-		int connection = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (connection < 0) {
-			if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-				LOG_WARN_RL("%s: cannot accept: %s", s->path, strerror(errno));
-			}
-			return;
-		}
-		if (s->n_peers >= RPC_MAX_PEERS) {
-			s->counters.refused++;
-			LOG_WARN_RL("%s: more than %u connections: one refused", s->path,
-				RPC_MAX_PEERS);
-			close(connection);
-			continue;
-		}
-		s->counters.accepted++;
-		peer_create(s->base, connection, s, &s->methods);
+	(void)from;
+	if (s->n_peers >= RPC_MAX_PEERS) {
+		s->counters.refused++;
+		LOG_WARN_RL("%s: more than %u connections: one refused", s->path, RPC_MAX_PEERS);
+		close(conn);
+		return;
 	}
+	s->counters.accepted++;
+	peer_create(s->base, conn, s, &s->methods);
 }
 
 static void
