@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,7 @@ static void peer_send(struct rpc_peer *p, json_t *message, const int *fds, size_
 static void on_accepted(void *user, int conn, const struct sockaddr_storage *from);
 static void on_readable(evutil_socket_t fd, short what, void *user);
 static void on_writable(evutil_socket_t fd, short what, void *user);
+static void on_hangup(evutil_socket_t fd, short what, void *user);
 
 struct rpc_server *
 rpc_server_create(struct event_base *base, const char *path, const char *group,
@@ -615,12 +617,49 @@ handle_line(struct rpc_peer *p, const char *line, size_t len)
 	rpc_message_uninit(&m);
 }
 
-/* Whether nothing more can come from the peer, nor waits to be sent. Calls that are answered late are
- * not waited for: as likely as not the peer was killed, and whoever serves it must know. */
+/* Whether the peer has closed its end for reading too, or was killed. */
+static bool
+has_hung_up(const struct rpc_peer *p)
+{
+	struct pollfd pfd = {.fd = p->fd};
+
+	return poll(&pfd, 1, 0) > 0;
+}
+
+/* Whether nothing more can come from the peer, nor is to be sent. Late answers are waited for while
+ * the peer can read them; but not when we wait for an answer of the peer's, who will send none. */
 static bool
 is_over(const struct rpc_peer *p)
 {
-	return p->eof && !p->lines_left && list_is_empty(&p->out);
+	return p->eof && !p->lines_left && list_is_empty(&p->out) &&
+	       (list_is_empty(&p->calls) || !list_is_empty(&p->pending) || has_hung_up(p));
+}
+
+/* At the end of the stream the socket is readable for ever: only changes are of interest from here
+ * on. libevent wants all events of a descriptor to be of one kind. */
+static void
+watch_for_hangup(struct rpc_peer *p)
+{
+	event_del(p->read_event);
+	event_del(p->write_event);
+	event_assign(p->write_event, p->base, p->fd, EV_WRITE | EV_ET, on_writable, p);
+	event_assign(p->read_event, p->base, p->fd, EV_READ | EV_ET | EV_PERSIST, on_hangup, p);
+	event_add(p->read_event, NULL);
+	if (!list_is_empty(&p->out)) {
+		event_add(p->write_event, NULL);
+	}
+}
+
+static void
+on_hangup(evutil_socket_t fd, short what, void *user)
+{
+	struct rpc_peer *p = user;
+
+	(void)fd;
+	(void)what;
+	if (has_hung_up(p)) {
+		peer_end(p, true);
+	}
 }
 
 /* Reads once. False: the peer has ended. */
@@ -637,7 +676,7 @@ receive(struct rpc_peer *p)
 	}
 	if (n == 0) {
 		p->eof = true;
-		event_del(p->read_event);
+		watch_for_hangup(p);
 	}
 	if (n > 0) {
 		rpc_line_buffer_added(&p->in, (size_t)n);
@@ -685,7 +724,7 @@ on_readable(evutil_socket_t fd, short what, void *user)
 		peer_end(p, true);
 	}
 	if (!p->dead && p->eof) {
-		/* The peer may still read: it gets what was answered at once. */
+		/* The peer may still read: it gets what was answered. */
 		on_writable(p->fd, EV_WRITE, p);
 		if (!p->dead && is_over(p)) {
 			peer_end(p, true);

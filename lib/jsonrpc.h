@@ -7,6 +7,8 @@
  *           on libevent. For programs without a loop there is a blocking client.
  * Methods:  a table with a row each. A method answers at once or later, through its call; a call
  *           whose peer has gone swallows the answer.
+ * Closing:  a peer that closes its sending half alone still gets all answers, late ones too. One that
+ *           closes both, or dies, is gone at once.
  * Files:    a reply may carry descriptors (SCM_RIGHTS); they arrive with its first byte.
  * Limits:   RPC_MAX_MESSAGE a line, RPC_MAX_PEERS connections a server, RPC_MAX_BACKLOG bytes of
  *           output that a peer does not read: beyond, the connection is closed. Garbage closes it

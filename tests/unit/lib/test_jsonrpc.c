@@ -334,6 +334,80 @@ test_jsonrpc_closing(void **state)
 	}
 }
 
+/* Turns until nothing is left to do: a loop that never rests is found out. */
+static void
+turn_until_idle(void)
+{
+	struct timeval limit = {5, 0};
+
+	event_base_loopexit(base, &limit);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_false(event_base_got_exit(base));
+}
+
+/* A client that watches, has one call kept, and has closed its sending half. */
+static int
+open_half_closed(void)
+{
+	static const char lines[] =
+		"{\"method\":\"watch\",\"id\":1}\n{\"method\":\"keep\",\"id\":2}\n";
+	int fd = unix_connect(path, "the server", NULL);
+	char reply[100];
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, lines, sizeof lines - 1), sizeof lines - 1);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	kept = NULL;
+	while (!kept) {
+		turn();
+	}
+	turn_until_idle();
+	assert_true(read(fd, reply, sizeof reply) > 0); /* of "watch" */
+	assert_int_equal(n_peer_closed, 0);
+	assert_non_null(rpc_call_peer(kept));
+	return fd;
+}
+
+/* More than the socket's buffer holds: it goes out in several turns. */
+static void
+test_jsonrpc_half_closed_gets_late_answer(void **state)
+{
+	enum { SIZE = 3 << 20 };
+	int fd = open_half_closed();
+	char *big = malloc(SIZE), *got = malloc(SIZE + 100);
+	size_t n_got = 0;
+	ssize_t n = -1;
+	json_t *message;
+
+	memset(big, 'x', SIZE);
+	rpc_call_reply(kept, json_stringn(big, SIZE));
+	while (n != 0) {
+		turn_until_idle();
+		n = recv(fd, got + n_got, SIZE + 100 - n_got, MSG_DONTWAIT);
+		assert_true(n >= 0);
+		n_got += (size_t)n;
+	}
+	message = json_loadb(got, n_got, 0, NULL);
+	assert_int_equal(json_integer_value(json_object_get(message, "id")), 2);
+	assert_int_equal(json_string_length(json_object_get(message, "result")), SIZE);
+	assert_int_equal(n_peer_closed, 1);
+	json_decref(message);
+	free(big);
+	free(got);
+	close(fd);
+}
+
+/* Whoever serves it must know: it may have been killed. */
+static void
+test_jsonrpc_half_closed_then_gone(void **state)
+{
+	close(open_half_closed());
+	turn_until_idle();
+	assert_int_equal(n_peer_closed, 1);
+	assert_null(rpc_call_peer(kept));
+	rpc_call_reply(kept, json_integer(1)); /* swallowed */
+}
+
 /* Garbage is answered, counted, and ends that connection alone. */
 static void
 test_jsonrpc_garbage(void **state)
@@ -457,6 +531,8 @@ main(void)
 		cmocka_unit_test(test_jsonrpc_lines),
 		TEST(test_jsonrpc_calls),
 		TEST(test_jsonrpc_closing),
+		TEST(test_jsonrpc_half_closed_gets_late_answer),
+		TEST(test_jsonrpc_half_closed_then_gone),
 		TEST(test_jsonrpc_garbage),
 		TEST(test_jsonrpc_blocking_client),
 		TEST(test_unix_socket_takes_over_the_dead_alone),
