@@ -8,6 +8,9 @@
 #include <libgen.h>
 #include <net/if.h>
 #include <pcap/pcap.h>
+#include <rte_dev.h>
+#include <rte_devargs.h>
+#include <rte_ethdev.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,13 +135,33 @@ af_xdp_devargs(const struct port_config *config, struct weft_error *err)
 
 /* --- pcap ----------------------------------------------------------------------------------------- */
 
+/* A file, or nothing yet. Whoever opened a pipe would wait for its other end, and all ports with him. */
+static bool
+check_path(const char *key, const char *path, struct weft_error *err)
+{
+	struct stat st;
+
+	if (path[0] != '/') {
+		return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+			"%s=%s must be a path from the root", key, path);
+	}
+	return stat(path, &st) || S_ISREG(st.st_mode) ||
+	       weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+		       "%s=%s is there and is not a regular file; choose another path", key, path);
+}
+
 static bool
 check_source(const char *path, struct weft_error *err)
 {
 	char why[PCAP_ERRBUF_SIZE] = "";
-	pcap_t *file = pcap_open_offline(path, why);
-	bool ok = file && pcap_datalink(file) == DLT_EN10MB;
+	pcap_t *file;
+	bool ok;
 
+	if (!check_path("rx", path, err)) {
+		return false;
+	}
+	file = pcap_open_offline(path, why);
+	ok = file && pcap_datalink(file) == DLT_EN10MB;
 	if (!file) {
 		weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
 			"cannot read rx=%s as a capture file: %s", path, why);
@@ -163,14 +186,15 @@ check_target(const char *path, struct weft_error *err)
 	int rc = 0;
 
 	if (!stat(path, &st)) {
-		rc = S_ISDIR(st.st_mode) ? EISDIR : access(path, W_OK) ? errno : 0;
+		rc = access(path, W_OK) ? errno : 0;
 	} else if (errno != ENOENT || access(directory, W_OK | X_OK)) {
 		rc = errno;
 	}
 	free(copy);
-	return !rc ||
-	       weft_error_set(err, WEFT_ERR_INVALID, rc,
-		       "cannot write tx=%s: %s; its directory must exist", path, strerror(rc));
+	return check_path("tx", path, err) &&
+	       (!rc || weft_error_set(err, WEFT_ERR_INVALID, rc,
+			       "cannot write tx=%s: %s; its directory must exist", path,
+			       strerror(rc)));
 }
 
 static char *
@@ -200,6 +224,49 @@ pcap_devargs(const struct port_config *config, struct weft_error *err)
 
 /* --- memif ---------------------------------------------------------------------------------------- */
 
+/* Several ports may share one socket, told apart by id: whether one of ours listens there already. */
+static bool
+is_own_listener(const char *path)
+{
+	char *socket = xasprintf(",socket=%s,", path);
+	bool found = false;
+
+	/* Its iterator for users leaves out devices that have an owner, as ours have. */
+	for (unsigned id = rte_eth_find_next(0); id < RTE_MAX_ETHPORTS;
+		id = (unsigned)rte_eth_find_next((uint16_t)(id + 1))) {
+		struct rte_eth_dev_info info;
+		const struct rte_devargs *given = rte_eth_dev_info_get((uint16_t)id, &info)
+							  ? NULL
+							  : rte_dev_devargs(info.device);
+
+		found |= given && !strncmp(given->name, "net_memif", strlen("net_memif")) &&
+			 strstr(given->args, "role=server,") && strstr(given->args, socket);
+	}
+	free(socket);
+	return found;
+}
+
+/* The driver connects once, when it starts. */
+static bool
+check_socket(const char *path, bool is_client, struct weft_error *err)
+{
+	char *copy = xstrdup(path);
+	const char *directory = dirname(copy);
+	bool ok = true;
+
+	if (is_client && access(path, F_OK)) {
+		ok = weft_error_set(err, WEFT_ERR_INVALID, errno,
+			"nobody listens on socket=%s: %s; start the other end first", path,
+			strerror(errno));
+	} else if (access(directory, F_OK)) {
+		ok = weft_error_set(err, WEFT_ERR_INVALID, errno,
+			"no directory %s for the socket: %s; make it first, or choose another path",
+			directory, strerror(errno));
+	}
+	free(copy);
+	return ok;
+}
+
 static char *
 memif_devargs(const struct port_config *config, struct weft_error *err)
 {
@@ -213,7 +280,8 @@ memif_devargs(const struct port_config *config, struct weft_error *err)
 			path, SOCKET_PATH_MAX);
 		return NULL;
 	}
-	if (!check_word("socket", path, err) || (!is_client && !unix_take_over(path, err))) {
+	if (!check_word("socket", path, err) || !check_socket(path, is_client, err) ||
+		(!is_client && !is_own_listener(path) && !unix_take_over(path, err))) {
 		return NULL;
 	}
 	return xasprintf("net_memif_weft%u,role=%s,id=%s,socket=%s,socket-abstract=no",

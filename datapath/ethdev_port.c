@@ -97,11 +97,24 @@ link_news(enum liveness_news news, void *user)
 
 /* --- open --------------------------------------------------------------------------------------------------- */
 
+static const char *
+problem(int rc)
+{
+	switch (rc) {
+	case -EFAULT: /* no bus knows such a name */
+		return "unknown driver";
+	case -1: /* from drivers that name no cause */
+		return "its driver refuses, see the log of weft-datapath";
+	default:
+		return rte_strerror(-rc);
+	}
+}
+
 static bool
 refuse(const struct port_dev *dev, int rc, const char *what, struct weft_error *err)
 {
 	return weft_error_set(err, WEFT_ERR_SYSTEM, -rc, "cannot %s device \"%s\": %s", what,
-		dev->devargs, rte_strerror(-rc));
+		dev->devargs, problem(rc));
 }
 
 static uint16_t
@@ -117,19 +130,6 @@ find_ethdev(const char *devargs)
 		break;
 	}
 	return found;
-}
-
-static const char *
-probe_problem(int rc)
-{
-	switch (rc) {
-	case -EFAULT: /* no bus knows such a name */
-		return "unknown driver";
-	case -1: /* from drivers that name no cause */
-		return "its driver refuses, see the log of weft-datapath";
-	default:
-		return rte_strerror(-rc);
-	}
 }
 
 /* Finds the device, or makes DPDK find it, and claims it. */
@@ -154,7 +154,7 @@ claim(struct port_dev *dev, const char *name, struct weft_error *err)
 				"DPDK cannot open devargs=\"%s\": %s; it takes NAME,KEY=VALUE.. as of "
 				"DPDK's drivers (net_tap0,iface=t0) or the address of a PCI device that "
 				"is bound to vfio-pci",
-				dev->devargs, probe_problem(rc));
+				dev->devargs, problem(rc));
 		}
 		id = find_ethdev(dev->devargs);
 	}

@@ -60,16 +60,17 @@ struct port_dev {
 
 /* --- open --------------------------------------------------------------------------------------------------- */
 
+/* The kernel would make a number of its own of %d. */
 static bool
 take_name(char *to, const char *name, const char *suffix, const char *what, struct weft_error *err)
 {
 	int len = snprintf(to, NETDEV_NAME_MAX + 1, "%s%s", name, suffix);
 
-	if (len < 1 || len > (int)NETDEV_NAME_MAX || strpbrk(name, "/: \t\n") ||
+	if (len < 1 || len > (int)NETDEV_NAME_MAX || strpbrk(name, "/:% \t\n") ||
 		!strcmp(name, ".") || !strcmp(name, "..")) {
 		return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
 			"%s \"%s%s\" cannot be an interface's name: at most %u characters, no space, "
-			"slash or colon",
+			"slash, colon or %%",
 			what, name, suffix, NETDEV_NAME_MAX);
 	}
 	return true;

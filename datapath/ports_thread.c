@@ -350,17 +350,19 @@ max_queues(const struct port *port, const struct port_option *options, size_t n)
 static bool
 take_number(const char **at, char stop, unsigned limit, unsigned *n)
 {
+	unsigned long value;
 	char *end;
 
 	if (**at < '0' || **at > '9') {
 		return false;
 	}
-	*n = (unsigned)strtoul(*at, &end, 10);
-	if (*end != stop && (stop || *end)) {
+	value = strtoul(*at, &end, 10);
+	if (value >= limit || *end != stop) {
 		return false;
 	}
+	*n = (unsigned)value;
 	*at = end;
-	return *n < limit;
+	return true;
 }
 
 /* QUEUE:WORKER[,..]; nothing: the core chooses. */

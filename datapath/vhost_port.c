@@ -63,6 +63,15 @@ parse_mode(const char *text, int *mode, struct weft_error *err)
 	return true;
 }
 
+/* The two daemons and the command line may run in different directories. */
+static bool
+check_path(const char *path, struct weft_error *err)
+{
+	return !path || path[0] == '/' ||
+	       weft_error_set(
+		       err, WEFT_ERR_INVALID, EINVAL, "path=%s must be a path from the root", path);
+}
+
 static void
 vhost_close(struct port_dev *dev)
 {
@@ -102,8 +111,9 @@ vhost_open(const struct port_config *config, struct weft_error *err)
 	dev->mtu = mtu ? (uint32_t)strtoul(mtu, NULL, 10) : 0;
 	vhost.client = dev->client;
 	vhost.n_pairs = queues ? (unsigned)strtoul(queues, NULL, 10) : 1;
-	if (parse_mode(port_option_find(config->options, config->n_options, "socket-mode"),
-		    &vhost.mode, err)) {
+	if (check_path(path, err) &&
+		parse_mode(port_option_find(config->options, config->n_options, "socket-mode"),
+			&vhost.mode, err)) {
 		dev->vhost = vhost_user_open(&vhost, err);
 	}
 	if (!dev->vhost) {

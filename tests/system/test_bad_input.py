@@ -5,6 +5,7 @@
 """
 
 import json
+import os
 import socket
 
 import pytest
@@ -47,21 +48,35 @@ REFUSED = [
     ("port add br0 p2 type=ethdev devargs=0000:99:00.0", "0000:99:00.0"),
     ("port add br0 p2 type=ethdev devargs=bus=vdev", "must begin with the device's name"),
     ("port add br0 p2 type=tap ifname=averyveryverylongname", "15 characters"),
+    ("port add br0 p2 type=tap ifname=x%d", "slash, colon or %"),
+    ("port add br0 p2 type=veth ifname=x%d", "slash, colon or %"),
     ("port add br0 p2 type=tap netns=nope", "ip netns add"),
     ("port add br0 p2 type=af-xdp", "needs ifname="),
     ("port add br0 p2 type=af-xdp ifname=nope0", "ip link"),
     ("port add br0 p2 type=memif", "needs socket="),
     ("port add br0 p2 type=memif socket=rel", "a path from the root"),
     ("port add br0 p2 type=memif socket=/a,b", "no comma"),
+    ("port add br0 p2 type=memif socket=DIR/no/where", "make it first"),
+    ("port add br0 p2 type=memif socket=DIR/nowhere role=client", "start the other end first"),
     ("port add br0 p2 type=memif socket=DIR/live.sock", "somebody listens"),
     ("port add br0 p2 type=memif socket=DIR/m role=both", "server,client"),
     ("port add br0 p2 type=pcap", "needs rx= or tx="),
     ("port add br0 p2 type=pcap rx=DIR/nowhere", "No such file"),
     ("port add br0 p2 type=pcap rx=DIR/file", "capture file"),
+    ("port add br0 p2 type=pcap rx=-", "a path from the root"),
+    ("port add br0 p2 type=pcap rx=DIR/fifo", "not a regular file"),
+    ("port add br0 p2 type=pcap rx=/", "not a regular file"),
     ("port add br0 p2 type=pcap tx=DIR/no/where", "directory must exist"),
+    ("port add br0 p2 type=pcap tx=rel.pcap", "a path from the root"),
+    ("port add br0 p2 type=pcap tx=DIR/fifo", "not a regular file"),
+    ("port add br0 p2 type=pcap tx=DIR", "not a regular file"),
     ("port add br0 p2 type=null mtu=67", "68 to 65535"),
     ("port add br0 p2 type=vhost-user path=DIR/no/where", "make it first"),
+    ("port add br0 p2 type=vhost-user path=rel.sock", "a path from the root"),
+    ("port add br0 p2 type=vhost-user mode=client path=rel.sock", "a path from the root"),
     ("port add br0 p2 type=null rxq-worker=1:0", "QUEUE:WORKER"),
+    ("port add br0 p2 type=null rxq-worker=4294967296:0", "QUEUE:WORKER"),
+    ("port set p1 rxq-worker=0:4294967296", "QUEUE:WORKER"),
     ("port set p1 rxq-worker=0:99", "QUEUE:WORKER"),
     ("port set p1 mtu=x", "68 to 65535"),
     ("port del br0 nope", "no port nope"),
@@ -101,6 +116,7 @@ def weft(request):
         live.bind(str(lab.dir / "live.sock"))
         live.listen()
         (lab.dir / "file").touch()
+        os.mkfifo(lab.dir / "fifo")
         yield weft
         live.close()
         weft.stop()

@@ -210,6 +210,29 @@ def test_memif_between_two_ports(switch, lab):
     assert not path.exists()
 
 
+def test_memifs_share_a_socket_by_id(switch, lab):
+    guests = [add_guest(switch, lab, "a", 1), add_guest(switch, lab, "b", 3)]
+    path = lab.dir / "memif.sock"
+    for number, name in ((2, "s1"), (4, "s2")):
+        switch.cli("port", "add", "br0", name, "type=memif", f"socket={path}", f"id={number}", f"of-port={number}")
+    switch.cli("port", "add", "br0", "c2", "type=memif", f"socket={path}", "id=4", "role=client", "of-port=5")
+    switch.cli("flow", "add", "br0", "in_port=5,actions=output:1")
+    wait_for("the link", lambda: shown(switch, "s2")["link"] == shown(switch, "c2")["link"] == "up")
+    assert shown(switch, "s1")["link"] == "down"
+
+    def passes():
+        guests[1].send(frame(1))
+        return guests[0].poll(0.5, accept=is_ours) == frame(1)
+
+    wait_for("a frame by s2 and c2", passes, 20)
+    # The socket is there as long as one of them listens on it.
+    switch.cli("port", "del", "br0", "s2")
+    switch.cli("port", "del", "br0", "c2")
+    assert path.exists()
+    switch.cli("port", "del", "br0", "s1")
+    assert not path.exists()
+
+
 def test_memif_needs_a_path_that_is_free(switch, lab):
     taken = lab.dir / "file"
     taken.write_text("not a socket")
