@@ -56,6 +56,7 @@ static void succeed(struct connector *c);
 static void fail(struct connector *c, const char *why);
 static void give_up(struct connector *c);
 static void wait_backoff(struct connector *c);
+static uint32_t jitter_ms(uint32_t max_ms);
 static void on_timer(void *arg);
 
 struct connector *
@@ -302,8 +303,20 @@ wait_backoff(struct connector *c)
 {
 	give_up(c);
 	c->state = STATE_WAITING;
-	timer_set(c->timers, &c->timer, timers_now(c->timers) + c->backoff_ms);
+	timer_set(c->timers, &c->timer,
+		timers_now(c->timers) + c->backoff_ms -
+			jitter_ms(c->backoff_ms / CONNECTOR_JITTER));
 	c->backoff_ms = WEFT_MIN(2 * c->backoff_ms, OF_BACKOFF_MAX_MS);
+}
+
+/* Evenly distributed over 0..@max_ms, but for what a remainder of 2^32 makes uneven. */
+static uint32_t
+jitter_ms(uint32_t max_ms)
+{
+	uint32_t random;
+
+	evutil_secure_rng_get_bytes(&random, sizeof(random));
+	return random % (max_ms + 1);
 }
 
 static void

@@ -6,8 +6,9 @@
  *           ptls: are the same words with TLS. PORT may be left out of tcp: and tls: (6653).
  * Active:   an active connector connects, hands the descriptor over, and waits to be told that the
  *           connection is lost. It tries again after 1 s, and after each failure in a row twice as
- *           late, up to 8 s; a connection whose hello was completed makes it begin anew. Names are
- *           resolved without blocking.
+ *           late, up to 8 s, each time up to a quarter sooner, by chance, so that the switches of a
+ *           controller that was away do not come back all at once; a connection whose hello was
+ *           completed makes it begin anew. Names are resolved without blocking.
  * Passive:  a listener hands over each connection that it accepts.
  * Threads:  the loop.
  */
@@ -28,6 +29,7 @@ struct weft_error;
 #define OFP_TCP_PORT 6653 /* IANA's */
 #define CONNECT_TIMEOUT_MS 5000u
 #define CONNECTOR_PEER_MAX 128
+#define CONNECTOR_JITTER 4 /* the part of a wait that is left to chance */
 
 enum target_kind {
 	TARGET_TCP,

@@ -125,7 +125,7 @@ test_target_parse(void **state)
 	}
 }
 
-/* Attempts at 0, 1, 3, 7, 15, 23 s: 1, 2, 4, 8, 8 s between them. */
+/* 1, 2, 4, 8, 8 s between attempts, or up to a quarter less. */
 static void
 test_connector_backs_off(void **state)
 {
@@ -143,12 +143,45 @@ test_connector_backs_off(void **state)
 	assert_string_equal(f.why, "cannot connect: No such file or directory");
 	for (size_t i = 0; i < WEFT_ARRAY_SIZE(waits_ms); i++) {
 		assert_string_equal(connector_state(c), "backing off");
-		advance(&f, waits_ms[i] - 1);
+		advance(&f, waits_ms[i] - waits_ms[i] / CONNECTOR_JITTER - 1);
 		assert_int_equal(f.n_failed, 1 + i);
-		advance(&f, 1);
+		advance(&f, waits_ms[i] / CONNECTOR_JITTER + 1);
 		assert_int_equal(f.n_failed, 2 + i);
 	}
 	connector_destroy(c);
+	end(&f);
+}
+
+/* Connectors that fail together come back one by one. All 64 at one time: once in 250 ^ 63 runs. */
+static void
+test_connector_spreads_attempts(void **state)
+{
+	struct connector *c[64];
+	struct fixture f;
+	struct target target;
+	unsigned n_instants = 0;
+
+	(void)state;
+	begin(&f);
+	assert_true(target_parse("unix:/nonexistent/weft-test", &target, NULL));
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(c); i++) {
+		c[i] = connector_create(f.lab.base, f.timers, &target, &ops, &f);
+	}
+	lab_run(&f.lab);
+	assert_int_equal(f.n_failed, 64);
+	advance(&f, 749);
+	assert_int_equal(f.n_failed, 64);
+	for (unsigned ms = 750; ms <= 1000; ms++) {
+		unsigned before = f.n_failed;
+
+		advance(&f, 1);
+		n_instants += f.n_failed != before;
+	}
+	assert_int_equal(f.n_failed, 128);
+	assert_true(n_instants > 1);
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(c); i++) {
+		connector_destroy(c[i]);
+	}
 	end(&f);
 }
 
@@ -179,9 +212,11 @@ test_connector_connects_and_begins_anew(void **state)
 	/* Lost before the hello: twice as late each time. Lost after it: 1 s again. */
 	for (unsigned i = 0; i < 3; i++) {
 		connector_lost(c, false);
-		advance(&f, (1000u << i) - 1);
+		uint64_t wait_ms = 1000u << i;
+
+		advance(&f, wait_ms - wait_ms / CONNECTOR_JITTER - 1);
 		assert_int_equal(f.n_connected, 1 + i);
-		advance(&f, 1);
+		advance(&f, wait_ms / CONNECTOR_JITTER + 1);
 		assert_int_equal(f.n_connected, 2 + i);
 		close(f.fd);
 		close(f.accepted_fd);
@@ -279,6 +314,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_target_parse),
 		cmocka_unit_test(test_connector_backs_off),
+		cmocka_unit_test(test_connector_spreads_attempts),
 		cmocka_unit_test(test_connector_connects_and_begins_anew),
 		cmocka_unit_test(test_listener_refuses_port_in_use),
 		cmocka_unit_test(test_timers_fire_in_order),
