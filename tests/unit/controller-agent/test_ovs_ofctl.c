@@ -85,7 +85,8 @@ ofctl(struct world *w, const char *command, const char *arguments)
 	return child_finish(&child, w);
 }
 
-/* Runs monitor, gives it a packet-in and a port-status, and ends it. */
+/* Runs monitor, gives it packet-ins until it prints one, then a port-status, and ends it. (What comes before
+ * its own questions are answered, monitor passes over.) */
 static void
 monitor(struct world *w)
 {
@@ -103,8 +104,8 @@ monitor(struct world *w)
 	of_match_init(&pi.match);
 	of_match_set_u64(&pi.match, FIELD_IN_PORT, 2);
 	child_start(&child, w, "monitor", "65534");
-	for (unsigned i = 0; i < 2000 && !strstr(output, "OFPT_PORT_STATUS"); i++) {
-		if (!of_service_counters(w->service)->packet_ins) {
+	for (unsigned i = 0; i < 5000 && !strstr(output, "OFPT_PORT_STATUS"); i++) {
+		if (!strstr(output, "OFPT_PACKET_IN")) {
 			of_service_packet_in(w->service, w->ofproto, &pi);
 		} else if (!of_service_counters(w->service)->port_status) {
 			of_service_port_status(w->service, w->ofproto, OF_PORT_DELETED,
