@@ -290,7 +290,11 @@ set_hash(struct packet *p, const struct dp_action_hash *a)
 	struct flow_mask mask;
 	struct flow_key key;
 
-	if (a->n_fields && packet_parse(p, &key, PARSE_L4)) {
+	if (!a->n_fields) {
+		p->hash = tuple_hash(p, a->basis);
+		return;
+	}
+	if (packet_parse(p, &key, PARSE_L4)) {
 		memset(&mask, 0, sizeof mask);
 		for (uint32_t i = 0; i < a->n_fields; i++) {
 			const struct field *f = field_get(a->fields[i]);
@@ -300,10 +304,8 @@ set_hash(struct packet *p, const struct dp_action_hash *a)
 			field_store(f, &mask.bits, &ones);
 		}
 		p->hash = flow_key_hash(&key, p->key_blocks, &mask, a->basis);
-		p->key_blocks = blocks;
-	} else if (!a->n_fields) {
-		p->hash = tuple_hash(p, a->basis);
 	}
+	p->key_blocks = blocks;
 }
 
 static void
