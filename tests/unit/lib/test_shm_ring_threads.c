@@ -23,7 +23,7 @@
 #include "tests/unit/race_delay.h"
 
 #define SIZE (1u << 13)
-#define N_RECORDS 200000u
+#define N_RECORDS 60000u
 #define BURST 7u
 /* The producer lets the consumer fall asleep so often. */
 #define N_PAUSES 50u
