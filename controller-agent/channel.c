@@ -32,7 +32,9 @@ enum state {
 
 struct channel {
 	struct bufferevent *bev;
-	struct event *more; /* goes on after CHANNEL_TURN messages */
+	struct event *more;   /* goes on after CHANNEL_TURN messages */
+	struct evbuffer *out; /* sent in this turn; then tried at once */
+	struct event *flush;
 	struct timers *timers;
 	struct timer timer; /* hello or probe */
 	struct channel_ops ops;
@@ -73,6 +75,7 @@ static void on_readable(struct bufferevent *bev, void *user);
 static void on_writable(struct bufferevent *bev, void *user);
 static void on_event(struct bufferevent *bev, short what, void *user);
 static void on_more(evutil_socket_t fd, short what, void *user);
+static void on_flush(evutil_socket_t fd, short what, void *user);
 static void on_timer(void *arg);
 
 struct channel *
@@ -83,6 +86,8 @@ channel_create(struct event_base *base, struct timers *timers, const struct chan
 
 	ch->bev = bufferevent_socket_new(base, setup->fd, BEV_OPT_CLOSE_ON_FREE);
 	ch->more = event_new(base, -1, 0, on_more, ch);
+	ch->out = evbuffer_new();
+	ch->flush = event_new(base, -1, 0, on_flush, ch);
 	ch->timers = timers;
 	timer_init(&ch->timer, on_timer, ch);
 	ch->ops = *ops;
@@ -123,6 +128,8 @@ leave(struct channel *ch)
 		return;
 	}
 	event_free(ch->more);
+	event_free(ch->flush);
+	evbuffer_free(ch->out);
 	bufferevent_free(ch->bev);
 	free(ch);
 }
@@ -162,7 +169,10 @@ channel_send(struct channel *ch, const void *data, size_t size)
 	if (ch->state == STATE_ENDED || ch->is_stalled || !size) {
 		return;
 	}
-	bufferevent_write(ch->bev, data, size);
+	if (!evbuffer_get_length(ch->out)) {
+		event_active(ch->flush, EV_WRITE, 0);
+	}
+	evbuffer_add(ch->out, data, size);
 	ch->tx_messages++;
 	if (channel_backlog(ch) >= CHANNEL_REPLY_HIGH) {
 		ch->is_full = true;
@@ -177,7 +187,7 @@ channel_send(struct channel *ch, const void *data, size_t size)
 size_t
 channel_backlog(const struct channel *ch)
 {
-	return evbuffer_get_length(bufferevent_get_output(ch->bev));
+	return evbuffer_get_length(bufferevent_get_output(ch->bev)) + evbuffer_get_length(ch->out);
 }
 
 bool
@@ -413,6 +423,7 @@ channel_end(struct channel *ch, enum channel_end end, const char *format, ...)
 	timer_cancel(&ch->timer);
 	bufferevent_disable(ch->bev, EV_READ | EV_WRITE);
 	event_del(ch->more);
+	event_del(ch->flush);
 	ch->entered++;
 	ch->ops.closed(ch->user, end, why);
 	leave(ch);
@@ -431,6 +442,7 @@ flush_now(struct channel *ch)
 	if (fd < 0) {
 		return;
 	}
+	evbuffer_add_buffer(out, ch->out);
 	evbuffer_unfreeze(out, 1);
 	while (evbuffer_get_length(out) && evbuffer_write(out, fd) > 0) {
 	}
@@ -546,6 +558,26 @@ on_more(evutil_socket_t fd, short what, void *user)
 			"the peer does not read: %zu bytes wait to be sent", channel_backlog(ch));
 	} else {
 		run(ch);
+	}
+}
+
+/* What was sent in a turn goes to the kernel at its end, in one call; what it does not take waits for the
+ * socket. */
+static void
+on_flush(evutil_socket_t fd, short what, void *user)
+{
+	struct channel *ch = user;
+	struct evbuffer *waiting = bufferevent_get_output(ch->bev);
+
+	(void)fd;
+	(void)what;
+	if (!evbuffer_get_length(waiting)) {
+		evbuffer_write(ch->out, bufferevent_getfd(ch->bev));
+	}
+	/* An error is told with the next event of the socket. */
+	evbuffer_add_buffer(waiting, ch->out);
+	if (ch->is_full && channel_backlog(ch) <= CHANNEL_REPLY_HIGH / 2) {
+		on_writable(ch->bev, ch);
 	}
 }
 

@@ -106,6 +106,7 @@ struct waiting_barrier {
 	struct barrier *barrier;
 	uint64_t version;
 	uint64_t request; /* of the DP_BARRIER; 0: not sent yet */
+	uint64_t n_sent;  /* commands up to and with it */
 };
 
 /* A command about an object of the loop's that is unanswered. */
@@ -138,6 +139,8 @@ struct handler {
 	bool reported_broken;
 	bool sent;             /* something to publish */
 	uint64_t next_request; /* of our own */
+	uint64_t n_sent;       /* commands */
+	bool is_confirmed; /* a DP_BARRIER behind the last of them was answered, or there are none */
 	uint64_t n_listed;
 	struct order *stalled;            /* waits for room in the ring */
 	struct waiting_barrier *barriers; /* in order */
@@ -152,6 +155,9 @@ struct handler {
 	_Atomic uint64_t n_failed;
 	_Atomic uint64_t n_wakeups;
 	_Atomic uint32_t n_waiting_packet_ins; /* posted, not yet taken */
+	/* Asleep, without flows and without anything under way: what it does next, it does by the version
+	 * that it finds then. */
+	_Atomic bool rests;
 	_Atomic uint64_t flow_counters[sizeof(struct flow_registry_counters) / 8];
 	_Alignas(8) uint8_t buffer[DP_MAX_MESSAGE];
 };

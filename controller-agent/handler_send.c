@@ -66,6 +66,8 @@ handler_sent(struct handler *h, bool ok)
 {
 	if (ok) {
 		h->sent = true;
+		h->n_sent++;
+		h->is_confirmed = false;
 		return 0;
 	}
 	if (h->rings->command.broken) {

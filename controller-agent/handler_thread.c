@@ -150,6 +150,8 @@ attach(struct handler *h, struct handler_rings *rings)
 	h->serving = false;
 	h->is_released = false;
 	h->reported_broken = false;
+	h->n_sent = 0;
+	h->is_confirmed = true;
 	h->n_listed = 0;
 	/* Whatever we had installed is listed anew, or is gone with its datapath. */
 	flow_registry_reset(h->registry);
@@ -176,6 +178,7 @@ detach(struct handler *h)
 	news->rings = h->rings;
 	h->rings = NULL;
 	h->serving = false;
+	h->is_confirmed = true;
 	fail_objects(h);
 	run_barriers(h);
 	handler_post(h, news);
@@ -289,6 +292,7 @@ run_barriers(struct handler *h)
 			return;
 		}
 		w->request = h->next_request++;
+		w->n_sent = h->n_sent;
 	}
 }
 
@@ -300,6 +304,7 @@ handler_barrier_replied(struct handler *h, uint64_t request)
 		struct waiting_barrier *w = h->barriers;
 
 		h->barriers = w->next;
+		h->is_confirmed = w->n_sent == h->n_sent;
 		answer_barrier(h, w->barrier);
 		free(w);
 	}
@@ -345,6 +350,23 @@ withdraw(struct handler *h)
 	}
 }
 
+static bool
+has_work(const struct handler *h)
+{
+	return h->stalled || h->barriers || h->objects || !h->is_confirmed ||
+	       flow_registry_n_flows(h->registry) || !flow_registry_is_settled(h->registry) ||
+	       (h->rings && !h->serving);
+}
+
+/* What the loop has published before it finds that we rest is seen by whatever we do afterwards: it fences
+ * between the two, as we do here. */
+static void
+set_rests(struct handler *h, bool rests)
+{
+	atomic_store_explicit(&h->rests, rests, memory_order_seq_cst);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
 static void
 sleep_until(struct handler *h, uint64_t until_ms)
 {
@@ -360,10 +382,12 @@ sleep_until(struct handler *h, uint64_t until_ms)
 			return;
 		}
 	}
+	set_rests(h, !has_work(h));
 	if (inbox_is_empty(&h->inbox)) {
 		poll(fds, fds[1].events ? 2 : 1, (int)WEFT_MIN(wait, (uint64_t)MAX_SLEEP_MS));
 		handler_count(&h->n_wakeups);
 	}
+	set_rests(h, false);
 	if (fds[1].events) {
 		withdraw(h);
 	}

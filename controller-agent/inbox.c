@@ -15,17 +15,31 @@ inbox_init(struct inbox *in, int event_fd)
 	in->event_fd = event_fd;
 }
 
-void
-inbox_post(struct inbox *in, struct inbox_item *item)
+/* Whether the list was empty. */
+static bool
+push(struct inbox *in, struct inbox_item *item)
 {
 	struct inbox_item *head = atomic_load_explicit(&in->newest, memory_order_relaxed);
-	uint64_t one = 1;
 
 	do {
 		item->next = head;
 	} while (!atomic_compare_exchange_weak_explicit(
 		&in->newest, &head, item, memory_order_release, memory_order_relaxed));
-	if (!head && in->event_fd >= 0) {
+	return !head;
+}
+
+void
+inbox_put(struct inbox *in, struct inbox_item *item)
+{
+	push(in, item);
+}
+
+void
+inbox_post(struct inbox *in, struct inbox_item *item)
+{
+	uint64_t one = 1;
+
+	if (push(in, item) && in->event_fd >= 0) {
 		/* A full counter (EAGAIN) wakes as well. */
 		(void)!write(in->event_fd, &one, sizeof(one));
 	}
@@ -51,6 +65,12 @@ inbox_take(struct inbox *in)
 		in->oldest = item->next;
 	}
 	return item;
+}
+
+bool
+inbox_has_news(const struct inbox *in)
+{
+	return atomic_load_explicit(&in->newest, memory_order_relaxed) != NULL;
 }
 
 bool

@@ -33,8 +33,14 @@ void inbox_init(struct inbox *in, int event_fd);
 /* Hands @item to the owner. Any thread; the owner too. */
 void inbox_post(struct inbox *in, struct inbox_item *item);
 
+/* Owner: as inbox_post(), but wakes nobody: it is about to look. */
+void inbox_put(struct inbox *in, struct inbox_item *item);
+
 /* Owner: the next message, oldest first, or NULL. */
 struct inbox_item *inbox_take(struct inbox *in);
 
 /* Owner: whether there is none (to look again between announcing sleep and sleeping). */
 bool inbox_is_empty(struct inbox *in);
+
+/* Any thread: whether something was posted that the owner has not begun to take. */
+bool inbox_has_news(const struct inbox *in);

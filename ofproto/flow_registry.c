@@ -554,6 +554,12 @@ flow_registry_version(const struct flow_registry *r)
 	return version;
 }
 
+size_t
+flow_registry_n_flows(const struct flow_registry *r)
+{
+	return hmap_count(&r->by_key);
+}
+
 bool
 flow_registry_is_settled(const struct flow_registry *r)
 {

@@ -111,5 +111,7 @@ uint64_t flow_registry_next_ms(const struct flow_registry *r);
 uint64_t flow_registry_version(const struct flow_registry *r);
 /* No command is unanswered: every delete's final counters are credited. */
 bool flow_registry_is_settled(const struct flow_registry *r);
+/* Installed, and about to be. */
+size_t flow_registry_n_flows(const struct flow_registry *r);
 
 void flow_registry_counters(const struct flow_registry *r, struct flow_registry_counters *c);

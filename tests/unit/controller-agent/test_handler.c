@@ -561,6 +561,9 @@ test_handler_barriers_end_with_the_session(void **state)
 {
 	(void)state;
 	start_agent();
+	set_rule(10, 1, 2, 0);
+	receive(0, 11, 0);
+	assert_true(wait_flow("output(12)"));
 	fake_datapath_hold(dp, true);
 	handlers_barrier(handlers, on_barrier, NULL);
 	turn(50);
@@ -573,9 +576,57 @@ test_handler_barriers_end_with_the_session(void **state)
 	handlers_barrier(handlers, on_barrier, NULL);
 	assert_true(wait_for(&seen.n_barriers, 2));
 	/* And it serves on. */
+	receive(0, 11, 0);
+	assert_true(wait_dp(fake_has_outputs, 2));
+	stop_agent();
+}
+
+/* Without flows, and with nothing under way, there is nothing to ask the datapath; a packet-out is. */
+static void
+test_handler_barrier_needs_no_datapath_while_all_rest(void **state)
+{
+	struct dp_actions actions;
+	uint8_t frame[64];
+	size_t len = fake_udp_frame(frame, 2, 3, 0, 4, 5, 6, 7);
+	bool at_once = false;
+
+	(void)state;
+	n_handlers = 2;
+	start_agent();
+	/* They take a moment to come to rest after the start, and a barrier that is asked before waits. */
+	for (unsigned i = 1; i <= 200 && !at_once; i++) {
+		fake_datapath_hold(dp, true);
+		handlers_barrier(handlers, on_barrier, NULL);
+		turn(5);
+		at_once = seen.n_barriers == i;
+		fake_datapath_hold(dp, false);
+		assert_true(wait_for(&seen.n_barriers, i));
+	}
+	assert_true(at_once);
+	seen.n_barriers = 0;
+	fake_datapath_hold(dp, true);
+	dp_actions_init(&actions);
+	dp_actions_put_output(&actions, (struct dp_port){14}, 0);
+	handlers_packet_out(handlers, DP_PORT_NONE, actions.data, actions.size, frame, len);
+	dp_actions_uninit(&actions);
+	handlers_barrier(handlers, on_barrier, NULL);
+	turn(50);
+	handlers_barrier(handlers, on_barrier, NULL);
+	turn(50);
+	assert_int_equal(seen.n_barriers, 0);
+	fake_datapath_hold(dp, false);
+	assert_true(wait_for(&seen.n_barriers, 2));
+	/* With a flow there is always something to ask. */
 	set_rule(10, 1, 2, 0);
 	receive(0, 11, 0);
-	assert_true(wait_dp(fake_has_outputs, 1));
+	assert_true(wait_flow("output(12)"));
+	handlers_barrier(handlers, on_barrier, NULL);
+	assert_true(wait_for(&seen.n_barriers, 3));
+	turn(20);
+	set_rule(10, 1, 3, 0);
+	handlers_barrier(handlers, on_barrier, NULL);
+	assert_true(wait_for(&seen.n_barriers, 4));
+	assert_true(has_flow("output(13)"));
 	stop_agent();
 }
 
@@ -685,6 +736,7 @@ main(void)
 		TEST(test_handler_barrier_waits_for_what_came_before),
 		TEST(test_handler_barrier_waits_for_all_flows),
 		TEST(test_handler_barriers_end_with_the_session),
+		TEST(test_handler_barrier_needs_no_datapath_while_all_rest),
 		TEST(test_handler_learns_by_normal),
 		TEST(test_handler_takes_over_what_another_left),
 		TEST(test_handler_many_flows_and_changes),
