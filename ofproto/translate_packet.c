@@ -59,6 +59,7 @@ static void set_kind(struct xlate *x, enum field_id field, const union field_val
 	const union field_value *mask);
 static void commit_vlan(struct xlate *x);
 static void set_outer(struct xlate *x, be16_t tci, be16_t tpid);
+static void forget_tags(struct xlate *x);
 static void forget_l3(struct xlate *x);
 static void make(struct flow_mask *mask, enum field_id field, bool is_made);
 static struct dp_actions *actions(struct xlate *x);
@@ -408,6 +409,8 @@ xlate_push_mpls(struct xlate *x, uint16_t eth_type)
 {
 	struct xlate_packet *k = &x->pkt;
 	uint32_t lse = 0; /* what there is no value for (OpenFlow 1.3.5 s.5.12.1) */
+	/* Whether a label is next: tags in front of it are now behind the new one. */
+	bool is_stacked = xlate_holds(x, FIELD_PRE_MPLS) && !xlate_is_tagged(x);
 
 	if (xlate_holds(x, FIELD_PRE_MPLS)) {
 		xlate_read_field(x, FIELD_MPLS_LABEL);
@@ -421,12 +424,16 @@ xlate_push_mpls(struct xlate *x, uint16_t eth_type)
 	}
 	xlate_commit(x);
 	dp_actions_put_push_mpls(actions(x), be16_from(eth_type), be32_from(lse));
-	if (!field_prereq_holds(FIELD_PRE_MPLS, &k->key)) {
-		lse |= 0x100;
-		forget_l3(x);
-	}
-	memmove(&k->key.mpls_lse[1], &k->key.mpls_lse[0], (FLOW_N_MPLS - 1) * sizeof(be32_t));
+	forget_tags(x);
+	forget_l3(x);
 	/* Deeper labels are looked at only after a pop, and then the datapath parses anew. */
+	if (is_stacked) {
+		memmove(&k->key.mpls_lse[1], &k->key.mpls_lse[0],
+			(FLOW_N_MPLS - 1) * sizeof(be32_t));
+	} else {
+		lse |= 0x100;
+		memset(&k->key.mpls_lse[1], 0, (FLOW_N_MPLS - 1) * sizeof(be32_t));
+	}
 	k->key.mpls_lse[0] = be32_from(lse);
 	k->key.eth_type = be16_from(eth_type);
 	k->made.bits.mpls_lse[0] = UINT32_MAX;
@@ -459,16 +466,26 @@ void
 xlate_push_pbb(struct xlate *x, uint16_t eth_type)
 {
 	struct xlate_packet *k = &x->pkt;
+	be32_t isid = 0;
 
+	if (xlate_holds(x, FIELD_PRE_PBB)) {
+		xlate_read_field(x, FIELD_PBB_ISID);
+		isid = k->key.pbb & be32_from(FLOW_PBB_ISID_MASK);
+	}
 	xlate_commit(x);
 	dp_actions_put_u32(actions(x), DP_ACTION_PUSH_PBB, eth_type);
+	forget_tags(x);
 	forget_l3(x);
+	memset(k->key.mpls_lse, 0, sizeof(k->key.mpls_lse));
+	memset(k->made.bits.mpls_lse, 0xff, sizeof(k->made.bits.mpls_lse));
 	k->key.eth_type = be16_from(eth_type);
-	k->key.pbb = 0;
+	k->key.pbb = isid;
 	make(&k->made, FIELD_ETH_TYPE, true);
 	make(&k->made, FIELD_PBB_ISID, true);
 	make(&k->made, FIELD_PBB_UCA, true);
 	k->base = k->key;
+	make(&k->fixed, FIELD_PBB_ISID, true);
+	make(&k->fixed, FIELD_PBB_UCA, true);
 }
 
 void
@@ -480,6 +497,23 @@ xlate_pop_pbb(struct xlate *x)
 	xlate_commit(x);
 	dp_actions_put_flag(actions(x), DP_ACTION_POP_PBB);
 	x->pkt.is_opaque = true;
+}
+
+/* The tags are behind a new header: none, whatever packet came. */
+static void
+forget_tags(struct xlate *x)
+{
+	struct xlate_packet *k = &x->pkt;
+
+	k->key.vlan_tci = 0;
+	k->key.vlan_tpid = 0;
+	k->key.inner_tci = 0;
+	k->key.inner_tpid = 0;
+	make(&k->made, FIELD_VLAN_TCI, true);
+	make(&k->made, FIELD_VLAN_TPID, true);
+	make(&k->made, FIELD_INNER_TCI, true);
+	make(&k->made, FIELD_INNER_TPID, true);
+	k->origin[0] = k->origin[1] = k->own_origin = TAG_MADE;
 }
 
 /* The L3 and L4 headers are out of reach: zero, whatever packet came. */
