@@ -558,6 +558,10 @@ test_agent_credits_what_was_counted_without_it(void **state)
 	for (unsigned i = 0; i < 4; i++) {
 		receive(p1, i);
 	}
+	/* The agent counts the flow's packets from the datapath's answer on. */
+	for (unsigned i = 0; i < 100 && rule_counter("packets") < 5; i++) {
+		usleep(20000);
+	}
 	assert_int_equal(rule_counter("packets"), 5);
 	for (unsigned round = 0; round < 2; round++) {
 		stop_agent();
