@@ -6,6 +6,7 @@
  * Bundles: one transaction is open at a time; while it is, other changes of rules wait their turn.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 #include "ofproto/of_text.h"
 
 #define RETRY_MS 5
+#define FINISH_STEPS 256
 #define RULES_A_STEP 64
 
 /* Flow-mods of one call, or a listing. */
@@ -30,6 +32,7 @@ struct job {
 	enum of_flow_command command;
 	bool bundle;
 	struct of_txn *txn;
+	bool is_published; /* @txn, or that it was */
 	size_t at;
 	size_t n_before;
 	json_t *result;
@@ -95,7 +98,10 @@ make_job(struct agent *a, struct rpc_call *call, json_t *params, event_callback_
 static void
 free_job(struct job *j)
 {
-	if (j->txn) {
+	if (j->txn && j->is_published) {
+		while (of_txn_finish(j->txn, agent_now_ms(), UINT_MAX)) {
+		}
+	} else if (j->txn) {
 		of_txn_abort(j->txn);
 	}
 	if (j->cursor) {
@@ -249,6 +255,35 @@ run_next_mod(struct job *j, struct ofproto *p, json_t *flows)
 	return true;
 }
 
+/* What comes first was done without us: all anew, unless it is in force. */
+static void
+lost_txn(void *arg)
+{
+	struct job *j = arg;
+
+	j->txn = NULL;
+	if (!j->is_published) {
+		j->at = 0;
+	}
+}
+
+/* True: all is done. */
+static bool
+finish_txn(struct job *j, uint64_t until)
+{
+	if (!j->is_published) {
+		of_txn_publish(j->txn);
+		j->is_published = true;
+	}
+	while (j->txn && of_txn_finish(j->txn, agent_now_ms(), FINISH_STEPS)) {
+		if (agent_now_ns() > until) {
+			return false;
+		}
+	}
+	j->txn = NULL;
+	return true;
+}
+
 static void
 run_mods(int fd, short what, void *arg)
 {
@@ -260,7 +295,7 @@ run_mods(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (!p) {
+	if (!p && !j->is_published) {
 		struct weft_error err = WEFT_ERROR_INIT;
 
 		weft_error_set(
@@ -268,12 +303,12 @@ run_mods(int fd, short what, void *arg)
 		fail_job(j, &err);
 		return;
 	}
-	if (!j->txn && of_model_in_txn(j->agent->model)) {
+	if (!j->txn && !j->is_published && of_model_in_txn(j->agent->model)) {
 		again(j, RETRY_MS);
 		return;
 	}
-	if (j->bundle && !j->txn) {
-		j->txn = of_txn_begin(j->agent->model);
+	if (j->bundle && !j->txn && !j->is_published) {
+		j->txn = of_txn_begin(j->agent->model, lost_txn, j);
 	}
 	while (j->at < n) {
 		if (agent_now_ns() > until) {
@@ -285,9 +320,10 @@ run_mods(int fd, short what, void *arg)
 			return;
 		}
 	}
-	if (j->txn) {
-		of_txn_commit(j->txn, agent_now_ms());
-		j->txn = NULL;
+	if (j->txn && !finish_txn(j, until)) {
+		again(j, 0);
+		agent_touch(j->agent);
+		return;
 	}
 	agent_touch(j->agent);
 	handlers_barrier(j->agent->handlers, mods_in_force, j);

@@ -12,6 +12,7 @@
 #include "ofproto/fdb.h"
 #include "ofproto/of_context.h"
 #include "ofproto/ofproto_internal.h"
+#include "ofproto/txn.h"
 
 #define FDB_AGEING_S 300
 #define FDB_MAX 8192
@@ -91,7 +92,9 @@ of_model_run(struct of_model *m, uint64_t now_ms, unsigned budget)
 		}
 		more |= fdb_next_ms(p->fdb, ageing_ms(p)) <= now_ms;
 	}
-	grace_run(&m->grace, budget);
+	if (!txn_holds_memory(m)) {
+		grace_run(&m->grace, budget);
+	}
 	rule_run_dying(m, now_ms, budget);
 	context_table_run(m, now_ms, budget);
 	return more;
@@ -219,7 +222,6 @@ ofproto_destroy(struct ofproto *p)
 		return;
 	}
 	m = p->model;
-	assert(!m->txn);
 	ofport_del_all(p);
 	t = txn_begin(m, 1);
 	for (unsigned i = 0; i < OF_N_TABLES; i++) {

@@ -253,10 +253,17 @@ bool ofproto_flow_mod(struct ofproto *p, const struct of_flow_mod *fm, uint64_t 
 /* Transactions: flow-, group- and meter-mods of any switches that come into force together. Each step sees those
  * before it. One is open at a time: of_txn_begin() returns NULL while another is, and until commit
  * or abort nothing else may change rules. Between steps the loop may do other things. */
-struct of_txn *of_txn_begin(struct of_model *m);
+/* @lost (@user) is called when it is taken back because something else has to change rules that cannot wait:
+ * the end of a switch, standalone mode. @t is gone then; if it was published, it stays in force. */
+struct of_txn *of_txn_begin(struct of_model *m, void (*lost)(void *user), void *user);
 bool of_txn_flow_mod(struct of_txn *t, struct ofproto *p, const struct of_flow_mod *fm,
 	uint64_t now_ms, struct weft_error *err) WEFT_MUST_CHECK;
-/* Publishes with one store; the version from which it is in force. Consumes @t. */
+/* Publishes with one store; the version from which it is in force. */
+uint64_t of_txn_publish(struct of_txn *t);
+/* Does so many steps of what is left to be done for a published one. True: there are more; false: that was all,
+ * and @t is gone. */
+bool of_txn_finish(struct of_txn *t, uint64_t now_ms, unsigned steps) WEFT_MUST_CHECK;
+/* Both in one. Consumes @t. */
 uint64_t of_txn_commit(struct of_txn *t, uint64_t now_ms);
 /* Undoes all steps, of which nobody has seen any. Consumes @t. */
 void of_txn_abort(struct of_txn *t);

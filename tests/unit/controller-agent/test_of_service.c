@@ -557,7 +557,7 @@ test_service_waits_for_transactions(void **state)
 	(void)state;
 	world_open(&w);
 	fd = world_client(&w);
-	txn = of_txn_begin(w.model);
+	txn = of_txn_begin(w.model, NULL, NULL);
 	send_hex(fd,
 		"040e003811223344 0000000000000000 0000000000000000 0000 0000 0000 0001 ffffffff ffffffff"
 		"ffffffff 0000 0000 0001 0004 00000000" BARRIER);

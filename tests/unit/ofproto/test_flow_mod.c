@@ -302,9 +302,9 @@ test_txn_is_seen_whole_or_not(void **state)
 
 	world_flow(w, "ip,actions=1");
 	world_flow(w, "arp,actions=2");
-	t = of_txn_begin(w->model);
+	t = of_txn_begin(w->model, NULL, NULL);
 	assert_non_null(t);
-	assert_null(of_txn_begin(w->model));
+	assert_null(of_txn_begin(w->model, NULL, NULL));
 	assert_true(step(t, w, "modify ip,actions=3"));
 	assert_true(step(t, w, "delete arp"));
 	assert_true(step(t, w, "udp,priority=40000,actions=4"));
@@ -334,7 +334,7 @@ test_txn_abort_undoes_all(void **state)
 	world_flow(w, "cookie=0x5,ip,send_flow_rem,actions=1");
 	world_flow(w, "arp,actions=2");
 	credit(w, "in_port=8,ip", 4, 40);
-	t = of_txn_begin(w->model);
+	t = of_txn_begin(w->model, NULL, NULL);
 	assert_true(step(t, w, "modify ip,actions=3"));
 	assert_true(step(t, w, "modify ip,actions=4"));
 	assert_true(step(t, w, "ip,actions=5"));
@@ -349,6 +349,89 @@ test_txn_abort_undoes_all(void **state)
 	world_flow(w, "udp,priority=40000,actions=7");
 	assert_string_equal(world_translate(w, "in_port=8,udp"), "output(17)");
 	assert_int_equal(w->n_removed, 0);
+}
+
+static unsigned n_told, n_told_gone;
+
+static void
+tell(void *user, struct ofproto *p, uint64_t id, const struct of_flow_view *flow)
+{
+	(void)id;
+	assert_ptr_equal(p, ((struct world *)user)->p);
+	n_told += flow != NULL;
+	n_told_gone += !flow;
+}
+
+/* Publishing is one store; what is left goes in slices, beside the model's other work. */
+static void
+test_txn_is_finished_in_slices(void **state)
+{
+	struct world *w = setup(state);
+	unsigned turns = 0;
+	struct of_txn *t;
+
+	world_flow(w, "cookie=0x5,ip,send_flow_rem,actions=1");
+	world_flow(w, "arp,actions=2");
+	credit(w, "in_port=8,ip", 4, 40);
+	of_model_set_journal(w->model, &(struct of_journal_ops){.flow = tell, .user = w});
+	n_told = n_told_gone = 0;
+	t = of_txn_begin(w->model, NULL, NULL);
+	assert_true(step(t, w, "delete arp"));
+	assert_true(step(t, w, "ip,actions=3")); /* replaces, and inherits the counters */
+	assert_true(step(t, w, "udp,priority=40000,idle_timeout=1,actions=4"));
+	of_txn_publish(t);
+	assert_flows(w, "ip actions=output:3\npriority=40000,udp actions=output:4\n");
+	assert_string_equal(world_translate(w, "in_port=8,udp"), "output(14)");
+	assert_true(of_model_in_txn(w->model));
+	while (of_txn_finish(t, w->now_ms, 1)) {
+		turns++;
+		world_run(w, 10);
+	}
+	assert_true(turns >= 4);
+	assert_false(of_model_in_txn(w->model));
+	assert_int_equal(n_told, 2);
+	assert_int_equal(n_told_gone, 2);
+	assert_int_equal(ofproto_n_rules(w->p), 2);
+	assert_int_equal(sum(w).packets, 4);
+	/* It has its timeout. */
+	world_run(w, 3000);
+	assert_flows(w, "ip actions=output:3\n");
+}
+
+static void
+count_lost(void *user)
+{
+	++*(unsigned *)user;
+}
+
+/* The end of a switch does not wait for a transaction: that is taken back, or finished. */
+static void
+test_txn_gives_way_to_the_end_of_a_switch(void **state)
+{
+	struct world *w = setup(state);
+	struct ofproto *other = ofproto_create(w->model, "other", 77, NULL);
+	unsigned n_lost = 0;
+	struct of_txn *t;
+
+	assert_non_null(other);
+	world_flow(w, "ip,actions=1");
+	t = of_txn_begin(w->model, count_lost, &n_lost);
+	assert_true(step(t, w, "delete ip"));
+	ofproto_destroy(other);
+	assert_int_equal(n_lost, 1);
+	assert_false(of_model_in_txn(w->model));
+	assert_flows(w, "ip actions=output:1\n");
+	other = ofproto_create(w->model, "other", 77, NULL);
+	assert_non_null(other);
+	t = of_txn_begin(w->model, count_lost, &n_lost);
+	assert_true(step(t, w, "delete ip"));
+	assert_true(step(t, w, "udp,actions=2"));
+	of_txn_publish(t);
+	assert_true(of_txn_finish(t, w->now_ms, 1));
+	ofproto_destroy(other);
+	assert_int_equal(n_lost, 2);
+	assert_flows(w, "udp actions=output:2\n");
+	assert_int_equal(ofproto_n_rules(w->p), 1);
 }
 
 static bool
@@ -550,6 +633,8 @@ main(void)
 		TEST(test_flow_removed_waits_for_the_last_flow),
 		TEST(test_txn_is_seen_whole_or_not),
 		TEST(test_txn_abort_undoes_all),
+		TEST(test_txn_is_finished_in_slices),
+		TEST(test_txn_gives_way_to_the_end_of_a_switch),
 		TEST(test_query_survives_changes),
 		TEST(test_table_stats),
 		TEST(test_journal_and_import),

@@ -320,7 +320,7 @@ test_group_in_transaction(void **state)
 		of_flow_mod_init(&fm);
 		of_match_set_u64(&fm.match, FIELD_IN_PORT, 1);
 		of_actions_put_u32(&fm.actions, OF_ACTION_GROUP, 5);
-		t = of_txn_begin(w.model);
+		t = of_txn_begin(w.model, NULL, NULL);
 		assert_true(of_txn_group_mod(t, w.p, &gm, 0, NULL));
 		assert_true(of_txn_flow_mod(t, w.p, &fm, 0, NULL));
 		assert_string_equal(world_translate(&w, "in_port=1"), "output(13)");
