@@ -137,8 +137,14 @@ put_error(struct strbuf *out, uint32_t xid, uint16_t type, uint16_t code, const 
 {
 	size_t start = wire_begin(out, OFP13_VERSION, OFPT13_ERROR, xid);
 
-	wire_put_u16(out, type);
-	wire_put_u16(out, code);
+	if (type == OFPET_BUNDLE_FAILED) {
+		wire_put_u16(out, OFPET_EXPERIMENTER);
+		wire_put_u16(out, (uint16_t)(ONFERR13_BUNDLE_UNKNOWN + code));
+		wire_put_u32(out, ONF_EXPERIMENTER);
+	} else {
+		wire_put_u16(out, type);
+		wire_put_u16(out, code);
+	}
 	strbuf_put_bytes(out, request, WEFT_MIN(len, (size_t)CHANNEL_ERROR_DATA));
 	wire_end(out, start);
 }
@@ -229,6 +235,8 @@ const struct of_codec of13_codec = {
 	.n_types = OFPT13_N,
 	.parts = of13_parts,
 	.n_parts = OFPMP13_N,
+	.experimenters = of13_experimenters,
+	.n_experimenters = OF13_N_EXPERIMENTERS,
 	.get_set_config = get_set_config,
 	.get_packet_out = of13_get_packet_out,
 	.get_flow_mod = of13_get_flow_mod,
@@ -239,6 +247,8 @@ const struct of_codec of13_codec = {
 	.get_queue_config = get_queue_config,
 	.get_role = get_role,
 	.get_set_async = get_set_async,
+	.get_bundle_control = of13_get_bundle_control,
+	.get_bundle_add = of13_get_bundle_add,
 	.get_multipart = of13_get_multipart,
 	.get_flow_query = of13_get_flow_query,
 	.get_number = of13_get_number,
@@ -246,6 +256,7 @@ const struct of_codec of13_codec = {
 	.put_error = put_error,
 	.put_features = put_features,
 	.put_config = put_config,
+	.put_bundle_control = of13_put_bundle_control,
 	.put_barrier = put_barrier,
 	.put_queue_config = put_queue_config,
 	.put_role = put_role,

@@ -128,3 +128,17 @@ void of13_put_port_stats(
 void of13_put_port(struct strbuf *out, const struct of_port_info *info);
 void of13_put_table_features(struct strbuf *out, uint8_t table);
 extern const struct of_wire_type of13_parts[OFPMP13_N];
+
+/* Approved extensions of the ONF: 230, bundles. */
+#define ONF_EXPERIMENTER 0x4f4e4600u
+#define ONF_ET_BUNDLE_CONTROL 2300u
+#define ONF_ET_BUNDLE_ADD_MESSAGE 2301u
+#define ONFERR13_BUNDLE_UNKNOWN                                                                    \
+	2300u /* the first of its errors, in the order of enum of_bundle_failed_code */
+#define OF13_N_EXPERIMENTERS 2u
+extern const struct of_experimenter_type of13_experimenters[OF13_N_EXPERIMENTERS];
+bool of13_get_bundle_control(
+	const uint8_t *body, size_t len, struct of_bundle_control *bc, struct weft_error *err);
+bool of13_get_bundle_add(
+	const uint8_t *body, size_t len, struct of_bundle_add *add, struct weft_error *err);
+void of13_put_bundle_control(struct strbuf *out, uint32_t xid, const struct of_bundle_control *bc);

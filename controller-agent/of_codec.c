@@ -4,6 +4,8 @@
  */
 #include "controller-agent/of_codec.h"
 
+#include "lib/byteorder.h"
+
 static const struct of_codec *const codecs[] = {
 	&of13_codec,
 };
@@ -50,6 +52,25 @@ of_codec_type(const struct of_codec *codec, uint8_t number)
 		return NULL;
 	}
 	return &codec->types[number];
+}
+
+const struct of_wire_type *
+of_codec_experimenter(const struct of_codec *codec, const uint8_t *body, bool *known)
+{
+	uint32_t experimenter = get_be32(body), exp_type = get_be32(body + 4);
+
+	*known = false;
+	for (size_t i = 0; i < codec->n_experimenters; i++) {
+		const struct of_experimenter_type *row = &codec->experimenters[i];
+
+		if (row->experimenter == experimenter) {
+			*known = true;
+			if (row->exp_type == exp_type) {
+				return &row->wire;
+			}
+		}
+	}
+	return NULL;
 }
 
 const struct of_wire_type *

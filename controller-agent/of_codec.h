@@ -49,6 +49,8 @@ enum of_msg_type {
 	OF_MSG_ROLE,
 	OF_MSG_GET_ASYNC,
 	OF_MSG_SET_ASYNC,
+	OF_MSG_BUNDLE_CONTROL,
+	OF_MSG_BUNDLE_ADD,
 	OF_MSG_N,
 };
 
@@ -76,6 +78,13 @@ struct of_wire_type {
 	uint8_t type; /* enum of_msg_type or of_part_type; their _N: the wire has no such request */
 	bool is_exact;
 	uint16_t min_len;
+};
+
+/* An experimenter's message that is known. */
+struct of_experimenter_type {
+	uint32_t experimenter;
+	uint32_t exp_type;
+	struct of_wire_type wire; /* lengths: behind these two */
 };
 
 struct of_features {
@@ -128,6 +137,26 @@ struct of_table_mod {
 	uint32_t config;
 };
 
+enum of_bundle_control_type {
+	OF_BUNDLE_OPEN = 0,
+	OF_BUNDLE_CLOSE = 2,
+	OF_BUNDLE_COMMIT = 4,
+	OF_BUNDLE_DISCARD = 6, /* each reply is one more */
+};
+
+struct of_bundle_control {
+	uint32_t id;
+	uint16_t type; /* enum of_bundle_control_type; what came may be another number */
+	uint16_t flags;
+};
+
+struct of_bundle_add {
+	uint32_t id;
+	uint16_t flags;
+	const uint8_t *msg; /* whole, borrowed */
+	size_t len;
+};
+
 struct of_multipart {
 	enum of_part_type part; /* OF_PART_N: unknown */
 	bool has_more;
@@ -151,6 +180,8 @@ struct of_codec {
 	size_t n_types;
 	const struct of_wire_type *parts;
 	size_t n_parts;
+	const struct of_experimenter_type *experimenters;
+	size_t n_experimenters;
 
 	/* Requests. @body, @len: behind the header. */
 	bool (*get_set_config)(const uint8_t *body, size_t len, struct of_switch_config *config,
@@ -177,6 +208,12 @@ struct of_codec {
 	bool (*get_set_async)(
 		const uint8_t *body, size_t len, struct of_async *async, struct weft_error *err);
 
+	bool (*get_bundle_control)(const uint8_t *body, size_t len, struct of_bundle_control *bc,
+		struct weft_error *err);
+	/* The message in it has a header and is all there; nothing else is known of it. */
+	bool (*get_bundle_add)(
+		const uint8_t *body, size_t len, struct of_bundle_add *add, struct weft_error *err);
+
 	/* Multipart requests: the header, then what stands in the body. */
 	bool (*get_multipart)(
 		const uint8_t *body, size_t len, struct of_multipart *part, struct weft_error *err);
@@ -193,6 +230,8 @@ struct of_codec {
 		const uint8_t *request, size_t len);
 	void (*put_features)(struct strbuf *out, uint32_t xid, const struct of_features *f);
 	void (*put_config)(struct strbuf *out, uint32_t xid, const struct of_switch_config *config);
+	void (*put_bundle_control)(
+		struct strbuf *out, uint32_t xid, const struct of_bundle_control *bc);
 	void (*put_barrier)(struct strbuf *out, uint32_t xid);
 	void (*put_queue_config)(struct strbuf *out, uint32_t xid, struct of_port port);
 	void (*put_role)(struct strbuf *out, uint32_t xid, const struct of_role_msg *role);
@@ -234,6 +273,9 @@ uint32_t of_codec_versions(uint32_t protocols);
 
 /* The row of a wire number, NULL: it is no request. */
 const struct of_wire_type *of_codec_type(const struct of_codec *codec, uint8_t number);
+/* The row of an experimenter's message (@body, at least 8 bytes), NULL: unknown; @known: the experimenter is not. */
+const struct of_wire_type *of_codec_experimenter(
+	const struct of_codec *codec, const uint8_t *body, bool *known);
 const struct of_wire_type *of_codec_part(const struct of_codec *codec, enum of_part_type part);
 
 /* Whether @len fits the row. */

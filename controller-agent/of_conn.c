@@ -62,6 +62,7 @@ of_conn_create(struct of_switch *sw, struct of_controller *controller, int fd, c
 	c->config.miss_send_len = controller ? DEFAULT_MISS_SEND_LEN : 0;
 	c->since_ms = timers_now(s->timers);
 	timer_init(&c->job_timer, on_job_timer, c);
+	of_bundles_init(c);
 	memccpy(c->peer, peer, '\0', sizeof(c->peer) - 1);
 	list_push_back(&sw->conns, &c->link);
 	if (controller) {
@@ -78,6 +79,7 @@ of_conn_destroy(struct of_conn *c)
 {
 	drop_job(c);
 	timer_cancel(&c->job_timer);
+	of_bundles_uninit(c);
 	list_remove(&c->link);
 	if (c->controller) {
 		c->controller->n_conns--;

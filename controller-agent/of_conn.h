@@ -76,6 +76,10 @@ struct of_conn {
 	struct of_switch_config config;
 	struct of_async async;
 	struct of_assembly assembly;
+	struct list bundles; /* of_msg_bundle.c */
+	unsigned n_bundles;
+	size_t bundle_bytes;
+	struct timer bundle_timer;
 	uint64_t since_ms;
 	uint64_t packet_ins;
 	uint64_t packet_ins_dropped;

@@ -8,6 +8,8 @@
 #include "lib/byteorder.h"
 #include "lib/error.h"
 
+#define EXPERIMENTER_SIZE 8u /* its number and that of the type */
+
 struct row {
 	const char *name;
 	of_msg_fn *run;
@@ -32,6 +34,8 @@ static const struct row rows[OF_MSG_N] = {
 	[OF_MSG_ROLE] = {"ROLE_REQUEST", of_msg_role, false},
 	[OF_MSG_GET_ASYNC] = {"GET_ASYNC_REQUEST", of_msg_async_get, false},
 	[OF_MSG_SET_ASYNC] = {"SET_ASYNC", of_msg_async_set, false},
+	[OF_MSG_BUNDLE_CONTROL] = {"BUNDLE_CONTROL", of_msg_bundle_control, true},
+	[OF_MSG_BUNDLE_ADD] = {"BUNDLE_ADD_MESSAGE", of_msg_bundle_add, true},
 };
 
 void
@@ -47,6 +51,20 @@ of_msg_dispatch(struct of_conn *c, const uint8_t *msg, size_t len)
 		.body_len = len - OFP_HEADER_SIZE,
 	};
 
+	if (rq.type == OF_MSG_EXPERIMENTER && of_wire_type_fits(wire, rq.body_len)) {
+		bool known;
+		const struct of_wire_type *inner = of_codec_experimenter(c->codec, rq.body, &known);
+
+		if (inner) {
+			wire = inner;
+			rq.type = (enum of_msg_type)inner->type;
+			rq.body += EXPERIMENTER_SIZE;
+			rq.body_len -= EXPERIMENTER_SIZE;
+		} else if (known) {
+			of_conn_refuse(c, &rq, OFPET_BAD_REQUEST, OFPBRC_BAD_EXP_TYPE);
+			return;
+		}
+	}
 	if (!wire) {
 		of_conn_refuse(c, &rq, OFPET_BAD_REQUEST, OFPBRC_BAD_TYPE);
 	} else if (!of_wire_type_fits(wire, rq.body_len)) {

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@
 
 struct of_conn;
 struct of_request;
+struct weft_error;
 
 /* One whole message of the connection's version. */
 void of_msg_dispatch(struct of_conn *c, const uint8_t *msg, size_t len);
@@ -28,6 +30,8 @@ typedef void of_msg_fn(struct of_conn *c, const struct of_request *rq);
 of_msg_fn of_msg_async_get;
 of_msg_fn of_msg_async_set;
 of_msg_fn of_msg_barrier;
+of_msg_fn of_msg_bundle_add;
+of_msg_fn of_msg_bundle_control;
 of_msg_fn of_msg_config_get;
 of_msg_fn of_msg_config_set;
 of_msg_fn of_msg_error;
@@ -47,6 +51,20 @@ of_msg_fn of_msg_table_mod;
 void of_msg_outside_txn(struct of_conn *c, const struct of_request *rq, of_msg_fn *run);
 /* A controller has changed rules, groups or meters. */
 void of_msg_note_change(struct of_conn *c, uint64_t now_ms);
+
+struct of_flow_mod;
+struct of_port_mod;
+
+/* Reads one, and refuses a buffer. @fm is the caller's to uninit, also after a failure. */
+bool of_msg_get_flow_mod(struct of_conn *c, const struct of_request *rq, struct of_flow_mod *fm,
+	struct weft_error *err);
+/* Reads one, and checks it against the port that there is. */
+bool of_msg_get_port_mod(struct of_conn *c, const struct of_request *rq, struct of_port_mod *pm,
+	struct weft_error *err);
+
+/* A connection's bundles: none; all are forgotten. */
+void of_bundles_init(struct of_conn *c);
+void of_bundles_uninit(struct of_conn *c);
 
 /* Handlers of multipart requests: @rq->body is the body behind the multipart header, of all messages. */
 of_msg_fn of_part_aggregate;

@@ -20,12 +20,19 @@ of_msg_port_mod(struct of_conn *c, const struct of_request *rq)
 	struct weft_error err = WEFT_ERROR_INIT;
 	struct of_port_mod pm;
 
-	if (!c->codec->get_port_mod(rq->body, rq->body_len, &pm, &err) ||
-		!check(&pm, ofproto_port_find(c->sw->ofproto, pm.port), &err) ||
+	if (!of_msg_get_port_mod(c, rq, &pm, &err) ||
 		!s->ops.port_mod(
 			s->ops.user, c->sw->ofproto, pm.port, pm.config & pm.mask, pm.mask, &err)) {
 		of_conn_send_error(c, rq, &err);
 	}
+}
+
+bool
+of_msg_get_port_mod(struct of_conn *c, const struct of_request *rq, struct of_port_mod *pm,
+	struct weft_error *err)
+{
+	return c->codec->get_port_mod(rq->body, rq->body_len, pm, err) &&
+	       check(pm, ofproto_port_find(c->sw->ofproto, pm->port), err);
 }
 
 static bool

@@ -73,10 +73,17 @@ persist_destroy(struct persist *p)
 	free(p);
 }
 
+static void
+published(void *persist)
+{
+	agent_touch(((struct persist *)persist)->agent);
+}
+
 void
 persist_begin(struct persist *p)
 {
 	struct of_journal_ops ops = {
+		.published = published,
 		.flow = rule_changed,
 		.group = persist_group_changed,
 		.meter = persist_meter_changed,

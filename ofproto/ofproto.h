@@ -332,8 +332,10 @@ bool ofproto_import_flow(struct ofproto *p, const struct of_flow_view *flow, uin
 	struct weft_error *err) WEFT_MUST_CHECK;
 
 /* Changes of rules, groups and meters, for the journal: called for each that was added or changed, or
- * is gone (the view NULL), when that is published. NULL: nobody listens. */
+ * is gone (the view NULL), once that is published; @published before them, for all together. NULL: nobody
+ * listens. */
 struct of_journal_ops {
+	void (*published)(void *user);
 	void (*flow)(void *user, struct ofproto *p, uint64_t id, const struct of_flow_view *flow);
 	void *user;
 	void (*group)(

@@ -103,6 +103,9 @@ of_txn_publish(struct of_txn *t)
 	}
 	assert(of_model_version(m) < t->version);
 	atomic_store_explicit(&m->version, t->version, memory_order_release);
+	if (m->journal.published) {
+		m->journal.published(m->journal.user);
+	}
 	return t->version;
 }
 

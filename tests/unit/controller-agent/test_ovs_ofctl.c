@@ -383,12 +383,31 @@ test_ofctl_takes_files(void **state)
 	expect(&w, "add-flows", arguments, "");
 	assert_int_equal(ofproto_n_rules(w.ofproto), 2000);
 	expect(&w, "diff-flows", arguments, "");
+	expect(&w, "del-flows", "", "");
+	expect(&w, "--bundle add-flows", arguments, "");
+	assert_int_equal(ofproto_n_rules(w.ofproto), 2000);
 	file = fopen(path, "w");
 	assert_non_null(file);
 	fprintf(file, "priority=1,actions=output:1\n");
 	fclose(file);
 	expect(&w, "replace-flows", arguments, "");
 	expect(&w, "--no-stats dump-flows", "", " priority=1 actions=output:1\n");
+	/* All or nothing. */
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fprintf(file, "delete\npriority=2,actions=output:1\npriority=3,actions=group:5\n");
+	fclose(file);
+	expect_error(&w, "--bundle add-flows", arguments, "OFPBAC_BAD_OUT_GROUP");
+	assert_non_null(strstr(output, "OFPBFC_MSG_FAILED"));
+	expect(&w, "--no-stats dump-flows", "", " priority=1 actions=output:1\n");
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fprintf(file, "group add group_id=5,type=all,bucket=actions=1\n"
+		      "flow add priority=3,actions=group:5\n"
+		      "flow delete_strict priority=1\n");
+	fclose(file);
+	expect(&w, "bundle", arguments, "");
+	expect(&w, "--no-stats dump-flows", "", " priority=3 actions=group:5\n");
 	unlink(path);
 	world_close(&w);
 }
@@ -408,7 +427,6 @@ test_ofctl_sees_errors(void **state)
 		"OFPGMFC_BAD_WATCH");
 	expect_error(&w, "add-meter", "'meter=1,kbps,band=type=dscp_remark,rate=1,prec_level=4'",
 		"OFPMMFC_BAD_BAND_VALUE");
-	expect_error(&w, "--bundle add-flow", "priority=1,actions=1", "OFPBRC_BAD_VENDOR");
 	expect(&w, "add-flow", "'priority=5,actions=drop'", "");
 	expect_error(&w, "add-flow", "'check_overlap,priority=5,in_port=1,actions=drop'",
 		"OFPFMFC_OVERLAP");
