@@ -9,7 +9,10 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +20,7 @@
 #include <sys/socket.h>
 
 #include "controller-agent/timers.h"
+#include "controller-agent/tls.h"
 #include "lib/alloc.h"
 #include "lib/byteorder.h"
 #include "ofproto/of_error.h"
@@ -32,6 +36,7 @@ enum state {
 
 struct channel {
 	struct bufferevent *bev;
+	SSL *tls;             /* the bufferevent's; NULL: plain */
 	struct event *more;   /* goes on after CHANNEL_TURN messages */
 	struct evbuffer *out; /* sent in this turn; then tried at once */
 	struct event *flush;
@@ -70,6 +75,7 @@ static void refuse_version(struct channel *ch, const uint8_t *msg);
 static void set_probe_timer(struct channel *ch);
 static uint64_t probe_due(const struct channel *ch);
 static void heard(struct channel *ch);
+static void flush_tls(SSL *tls, struct evbuffer *out);
 static void flush_now(struct channel *ch);
 static void on_readable(struct bufferevent *bev, void *user);
 static void on_writable(struct bufferevent *bev, void *user);
@@ -84,7 +90,12 @@ channel_create(struct event_base *base, struct timers *timers, const struct chan
 {
 	struct channel *ch = xcalloc(1, sizeof(*ch));
 
-	ch->bev = bufferevent_socket_new(base, setup->fd, BEV_OPT_CLOSE_ON_FREE);
+	ch->tls = setup->tls;
+	ch->bev = setup->tls ? bufferevent_openssl_socket_new(base, setup->fd, setup->tls,
+				       setup->is_server ? BUFFEREVENT_SSL_ACCEPTING
+							: BUFFEREVENT_SSL_CONNECTING,
+				       BEV_OPT_CLOSE_ON_FREE)
+			     : bufferevent_socket_new(base, setup->fd, BEV_OPT_CLOSE_ON_FREE);
 	ch->more = event_new(base, -1, 0, on_more, ch);
 	ch->out = evbuffer_new();
 	ch->flush = event_new(base, -1, 0, on_flush, ch);
@@ -429,6 +440,28 @@ channel_end(struct channel *ch, enum channel_end end, const char *format, ...)
 	leave(ch);
 }
 
+/* What waits may begin with a record that was begun: it is written on. */
+static void
+flush_tls(SSL *tls, struct evbuffer *out)
+{
+	struct evbuffer_iovec piece;
+	size_t done = 0, n;
+
+	if (!SSL_is_init_finished(tls)) {
+		return; /* nobody there to hear them */
+	}
+	ERR_clear_error();
+	for (struct evbuffer_ptr at; done < evbuffer_get_length(out); done += n) {
+		evbuffer_ptr_set(out, &at, done, EVBUFFER_PTR_SET);
+		if (evbuffer_peek(out, -1, &at, &piece, 1) < 1 ||
+			SSL_write_ex(tls, piece.iov_base, piece.iov_len, &n) != 1) {
+			break;
+		}
+	}
+	SSL_shutdown(tls);
+	ERR_clear_error();
+}
+
 /* Last words: hands to the kernel what it takes without waiting. What the peer has sent meanwhile is read
  * and dropped, since closing a TCP socket with unread bytes would make the kernel drop our words
  * too. */
@@ -443,6 +476,11 @@ flush_now(struct channel *ch)
 		return;
 	}
 	evbuffer_add_buffer(out, ch->out);
+	if (ch->tls) {
+		flush_tls(ch->tls, out);
+		shutdown(fd, SHUT_WR);
+		return;
+	}
 	evbuffer_unfreeze(out, 1);
 	while (evbuffer_get_length(out) && evbuffer_write(out, fd) > 0) {
 	}
@@ -537,9 +575,14 @@ on_event(struct bufferevent *bev, short what, void *user)
 {
 	struct channel *ch = user;
 	int error = EVUTIL_SOCKET_ERROR();
+	unsigned long tls_error = ch->tls ? bufferevent_get_openssl_error(bev) : 0;
+	char why[256];
 
-	(void)bev;
-	if (what & BEV_EVENT_EOF) {
+	if (ch->tls && what & (BEV_EVENT_ERROR | BEV_EVENT_EOF) &&
+		(tls_error || !SSL_is_init_finished(ch->tls))) {
+		channel_end(
+			ch, CHANNEL_END_PEER, "%s", tls_why(ch->tls, tls_error, why, sizeof(why)));
+	} else if (what & BEV_EVENT_EOF) {
 		channel_end(ch, CHANNEL_END_PEER, "the peer closed the connection");
 	} else if (what & BEV_EVENT_ERROR) {
 		channel_end(ch, CHANNEL_END_PEER, "%s", evutil_socket_error_to_string(error));
@@ -571,7 +614,7 @@ on_flush(evutil_socket_t fd, short what, void *user)
 
 	(void)fd;
 	(void)what;
-	if (!evbuffer_get_length(waiting)) {
+	if (!ch->tls && !evbuffer_get_length(waiting)) {
 		evbuffer_write(ch->out, bufferevent_getfd(ch->bev));
 	}
 	/* An error is told with the next event of the socket. */

@@ -69,10 +69,12 @@ struct channel_ops {
 };
 
 struct channel_setup {
-	int fd;            /* connected, non-blocking; taken */
-	uint32_t versions; /* bitmap by wire number: 1 << 4 is OpenFlow 1.3 */
-	uint32_t probe_ms; /* 0: never probe */
-	uint32_t hello_ms; /* how long the peer may take for its hello */
+	int fd;             /* connected, non-blocking; taken */
+	struct ssl_st *tls; /* a session of OpenSSL's, taken; NULL: plain */
+	bool is_server;     /* of TLS: the peer began */
+	uint32_t versions;  /* bitmap by wire number: 1 << 4 is OpenFlow 1.3 */
+	uint32_t probe_ms;  /* 0: never probe */
+	uint32_t hello_ms;  /* how long the peer may take for its hello */
 };
 
 /* Sends the hello. No callback comes before the loop runs again. */

@@ -9,6 +9,7 @@
 
 #include "controller-agent/of_msg.h"
 #include "controller-agent/of_wire.h"
+#include "controller-agent/tls.h"
 #include "lib/alloc.h"
 #include "lib/error.h"
 #include "lib/log.h"
@@ -54,6 +55,10 @@ of_conn_create(struct of_switch *sw, struct of_controller *controller, int fd, c
 		.hello_ms = controller ? controller->probe_ms : OF_PROBE_MS,
 	};
 
+	if (controller && controller->tls) {
+		setup.tls = tls_session(controller->tls);
+		setup.is_server = controller->listener != NULL;
+	}
 	c->sw = sw;
 	c->controller = controller;
 	c->role = OF_ROLE_EQUAL;

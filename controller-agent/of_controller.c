@@ -9,12 +9,15 @@
 
 #include "controller-agent/of_conn.h"
 #include "controller-agent/of_service_internal.h"
+#include "controller-agent/tls.h"
 #include "lib/alloc.h"
 #include "lib/error.h"
 #include "lib/log.h"
 
 WEFT_LOG_MODULE(openflow);
 
+static bool make_tls(const struct of_controller_setup *setup, const struct target *target,
+	struct tls **tls, struct weft_error *err);
 static struct of_controller *find(const struct of_switch *sw, const char *target);
 static size_t count(const struct of_switch *sw);
 static void on_connected(void *user, int fd, const char *peer);
@@ -37,13 +40,32 @@ of_target_check(const struct of_controller_setup *setup, struct weft_error *err)
 {
 	struct target target;
 
-	if (!target_parse(setup->target, &target, err)) {
-		return false;
+	struct tls *tls;
+	bool ok = target_parse(setup->target, &target, err) && make_tls(setup, &target, &tls, err);
+
+	if (ok) {
+		tls_destroy(tls);
 	}
-	if (target_is_tls(&target)) {
-		return weft_error_set(err, WEFT_ERR_INVALID, ENOTSUP,
-			"target \"%s\": this build has no TLS; use tcp:, ptcp: or unix:",
-			setup->target);
+	return ok;
+}
+
+/* NULL for a target that is without TLS. */
+static bool
+make_tls(const struct of_controller_setup *setup, const struct target *target, struct tls **tls,
+	struct weft_error *err)
+{
+	const struct tls_files files = {setup->key, setup->cert, setup->ca};
+
+	*tls = NULL;
+	if (target_is_tls(target)) {
+		*tls = tls_create(&files, err);
+		if (!*tls) {
+			weft_error_prefix(err, "controller %s", setup->target);
+			return false;
+		}
+	} else if (setup->key || setup->cert || setup->ca) {
+		return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+			"controller %s: key, cert and ca are for tls: and ptls:", setup->target);
 	}
 	return true;
 }
@@ -55,8 +77,9 @@ of_switch_add_controller(
 	struct of_service *s = sw->service;
 	struct of_controller *controller;
 	struct target target;
+	struct tls *tls;
 
-	if (!of_target_check(setup, err) || !target_parse(setup->target, &target, err)) {
+	if (!target_parse(setup->target, &target, err)) {
 		return false;
 	}
 	if (find(sw, setup->target)) {
@@ -69,8 +92,12 @@ of_switch_add_controller(
 			"switch %s has %u controllers, the most that it can have",
 			ofproto_name(sw->ofproto), OF_MAX_CONTROLLERS);
 	}
+	if (!make_tls(setup, &target, &tls, err)) {
+		return false;
+	}
 	controller = xcalloc(1, sizeof(*controller));
 	controller->sw = sw;
+	controller->tls = tls;
 	controller->target = target;
 	controller->probe_ms = setup->probe_ms ? setup->probe_ms : OF_PROBE_MS;
 	controller->since_ms = timers_now(s->timers);
@@ -78,6 +105,7 @@ of_switch_add_controller(
 		controller->listener =
 			listener_create(s->base, &target, on_accepted, controller, err);
 		if (!controller->listener) {
+			tls_destroy(tls);
 			free(controller);
 			return false;
 		}
@@ -123,6 +151,7 @@ of_controller_destroy(struct of_controller *controller)
 	connector_destroy(controller->connector);
 	listener_destroy(controller->listener);
 	list_remove(&controller->link);
+	tls_destroy(controller->tls);
 	free(controller->text);
 	free(controller);
 }

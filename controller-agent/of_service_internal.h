@@ -46,6 +46,7 @@ struct of_controller {
 	struct of_switch *sw;
 	char *text;
 	struct target target;
+	struct tls *tls; /* NULL: without */
 	uint32_t probe_ms;
 	struct connector *connector; /* active */
 	struct listener *listener;   /* passive */

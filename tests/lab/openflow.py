@@ -66,11 +66,12 @@ class TestController:
 
     __test__ = False
 
-    def __init__(self, lab, name="testcontroller", version="OpenFlow13", arguments=()):
+    def __init__(self, lab, name="testcontroller", version="OpenFlow13", arguments=(), tls=False):
         package = ROOT / "build/unpacked/openvswitch-testcontroller"
         self.port = free_port()
-        self.target = f"tcp:127.0.0.1:{self.port}"
-        argv = [package / "usr/bin/ovs-testcontroller", "-O", version, *arguments, f"ptcp:{self.port}:127.0.0.1"]
+        self.target = f"{'tls' if tls else 'tcp'}:127.0.0.1:{self.port}"
+        method = f"{'pssl' if tls else 'ptcp'}:{self.port}:127.0.0.1"
+        argv = [package / "usr/bin/ovs-testcontroller", "-O", version, *arguments, method]
         private = {"OVS_RUNDIR": str(lab.dir), "OVS_LOGDIR": str(lab.dir), "OVS_SYSCONFDIR": str(lab.dir)}
         self.process = lab.start(name, argv, env=private, expect=None)
         wait_for(f"{name} listens", self._listens, 10)
