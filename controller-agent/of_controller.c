@@ -39,14 +39,17 @@ bool
 of_target_check(const struct of_controller_setup *setup, struct weft_error *err)
 {
 	struct target target;
-
 	struct tls *tls;
-	bool ok = target_parse(setup->target, &target, err) && make_tls(setup, &target, &tls, err);
 
-	if (ok) {
-		tls_destroy(tls);
+	if (!target_parse(setup->target, &target, err)) {
+		return false;
 	}
-	return ok;
+	if (!make_tls(setup, &target, &tls, err)) {
+		weft_error_prefix(err, "controller %s", setup->target);
+		return false;
+	}
+	tls_destroy(tls);
+	return true;
 }
 
 /* NULL for a target that is without TLS. */
@@ -59,13 +62,11 @@ make_tls(const struct of_controller_setup *setup, const struct target *target, s
 	*tls = NULL;
 	if (target_is_tls(target)) {
 		*tls = tls_create(&files, err);
-		if (!*tls) {
-			weft_error_prefix(err, "controller %s", setup->target);
-			return false;
-		}
-	} else if (setup->key || setup->cert || setup->ca) {
+		return *tls != NULL;
+	}
+	if (setup->key || setup->cert || setup->ca) {
 		return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
-			"controller %s: key, cert and ca are for tls: and ptls:", setup->target);
+			"key, cert and ca are for tls: and ptls: alone");
 	}
 	return true;
 }

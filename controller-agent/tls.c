@@ -155,6 +155,7 @@ tls_session(struct tls *tls)
 	struct weft_error err = WEFT_ERROR_INIT;
 	struct stat now[N_FILES];
 	bool changed = false;
+	SSL *ssl;
 
 	look(tls->paths, now);
 	for (unsigned i = 0; i < N_FILES; i++) {
@@ -173,7 +174,13 @@ tls_session(struct tls *tls)
 				err.text);
 		}
 	}
-	return SSL_new(tls->context);
+	ssl = SSL_new(tls->context);
+	if (!ssl) {
+		/* As all other memory; and nothing must go out in plain words instead. */
+		fputs("out of memory\n", stderr);
+		abort();
+	}
+	return ssl;
 }
 
 const char *

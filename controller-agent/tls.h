@@ -30,7 +30,7 @@ struct tls_files {
 struct tls *tls_create(const struct tls_files *files, struct weft_error *err) WEFT_MUST_CHECK;
 void tls_destroy(struct tls *tls);
 
-/* A session on a socket to be: the caller's, usually a bufferevent's. NULL: no memory. */
+/* A session on a socket to be: the caller's, usually a bufferevent's. */
 SSL *tls_session(struct tls *tls) WEFT_MUST_CHECK;
 
 /* Why a session failed, in words, for people. @error: OpenSSL's code, or 0; @text: at least 64 bytes. */

@@ -46,8 +46,7 @@ test_controllers_keeps_controllers(void **state)
 	assert_false(of_switch_add_controller(
 		w.sw, &(struct of_controller_setup){.target = "tls:127.0.0.1"}, &err));
 	assert_int_equal(err.code, EINVAL);
-	assert_string_equal(err.text,
-		"controller tls:127.0.0.1: TLS needs key=FILE; key=, cert= and ca= name PEM files");
+	assert_string_equal(err.text, "TLS needs key=FILE; key=, cert= and ca= name PEM files");
 	weft_error_init(&err);
 	assert_false(of_switch_add_controller(
 		w.sw, &(struct of_controller_setup){.target = "tcp:127.0.0.1", .key = "/x"}, &err));
