@@ -463,7 +463,7 @@ test_bond_8023ad_keeps_slow_frames_to_itself(void **state)
 		assert_int_equal(bytes[14], 1);                 /* LACP */
 		assert_int_equal(bytes[15], 1);                 /* its version */
 		assert_memory_equal(bytes + 20, status.mac, 6); /* the actor's system */
-		assert_true(member_count(i, "tx_lacp") >= 1);
+		rig_wait(member_count(i, "tx_lacp") >= 1);      /* counted behind the sending */
 	}
 	end();
 }
