@@ -11,6 +11,7 @@
 #include "ofproto/grace.h"
 #include "ofproto/group_internal.h"
 #include "ofproto/ofproto.h"
+#include "ofproto/underlay_provider.h"
 
 #define OF_MAX_RULES_PER_TABLE 1000000u
 #define OF_DP_PAGE 256u
@@ -127,6 +128,7 @@ struct of_model {
 	_Atomic(struct ofproto_set *) by_id;
 	_Atomic(struct dp_page *) dp_ports[OF_DP_PAGES];
 	struct context_table *contexts;
+	struct of_underlay_provider underlay;
 	_Atomic(struct of_reader *) readers[GRACE_MAX_READERS];
 	/* The loop's. */
 	struct of_model_events events;
