@@ -9,6 +9,7 @@
 #include "lib/alloc.h"
 #include "lib/error.h"
 #include "ofproto/fdb.h"
+#include "ofproto/of_counter.h"
 #include "ofproto/ofproto_internal.h"
 
 static struct ofport_set *ports_of(const struct ofproto *p);
@@ -43,6 +44,11 @@ ofproto_port_set(struct ofproto *p, const struct of_port_info *info, struct weft
 	port = xcalloc(1, sizeof(*port));
 	port->ofproto = p;
 	port->info = *info;
+	if (info->kind == OF_PORT_PATCH) {
+		other = ofport_find(p, info->number);
+		port->rx = other && other->rx ? of_counter_ref(other->rx) : of_counter_create(0, 0);
+		port->tx = other && other->tx ? of_counter_ref(other->tx) : of_counter_create(0, 0);
+	}
 	publish(p, info->number, port);
 	return true;
 }
@@ -103,6 +109,22 @@ ofproto_n_ports(const struct ofproto *p)
 	return ports_of(p)->n;
 }
 
+bool
+ofproto_port_traffic(
+	const struct ofproto *p, struct of_port number, struct of_port_traffic *traffic)
+{
+	const struct ofport *port = ofport_find(p, number);
+
+	if (!port || !port->rx) {
+		return false;
+	}
+	traffic->rx_packets = atomic_load_explicit(&port->rx->packets, memory_order_relaxed);
+	traffic->rx_bytes = atomic_load_explicit(&port->rx->bytes, memory_order_relaxed);
+	traffic->tx_packets = atomic_load_explicit(&port->tx->packets, memory_order_relaxed);
+	traffic->tx_bytes = atomic_load_explicit(&port->tx->bytes, memory_order_relaxed);
+	return true;
+}
+
 struct of_port
 ofproto_port_free_number(const struct ofproto *p)
 {
@@ -135,6 +157,26 @@ ofport_by_dp(const struct of_model *m, struct dp_port port)
 	page = atomic_load_explicit(&m->dp_ports[port.v / OF_DP_PAGE], memory_order_acquire);
 	return page ? atomic_load_explicit(&page->ports[port.v % OF_DP_PAGE], memory_order_acquire)
 		    : NULL;
+}
+
+const struct ofport *
+ofport_peer(const struct ofport *port)
+{
+	const struct of_port_info *info = &port->info;
+	const struct ofproto *p;
+	const struct ofport *peer;
+
+	if (info->kind != OF_PORT_PATCH) {
+		return NULL;
+	}
+	p = ofproto_by_id(port->ofproto->model, info->patch.ofproto_id);
+	peer = p ? ofport_find(p, info->patch.port) : NULL;
+	if (!peer || peer->info.kind != OF_PORT_PATCH ||
+		peer->info.patch.ofproto_id != port->ofproto->id ||
+		peer->info.patch.port.v != info->number.v) {
+		return NULL;
+	}
+	return peer;
 }
 
 void
@@ -221,7 +263,13 @@ set_dp(struct of_model *m, struct dp_port dp, const struct ofport *port)
 static void
 free_port(struct grace_item *item)
 {
-	free(WEFT_CONTAINER_OF(item, struct ofport, retired));
+	struct ofport *port = WEFT_CONTAINER_OF(item, struct ofport, retired);
+
+	if (port->rx) {
+		of_counter_unref(port->rx);
+		of_counter_unref(port->tx);
+	}
+	free(port);
 }
 
 static void

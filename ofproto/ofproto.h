@@ -161,6 +161,11 @@ enum of_vlan_mode {
 	OF_VLAN_DOT1Q_TUNNEL,
 };
 
+enum of_port_kind {
+	OF_PORT_PLAIN, /* one of the datapath's */
+	OF_PORT_PATCH, /* leads to another switch's */
+};
+
 #define OF_PORT_NAME_MAX 63
 
 /* A port as its owner describes it. */
@@ -183,6 +188,19 @@ struct of_port_info {
 	uint16_t tag;        /* VLAN of access, native and tunnel modes; 0: none */
 	bool has_trunks;     /* without: every VLAN */
 	uint64_t trunks[64]; /* bitmap of VLANs; VLAN 0: untagged packets on a trunk */
+	enum of_port_kind kind;
+	struct {
+		uint32_t ofproto_id; /* UINT32_MAX: not there */
+		struct of_port port; /* a patch port, whose peer is this one */
+	} patch;
+};
+
+/* What went through a port that the datapath does not have. */
+struct of_port_traffic {
+	uint64_t rx_packets;
+	uint64_t rx_bytes;
+	uint64_t tx_packets;
+	uint64_t tx_bytes;
 };
 
 /* Adds a port, or replaces what is known of the one with that number (flows follow by the version).
@@ -200,6 +218,9 @@ const struct of_port_info *of_model_port_by_dp(
 /* In the order of their numbers; begin with OF_PORT(0). NULL: no more. */
 const struct of_port_info *ofproto_port_next(const struct ofproto *p, struct of_port after);
 size_t ofproto_n_ports(const struct ofproto *p);
+/* Of a patch port, as far as statistics were read (handlers). False: there is no such port. */
+bool ofproto_port_traffic(
+	const struct ofproto *p, struct of_port number, struct of_port_traffic *traffic);
 /* The lowest number from 1 on that is free and below OF_PORT_AUTO_MAX; OF_PORT_NONE: none. */
 struct of_port ofproto_port_free_number(const struct ofproto *p);
 

@@ -18,6 +18,7 @@
 #define OF_DP_PAGES ((DP_PORT_MAX + 1) / OF_DP_PAGE)
 
 struct context_table;
+struct of_counter;
 
 /* What a rule does from one version on. Newest first; the older ones stand for readers of older
  * versions and are retired when a newer one is published. */
@@ -74,6 +75,8 @@ struct ofport {
 	struct grace_item retired;
 	struct ofproto *ofproto;
 	struct of_port_info info;
+	struct of_counter *rx; /* of a patch port: the same for all its snapshots; else NULL */
+	struct of_counter *tx;
 };
 
 /* Ports of a switch, sorted by number; replaced as a whole. */
@@ -156,6 +159,8 @@ void ofproto_unref(struct ofproto *p);
 
 const struct ofport *ofport_find(const struct ofproto *p, struct of_port number);
 const struct ofport *ofport_by_dp(const struct of_model *m, struct dp_port port);
+/* The other end of a patch port, if each leads to the other; NULL: none. */
+const struct ofport *ofport_peer(const struct ofport *port);
 void ofport_del_all(struct ofproto *p);
 
 /* --- rule.c --- */

@@ -85,15 +85,7 @@ translate(const struct translate_in *in, struct translation *t)
 		return;
 	}
 	xlate_packet_init(&x, in->key, port->info.number.v);
-	xlate_trace(&x, "switch %s, port %s (%u)", x.p->name, port->info.name, port->info.number.v);
-	if (port->info.config & (OF_PORT_DOWN | OF_PORT_NO_RECV)) {
-		x.drop = DROP_RX_DISABLED;
-	} else if (atomic_load_explicit(&x.p->standalone_now, memory_order_relaxed)) {
-		xlate_trace(&x, "no controller answers: NORMAL");
-		xlate_normal(&x);
-	} else {
-		run_top(&x, 0, NULL, 0, true);
-	}
+	xlate_receive(&x, port);
 	finish(&x);
 }
 
@@ -137,6 +129,12 @@ xlate_trace(struct xlate *x, const char *format, ...)
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
 	x->in->trace(x->in->trace_user, x->depth, line);
+}
+
+void
+xlate_pipeline(struct xlate *x)
+{
+	run_top(x, 0, NULL, 0, true);
 }
 
 void
@@ -517,13 +515,7 @@ xlate_on_copy(struct xlate *x, const void *data, size_t size, bool is_set)
 		x->freezing = false;
 		of_actions_clear(&x->frozen);
 	}
-	dp_actions_end(list, at);
-	if (!changes_packet(list->data + at + sizeof(struct dp_action_hdr),
-		    list->size - at - sizeof(struct dp_action_hdr))) {
-		list->size -= sizeof(struct dp_action_hdr);
-		memmove(list->data + at, list->data + at + sizeof(struct dp_action_hdr),
-			list->size - at);
-	}
+	xlate_end_copy(list, at);
 	if (!x->failed) {
 		x->stopped = stopped;
 	}
@@ -531,6 +523,18 @@ xlate_on_copy(struct xlate *x, const void *data, size_t size, bool is_set)
 	x->action_set = set;
 	x->pkt = *saved;
 	free(saved);
+}
+
+void
+xlate_end_copy(struct dp_actions *list, size_t at)
+{
+	dp_actions_end(list, at);
+	if (!changes_packet(list->data + at + sizeof(struct dp_action_hdr),
+		    list->size - at - sizeof(struct dp_action_hdr))) {
+		list->size -= sizeof(struct dp_action_hdr);
+		memmove(list->data + at, list->data + at + sizeof(struct dp_action_hdr),
+			list->size - at);
+	}
 }
 
 /* Whether what stands behind these datapath actions would meet another packet than without them, or

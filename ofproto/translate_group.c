@@ -24,7 +24,6 @@ struct making {
 	uint32_t n_parts;
 };
 
-static void note(struct xlate *x, struct of_counter *c);
 static void run_bucket(struct xlate *x, const struct group_bucket *b);
 static void run_object(struct xlate *x, const struct group *g);
 static bool make_object(struct xlate *x, const struct group *g, struct dp_handle *handle);
@@ -49,7 +48,7 @@ xlate_group(struct xlate *x, uint32_t id)
 		return;
 	}
 	xlate_trace(x, "group %u, %s", id, of_group_type_name(g->type));
-	note(x, g->counter);
+	xlate_note(x, g->counter);
 	x->reason = OF_REASON_GROUP;
 	x->group_depth++;
 	x->depth++;
@@ -95,8 +94,8 @@ xlate_meter(struct xlate *x, uint32_t id)
 	}
 }
 
-static void
-note(struct xlate *x, struct of_counter *c)
+void
+xlate_note(struct xlate *x, struct of_counter *c)
 {
 	struct translate_counters *list = x->counters;
 
@@ -115,7 +114,7 @@ run_bucket(struct xlate *x, const struct group_bucket *b)
 		xlate_fail(x, DROP_TRANSLATION_LIMIT);
 		return;
 	}
-	note(x, b->counter);
+	xlate_note(x, b->counter);
 	xlate_on_copy(x, b->actions, b->size, true);
 }
 
@@ -159,9 +158,10 @@ make_object(struct xlate *x, const struct group *g, struct dp_handle *handle)
 {
 	struct making m = {.parts = xcalloc(g->n_buckets + 1, sizeof(m.parts[0]))};
 	enum translate_object_state state = TRANSLATE_OBJECT_PENDING;
-	bool ok = true;
+	bool ok = true, no_object = x->no_object;
 
 	*handle = (struct dp_handle){0, 0};
+	x->no_object = false;
 	dp_actions_init(&m.body);
 	xlate_commit(x);
 	for (uint32_t i = 0; i < g->n_buckets && ok && !x->stopped; i++) {
@@ -186,6 +186,7 @@ make_object(struct xlate *x, const struct group *g, struct dp_handle *handle)
 	}
 	free(m.parts);
 	dp_actions_uninit(&m.body);
+	x->no_object = no_object;
 	return ok && state != TRANSLATE_OBJECT_NONE;
 }
 
@@ -220,7 +221,7 @@ make_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b
 	x->out->actions = outer;
 	x->counters = counters;
 	x->has_output = has_output;
-	return m->body.size <= DP_OBJECT_MAX_BODY;
+	return m->body.size <= DP_OBJECT_MAX_BODY && !x->no_object;
 }
 
 /* What the bucket's life hangs on. False: it is not live and will not be before the tables or ports

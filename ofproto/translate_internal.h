@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Translation: the state of one, shared by translate.c (tables and lists), translate_packet.c (what
- * has become of the packet) and translate_output.c (ports, NORMAL, controllers).
+ * has become of the packet), translate_output.c (ports, NORMAL, controllers) and translate_port.c (how it comes
+ * into a switch).
  */
 #pragma once
 
@@ -60,6 +61,7 @@ struct xlate {
 	unsigned depth; /* of resubmits */
 	unsigned group_depth;
 	unsigned object_depth;               /* of buckets that the datapath chooses */
+	bool no_object;                      /* a bucket cannot be the datapath's to choose */
 	struct translate_counters *counters; /* where groups and buckets are noted */
 	unsigned n_actions;
 	bool is_packet_out;
@@ -76,6 +78,8 @@ struct xlate {
 /* Ends translation with a drop. */
 void xlate_fail(struct xlate *x, enum drop_reason reason);
 void xlate_trace(struct xlate *x, const char *format, ...) WEFT_PRINTF(2, 3);
+/* From table 0 to the end of the action set. */
+void xlate_pipeline(struct xlate *x);
 /* Looks up in a table, and runs what is found. */
 void xlate_table(struct xlate *x, uint8_t table);
 
@@ -87,6 +91,8 @@ void xlate_set(struct xlate *x, const void *data, size_t size);
  * if need be. @is_set: as an action set. */
 void xlate_on_copy(struct xlate *x, const void *data, size_t size, bool is_set);
 
+/* Ends a clone that was begun @at; it goes if what it does changes nothing for what comes after it. */
+void xlate_end_copy(struct dp_actions *list, size_t at);
 /* A copy that nothing comes after need not be one. */
 void xlate_unwrap_last_clone(struct dp_actions *list);
 
@@ -94,6 +100,8 @@ void xlate_unwrap_last_clone(struct dp_actions *list);
 
 void xlate_group(struct xlate *x, uint32_t id);
 void xlate_meter(struct xlate *x, uint32_t id);
+/* The flow, or the bucket, credits the counter. */
+void xlate_note(struct xlate *x, struct of_counter *c);
 
 /* --- translate_packet.c --- */
 
@@ -130,6 +138,15 @@ void xlate_to_agent(struct xlate *x, uint8_t reason, uint16_t max_len, uint16_t 
 	const void *userdata, uint16_t userdata_len);
 /* The context in which translation goes on after recirculation: puts RECIRC and ends. */
 void xlate_freeze(struct xlate *x);
+/* Why a packet that goes nowhere in the end is dropped: the first cause. */
+void xlate_blame(struct xlate *x, enum drop_reason reason);
 /* Whether the port sends as it is set up; and whether its link is up too. */
 bool xlate_port_can_send(const struct ofport *port);
 bool xlate_port_is_live(const struct ofport *port);
+
+/* --- translate_port.c --- */
+
+/* The packet comes into its switch by @port. */
+void xlate_receive(struct xlate *x, const struct ofport *port);
+/* A copy of it goes on at the other end of a patch port. */
+void xlate_patch(struct xlate *x, const struct ofport *port);

@@ -24,13 +24,6 @@ static void output_all(struct xlate *x, uint32_t unless_config);
 static bool put_context(struct xlate *x, const struct of_context *c, uint32_t *id);
 static void put_learned(struct xlate *x, const struct ofport *port, uint16_t vlan);
 
-/* Why a packet that goes nowhere in the end is dropped. */
-static void
-blame(struct xlate *x, enum drop_reason reason)
-{
-	x->drop = x->drop == DROP_EXPLICIT ? reason : x->drop;
-}
-
 /* --- NORMAL's view of a packet ------------------------------------------------------------------- */
 
 struct normal {
@@ -96,7 +89,7 @@ xlate_output(struct xlate *x, struct of_port number, uint16_t max_len)
 			xlate_trace(x, number.v == in ? "not back to the input port" : "no port %u",
 				number.v);
 			if (number.v != in) {
-				blame(x, DROP_PORT_GONE);
+				xlate_blame(x, DROP_PORT_GONE);
 			}
 		}
 	}
@@ -203,10 +196,17 @@ in_port(const struct xlate *x)
 	return ofport_find(x->p, OF_PORT(be32_to(x->pkt.key.in_port)));
 }
 
+void
+xlate_blame(struct xlate *x, enum drop_reason reason)
+{
+	x->drop = x->drop == DROP_EXPLICIT ? reason : x->drop;
+}
+
 bool
 xlate_port_can_send(const struct ofport *port)
 {
-	return port->info.dp_port.v <= DP_PORT_MAX &&
+	return (port->info.kind == OF_PORT_PATCH ? ofport_peer(port) != NULL
+						 : port->info.dp_port.v <= DP_PORT_MAX) &&
 	       !(port->info.config & (OF_PORT_DOWN | OF_PORT_NO_FWD));
 }
 
@@ -221,13 +221,17 @@ put_output(struct xlate *x, const struct ofport *port)
 {
 	if (!xlate_port_can_send(port)) {
 		xlate_trace(x, "port %s does not send", port->info.name);
-		if (port->info.config & OF_PORT_DOWN) {
-			blame(x, DROP_TX_DOWN);
+		if (port->info.config & OF_PORT_DOWN || port->info.kind == OF_PORT_PATCH) {
+			xlate_blame(x, DROP_TX_DOWN);
 		}
 		return;
 	}
 	if (++x->n_actions > TRANSLATE_MAX_ACTIONS) {
 		xlate_fail(x, DROP_TRANSLATION_LIMIT);
+		return;
+	}
+	if (port->info.kind == OF_PORT_PATCH) {
+		xlate_patch(x, port);
 		return;
 	}
 	xlate_commit(x);
