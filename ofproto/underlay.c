@@ -42,6 +42,13 @@ of_model_grace(struct of_model *m)
 	return &m->grace;
 }
 
+uint32_t
+of_underlay_id(const struct of_underlay_key *key, const struct of_underlay_route *found)
+{
+	/* Room for one more is named 0. */
+	return found->state == OF_UNDERLAY_FULL ? 0 : hash_bytes(key, sizeof(*key), 0) | 1;
+}
+
 const struct of_underlay_path *
 of_underlay_pick(const struct of_underlay_route *r, uint32_t hash)
 {

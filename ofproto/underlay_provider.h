@@ -4,13 +4,13 @@
  *
  * What:     whoever knows the routes and neighbours of the host (the agent, by netlink; tests, from a
  *           table) provides lookup(), which answers for a pair of local and remote address. An answer is
- *           an immutable snapshot; news are a new snapshot under the same id.
+ *           an immutable snapshot; news are a new snapshot.
  * Devices:  a path leaves by an `internal` port of some switch, the underlay switch: the encapsulated
  *           packet goes on through that switch's tables as if it had come in by that port. A route that
  *           leaves by another device is no path (OF_UNDERLAY_NO_DEVICE).
- * Changes:  who translates notes the ids of the routes that it looked at. When one of them is published
- *           anew, of_model_underlay_changed() names it, and what depends on it is translated again. A
- *           reader may see a route early, never late: it is published first, then named.
+ * Changes:  who translates notes of_underlay_id() of each route that it looked at. When one of them is
+ *           published anew, of_model_underlay_changed() names it, and what depends on it is translated
+ *           again. A reader may see a route early, never late: it is published first, then named.
  * Threads:  lookup(): handlers and the loop, between of_reader_enter() and of_reader_leave(), without
  *           locks; what it returned is valid until the leave. All else: the loop.
  */
@@ -94,6 +94,10 @@ const struct of_underlay_route *of_model_underlay(
 void of_model_underlay_changed(struct of_model *m, const uint32_t *ids, size_t n);
 /* The grace period after which no reader holds what it found: snapshots are retired there. */
 struct grace *of_model_grace(struct of_model *m);
+
+/* The number under which changes of what was found for @key are named; depends on nothing but these two. Two
+ * pairs of addresses may have the same: then news of one count as news of both. */
+uint32_t of_underlay_id(const struct of_underlay_key *key, const struct of_underlay_route *found);
 
 /* The path of packets with that hash of their inner headers: by weight among all, and if that one cannot be
  * used, by weight among those that can, so that the failure of one path moves no flow of the others.

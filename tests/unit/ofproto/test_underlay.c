@@ -128,6 +128,25 @@ test_underlay_asks_the_provider(void **state)
 	free(r);
 }
 
+static void
+test_underlay_ids_name_pairs(void **state)
+{
+	struct of_underlay_key a = {.remote.v[15] = 7}, b = {.remote.v[15] = 8},
+			       c = {.local.v[15] = 1, .remote.v[15] = 7};
+	struct of_underlay_route *r = make(1, (const uint16_t[]){1});
+	uint32_t id = of_underlay_id(&a, r);
+
+	(void)state;
+	assert_int_not_equal(id, 0);
+	assert_int_not_equal(of_underlay_id(&b, r), id);
+	assert_int_not_equal(of_underlay_id(&c, r), id);
+	r->state = OF_UNDERLAY_PENDING;
+	assert_int_equal(of_underlay_id(&a, r), id);
+	r->state = OF_UNDERLAY_FULL;
+	assert_int_equal(of_underlay_id(&a, r), 0);
+	free(r);
+}
+
 int
 main(void)
 {
@@ -135,6 +154,7 @@ main(void)
 		cmocka_unit_test(test_underlay_picks_by_weight),
 		cmocka_unit_test(test_underlay_failed_path_moves_its_own_flows_only),
 		cmocka_unit_test(test_underlay_asks_the_provider),
+		cmocka_unit_test(test_underlay_ids_name_pairs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
