@@ -136,8 +136,14 @@ struct dp_action_object {
 	struct dp_handle object;
 };
 
-/* Checks and removes the outer headers up to and with the tunnel's, stores them in block 2 and
- * tun_id, and parses anew: the packet is then received by @port. */
+/* Checks and removes the outer headers up to and with the tunnel's, stores them in the packet's tunnel
+ * fields (block 2, tun_id, block 5), and looks the packet up anew: it is then received by @port, and
+ * counted there. Inner packets without an Ethernet header get one, of zero addresses. Needs @port to be
+ * there (port-gone) and up (rx-disabled). Headers that are malformed or not of @kind: decap-bad; with a wrong
+ * checksum: decap-checksum; fragments of outer packets: decap-fragment; what carries neither Ethernet nor
+ * (GRE, Geneve, VXLAN-GPE) IP or MPLS: decap-protocol; Geneve options that must be understood and are
+ * not: decap-option; marked congested, while the inner packet's ends know of no ECN (RFC 6040 s.4.2):
+ * decap-ecn. */
 struct dp_action_decap {
 	struct dp_action_hdr hdr;
 	uint32_t kind;      /* enum dp_tunnel_kind */

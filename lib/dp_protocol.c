@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/dp_encap.h"
 #include "lib/error.h"
 #include "lib/packet.h"
 #include "lib/shm_ring.h"
@@ -40,7 +41,7 @@ _Static_assert(sizeof(struct dp_object_del) == 16, "DP_OBJECT_DEL");
 _Static_assert(sizeof(struct dp_object_item) == 32, "DP_OBJECT_ITEM");
 _Static_assert(sizeof(struct dp_bucket) == 24, "bucket");
 _Static_assert(sizeof(struct dp_meter) == 8 && sizeof(struct dp_meter_band) == 24, "meter");
-_Static_assert(sizeof(struct dp_encap) == 24, "encapsulation");
+_Static_assert(sizeof(struct dp_encap) == 32, "encapsulation");
 _Static_assert(sizeof(struct dp_context_put) == 16, "DP_CONTEXT_PUT");
 _Static_assert(sizeof(struct dp_context_del) == 16, "DP_CONTEXT_DEL");
 _Static_assert(sizeof(struct dp_context_item) == 16, "DP_CONTEXT_ITEM");
@@ -572,22 +573,19 @@ static bool
 validate_encap(struct cursor *c, uint32_t n_parts)
 {
 	const struct dp_encap *encap = take(c, sizeof *encap);
-	const unsigned known = DP_ENCAP_ID_FROM_KEY | DP_ENCAP_DST_FROM_KEY | DP_ENCAP_TOS_INHERIT |
-			       DP_ENCAP_TTL_INHERIT | DP_ENCAP_UDP_CSUM | DP_ENCAP_OPTS_FROM_KEY |
-			       DP_ENCAP_GBP_FROM_KEY;
+	const char *why;
 
 	if (!encap) {
 		return false;
 	}
-	if (n_parts || encap->flags & ~known) {
-		return refuse(c, "encapsulation with parts or unknown flags");
+	if (n_parts) {
+		return refuse(c, "encapsulation with parts");
 	}
-	if (encap->kind < DP_TUNNEL_VXLAN || encap->kind > DP_TUNNEL_ERSPAN || encap->size > 256 ||
-		encap->l4_off > encap->size || encap->l3_off > encap->l4_off ||
-		encap->too_long > 2) {
-		return refuse(c, "bad encapsulation");
+	if (!is_reserved_zero(c, encap->zero) || !take(c, encap->size)) {
+		return false;
 	}
-	return take(c, encap->size);
+	why = dp_encap_check(encap);
+	return !why || refuse(c, why);
 }
 
 bool

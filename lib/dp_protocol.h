@@ -276,28 +276,71 @@ struct dp_meter_band {
 	uint32_t zero;
 };
 
+/* What the key says is said by the packet's tunnel fields: those that DECAP or DP_EXECUTE gave it, as
+ * SET_FIELD has changed them; a packet without them has zeroes. */
 enum dp_encap_flags {
-	DP_ENCAP_ID_FROM_KEY = 1 << 0, /* tun_id, else as in the header */
-	DP_ENCAP_DST_FROM_KEY = 1 << 1,
-	DP_ENCAP_TOS_INHERIT = 1 << 2,
-	DP_ENCAP_TTL_INHERIT = 1 << 3,
-	DP_ENCAP_UDP_CSUM = 1 << 4,
-	DP_ENCAP_OPTS_FROM_KEY = 1 << 5,
-	DP_ENCAP_GBP_FROM_KEY = 1 << 6,
+	DP_ENCAP_ID_FROM_KEY = 1 << 0,   /* id: tun_id. The header has a place for one (GRE: a key).
+	                                * Wider than that: drops as tunnel-id-range */
+	DP_ENCAP_DST_FROM_KEY = 1 << 1,  /* outer destination: tun_dst, of the header's family, else
+	                                  * drops as encap-bad. Ethernet is the header's all the
+	                                  * same: the next hop to all such destinations */
+	DP_ENCAP_TOS_INHERIT = 1 << 2,   /* outer DSCP: the packet's, if it is IP */
+	DP_ENCAP_TTL_INHERIT = 1 << 3,   /* outer TTL: likewise */
+	DP_ENCAP_UDP_CSUM = 1 << 4,      /* UDP checksum, else 0, over IPv6 too (RFC 6935) */
+	DP_ENCAP_OPTS_FROM_KEY = 1 << 5, /* Geneve: tun_opts' options, behind those of the header;
+	                                  * more than 252 bytes in all: drops as encap-bad */
+	DP_ENCAP_GBP_FROM_KEY = 1 << 6, /* VXLAN: tun_gbp_id and tun_gbp_flags, unless both are 0 */
+	DP_ENCAP_SRC_FROM_KEY =
+		1 << 7, /* outer source: tun_src, as DST_FROM_KEY; 0: the header's */
+	DP_ENCAP_TOS_FROM_KEY = 1 << 8, /* outer DSCP: tun_tos'. Not with TOS_INHERIT */
+	DP_ENCAP_TTL_FROM_KEY =
+		1 << 9, /* outer TTL: tun_ttl; 0: the header's. Not with TTL_INHERIT */
+	DP_ENCAP_FLAGS_FROM_KEY = 1 << 10, /* don't fragment, UDP checksum, Geneve's O: as tun_flags
+	                                    * says, not as the header and UDP_CSUM do */
+	DP_ENCAP_L3 =
+		1 << 11, /* GRE, Geneve, VXLAN-GPE: the packet goes without its Ethernet header,
+	                        * whose type (IPv4, IPv6, MPLS) becomes the header's next protocol;
+	                        * others, tagged ones too, drop as encap-bad */
 };
 
-/* The outer headers, from Ethernet on, as they are to be sent, up to 256 bytes. */
+/* What becomes of a packet that would be longer than the mtu (one that is still to be cut in segments:
+ * each of them). Longer than IP can be: drops as encap-too-long in any case. */
+enum dp_encap_too_long {
+	DP_ENCAP_DROP,     /* as encap-too-long */
+	DP_ENCAP_FRAGMENT, /* the outer packet in fragments, each of which goes on through the list;
+	                    * the header may not say don't fragment, and if the key does: DROP */
+	DP_ENCAP_TO_AGENT, /* as to_agent(context, max_len=65535, reason) does with the packet as it
+	                    * was, which ends there */
+};
+
+/* A tunnel's headers, prepared. ENCAP puts them in front of the packet, which is that outer frame from
+ * then on: the actions behind see its headers, and its tunnel fields are zero. A packet that has been
+ * encapsulated and not decapsulated since drops as tunnel-loop.
+ *
+ * @header: Ethernet (with up to two VLAN tags), IPv4 without options or IPv6 without extension headers,
+ * UDP (not GRE, ERSPAN), the tunnel's header; nothing behind it. All is sent as it stands here but for
+ *   what the flags say;
+ *   IPv4 total length, identification (without don't-fragment a number of its own, else 0), checksum;
+ *   IPv6 payload length;
+ *   the ECN bits: those of the packet, if it is IP (RFC 6040 s.4.1, normal mode);
+ *   UDP source port (49152 and more, by the packet's 5-tuple), length, checksum;
+ *   GRE's checksum and sequence number where its flags say that there are some.
+ * What stands in those places does not matter. */
 struct dp_encap {
 	uint32_t kind; /* enum dp_tunnel_kind */
 	uint32_t flags;
-	uint16_t size; /* of the header */
+	uint16_t size; /* of the header, up to DP_ENCAP_MAX_SIZE */
 	uint16_t l3_off;
-	uint16_t l4_off;
-	uint16_t mtu;      /* largest outer L3 packet; 0: not checked */
-	uint32_t too_long; /* 0 drop, 1 fragment outside, 2 to the agent */
-	uint32_t context;  /* for to-agent */
+	uint16_t l4_off;   /* of UDP or GRE */
+	uint16_t mtu;      /* longest outer L3 packet; 0: as IP allows */
+	uint16_t too_long; /* enum dp_encap_too_long */
+	uint16_t reason;   /* for the agent */
+	uint32_t context;  /* likewise */
+	uint32_t port;     /* tunnel port whose sent packets it counts; UINT32_MAX: none */
+	uint32_t zero;
 	uint8_t header[];
 };
+#define DP_ENCAP_MAX_SIZE 256u
 
 /* Keeps opaque bytes under an id of the agent's choice; ids are never reused within an instance.
  * -EEXIST. Behind it: the bytes, up to DP_CONTEXT_MAX_SIZE. */

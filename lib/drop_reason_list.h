@@ -59,7 +59,8 @@ DROP(RECIRC_LIMIT, "recirc-limit",
 DROP(ACTION_LIMIT, "action-limit", "the action list nests too deep: simplify groups and rules")
 DROP(DECAP_BAD, "decap-bad",
 	"tunnel header is malformed: the sender is broken, or it is no tunnel packet")
-DROP(ENCAP_BAD, "encap-bad", "the packet does not fit the tunnel: lower the MTU of the guests")
+DROP(ENCAP_BAD, "encap-bad",
+	"the tunnel cannot carry the packet to where it is to go: correct the rule that sets tun_dst")
 /* On the way out; counted on the output port, but for port-gone, which has none: on the input port. So are
  * those that the agent decides: rules that lead to no other port than one that is down or not there. */
 DROP(PORT_GONE, "port-gone", "the output port does not exist: correct the rule, or add the port")
@@ -83,3 +84,17 @@ DROP(BOND_INACTIVE, "bond-inactive",
 	"came by a member of the bond that is not in use: the partner floods, or both sides disagree")
 DROP(SLOW_PROTOCOL, "slow-protocol",
 	"LACP or marker frame that was to leave by an 802.3ad bond: guests may not speak for it")
+/* Tunnels. */
+DROP(ENCAP_TOO_LONG, "encap-too-long",
+	"encapsulated longer than the path's MTU: lower the MTU of the guests")
+DROP(TUNNEL_LOOP, "tunnel-loop",
+	"an encapsulated packet was to enter a tunnel: the route to a remote leads through a tunnel")
+DROP(DECAP_CHECKSUM, "decap-checksum", "outer checksum is wrong: damaged on its way")
+DROP(DECAP_FRAGMENT, "decap-fragment",
+	"tunnel packet in fragments, which are not put together: raise the MTU of the underlay")
+DROP(DECAP_PROTOCOL, "decap-protocol",
+	"tunnel packet with neither Ethernet nor IP inside: the sender wants another kind of tunnel")
+DROP(DECAP_OPTION, "decap-option",
+	"Geneve option that must be understood and is not known here: the sender expects too much")
+DROP(DECAP_ECN, "decap-ecn",
+	"congestion on the underlay, and the inner packet cannot tell its ends: as RFC 6040 asks")

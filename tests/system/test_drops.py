@@ -293,6 +293,13 @@ UNUSED = {
     "tunnel-unknown",
     "decap-bad",
     "encap-bad",
+    "encap-too-long",
+    "tunnel-loop",
+    "decap-checksum",
+    "decap-fragment",
+    "decap-protocol",
+    "decap-option",
+    "decap-ecn",
 }
 # Those with system tests of their own.
 OWN_TESTS = {"bond-inactive": "test_bond.py", "slow-protocol": "test_bond.py"}

@@ -249,8 +249,8 @@ test_object_references(void **state)
 static void
 test_object_unsupported(void **state)
 {
-	struct dp_encap encap = {.kind = DP_TUNNEL_VXLAN, .size = 8};
-	uint64_t header = 0;
+	struct dp_encap encap = {.kind = DP_TUNNEL_GRE, .size = 38, .l3_off = 14, .l4_off = 34};
+	uint8_t header[40] = {[12] = 8, [14] = 0x45, [23] = 47, [36] = 0x65, [37] = 0x58};
 	struct dp_handle fresh = RIG_NONE;
 	struct rig_body body;
 
@@ -258,7 +258,7 @@ test_object_unsupported(void **state)
 	begin();
 	rig_body_init(&body, DP_OBJECT_ENCAP);
 	dp_actions_append(&body.bytes, &encap, sizeof encap);
-	dp_actions_append(&body.bytes, &header, sizeof header);
+	dp_actions_append(&body.bytes, header, sizeof header);
 	assert_int_equal(rig_object_put(&agent, &body, &fresh), -EOPNOTSUPP);
 	rig_body_uninit(&body);
 	rig_body_init(&body, DP_OBJECT_SELECT);

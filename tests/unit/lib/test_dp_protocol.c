@@ -360,24 +360,30 @@ test_dp_protocol_meters(void **state)
 static void
 test_dp_protocol_encap(void **state)
 {
-	const struct dp_encap encap = {
-		.kind = DP_TUNNEL_VXLAN, .size = 50, .l3_off = 14, .l4_off = 34};
+	static const uint8_t outer[] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 0, 0,
+		0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 0, 0, 0x12, 0xb5, 0, 0, 0, 0, 8};
+	const struct dp_encap encap = {.kind = DP_TUNNEL_VXLAN,
+		.size = 50,
+		.l3_off = 14,
+		.l4_off = 34,
+		.mtu = 1500,
+		.port = UINT32_MAX};
 	uint8_t header[56] = {0};
 	struct dp_actions body;
 
 	(void)state;
+	memcpy(header, outer, sizeof outer);
 	dp_actions_init(&body);
 	dp_actions_append(&body, &encap, sizeof encap);
 	dp_actions_append(&body, header, sizeof header);
 	send_object(DP_OBJECT_ENCAP, 0, &body);
 	check_lengths(dp_command_decode);
-	refuse_byte(dp_command_decode, 20, 1, "encapsulation with parts or unknown flags");
-	refuse_byte(dp_command_decode, 36, 0x80, "encapsulation with parts or unknown flags");
-	refuse_byte(dp_command_decode, 32, 0, "bad encapsulation");
+	refuse_byte(dp_command_decode, 20, 1, "encapsulation with parts");
+	refuse_byte(dp_command_decode, 32, 0, "encapsulation with a bad kind, MTU or port");
 	refuse_byte(dp_command_decode, 40, 57, "message is too short");
-	refuse_byte(dp_command_decode, 42, 40, "bad encapsulation");
-	refuse_byte(dp_command_decode, 44, 51, "bad encapsulation");
-	refuse_byte(dp_command_decode, 48, 3, "bad encapsulation");
+	refuse_byte(dp_command_decode, 40, 51, "encapsulation with a bad tunnel header");
+	refuse_byte(dp_command_decode, 44, 51, "encapsulation with bad sizes");
+	refuse_byte(dp_command_decode, 60, 1, "reserved bytes are not zero");
 	refuse_byte(dp_command_decode, len - 1, 1, "padding is not zero");
 	dp_actions_uninit(&body);
 }
@@ -540,6 +546,9 @@ test_dp_protocol_full_ring(void **state)
 	unsigned n = 0;
 
 	(void)state;
+	/* From the start of the memory, so that no filler is needed at its end. */
+	shm_ring_init_private(&in, memory, RING_SIZE, -1);
+	shm_ring_init_private(&out, memory, RING_SIZE, -1);
 	assert_false(dp_send(&in, DP_CONTEXT_PUT, &barrier, sizeof barrier, &huge, 1));
 	while (dp_send(&in, DP_BARRIER, &barrier, sizeof barrier, NULL, 0)) {
 		n++;
