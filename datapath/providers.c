@@ -26,6 +26,9 @@ static const struct port_provider *const providers[] = {
 	&memif_provider,
 	&null_provider,
 	&bond_provider,
+	&vxlan_provider,
+	&geneve_provider,
+	&gre_provider,
 };
 
 const struct port_provider *

@@ -22,6 +22,9 @@ extern const struct port_provider pcap_provider;      /* pcap */
 extern const struct port_provider memif_provider;     /* memif */
 extern const struct port_provider null_provider;      /* null */
 extern const struct port_provider bond_provider;      /* bond */
+extern const struct port_provider vxlan_provider;     /* tunnels */
+extern const struct port_provider geneve_provider;
+extern const struct port_provider gre_provider;
 
 /* The provider of that type, or NULL with the known types in @err. */
 const struct port_provider *provider_find(const char *type, struct weft_error *err);
