@@ -8,12 +8,18 @@
 #include "controller-agent/of_msg.h"
 #include "lib/error.h"
 
-#define OFPC_FRAG_NORMAL 0 /* the only treatment that there is */
+#define OFPC_FRAG_NORMAL 0
+#define OFPC_FRAG_DROP 1
 
 void
 of_msg_config_get(struct of_conn *c, const struct of_request *rq)
 {
-	c->codec->put_config(&c->out, rq->xid, &c->config);
+	struct of_switch_config config = c->config;
+	struct of_settings settings;
+
+	ofproto_get_settings(c->sw->ofproto, &settings);
+	config.flags = settings.drop_fragments ? OFPC_FRAG_DROP : OFPC_FRAG_NORMAL;
+	c->codec->put_config(&c->out, rq->xid, &config);
 	of_conn_send(c);
 }
 
@@ -28,17 +34,16 @@ of_msg_config_set(struct of_conn *c, const struct of_request *rq)
 		of_conn_send_error(c, rq, &err);
 		return;
 	}
-	if (config.flags != OFPC_FRAG_NORMAL) {
+	if (config.flags != OFPC_FRAG_NORMAL && config.flags != OFPC_FRAG_DROP) {
 		of_conn_refuse(c, rq, OFPET_SWITCH_CONFIG_FAILED, OFPSCFC_BAD_FLAGS);
 		return;
 	}
 	c->config = config;
+	ofproto_get_settings(c->sw->ofproto, &settings);
+	settings.drop_fragments = config.flags == OFPC_FRAG_DROP;
 	if (c->controller) {
-		ofproto_get_settings(c->sw->ofproto, &settings);
-		if (settings.miss_send_len != config.miss_send_len) {
-			settings.miss_send_len = config.miss_send_len;
-			ofproto_set_settings(c->sw->ofproto, &settings);
-		}
+		settings.miss_send_len = config.miss_send_len;
 	}
+	ofproto_set_settings(c->sw->ofproto, &settings);
 	of_switch_update_settings(c->sw);
 }

@@ -98,3 +98,6 @@ DROP(DECAP_OPTION, "decap-option",
 	"Geneve option that must be understood and is not known here: the sender expects too much")
 DROP(DECAP_ECN, "decap-ecn",
 	"congestion on the underlay, and the inner packet cannot tell its ends: as RFC 6040 asks")
+/* Decided by the agent's flows, again. */
+DROP(FRAGMENT, "fragment",
+	"an IP fragment, and the switch is set to drop them: ovs-ofctl set-frags SWITCH normal")

@@ -319,12 +319,14 @@ void
 ofproto_set_settings(struct ofproto *p, const struct of_settings *s)
 {
 	bool changed = p->settings.standalone_now != s->standalone_now ||
-		       p->settings.invalid_ttl_to_agent != s->invalid_ttl_to_agent;
+		       p->settings.invalid_ttl_to_agent != s->invalid_ttl_to_agent ||
+		       p->settings.drop_fragments != s->drop_fragments;
 
 	p->settings = *s;
 	atomic_store_explicit(&p->standalone_now, s->standalone_now, memory_order_relaxed);
 	atomic_store_explicit(
 		&p->invalid_ttl_to_agent, s->invalid_ttl_to_agent, memory_order_relaxed);
+	atomic_store_explicit(&p->drop_fragments, s->drop_fragments, memory_order_relaxed);
 	if (s->fdb_max < fdb_count(p->fdb)) {
 		changed = true;
 	}

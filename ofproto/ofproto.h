@@ -107,6 +107,7 @@ struct of_settings {
 	uint16_t miss_send_len;    /* OFPT_SET_CONFIG; 1.0's table-miss packet-ins */
 	bool invalid_ttl_to_agent; /* some controller wants OFPR_INVALID_TTL */
 	bool standalone_now;       /* controllers are silent: every packet is treated as NORMAL */
+	bool drop_fragments;       /* OFPC_FRAG_DROP: IP fragments do not come to the tables */
 	uint32_t fdb_ageing_s;     /* 300 */
 	uint32_t fdb_max;          /* 8192 */
 };

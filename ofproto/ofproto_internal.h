@@ -97,6 +97,7 @@ struct ofproto {
 	struct of_settings settings; /* the loop's */
 	_Atomic bool standalone_now; /* what handlers need of them */
 	_Atomic bool invalid_ttl_to_agent;
+	_Atomic bool drop_fragments;
 	_Atomic(struct ofport_set *) ports;
 	struct fdb *fdb;
 	struct versioned_table groups;

@@ -16,6 +16,7 @@
 
 static void forget_passage(struct xlate_packet *k, const struct ofport *peer);
 static void keep_result(struct xlate *outer, const struct xlate *inner);
+static bool is_unwanted_fragment(struct xlate *x);
 
 void
 xlate_receive(struct xlate *x, const struct ofport *port)
@@ -23,12 +24,25 @@ xlate_receive(struct xlate *x, const struct ofport *port)
 	xlate_trace(x, "switch %s, port %s (%u)", x->p->name, port->info.name, port->info.number.v);
 	if (port->info.config & (OF_PORT_DOWN | OF_PORT_NO_RECV)) {
 		xlate_blame(x, DROP_RX_DISABLED);
+	} else if (is_unwanted_fragment(x)) {
+		xlate_trace(x, "fragments are dropped");
+		xlate_blame(x, DROP_FRAGMENT);
 	} else if (atomic_load_explicit(&x->p->standalone_now, memory_order_relaxed)) {
 		xlate_trace(x, "no controller answers: NORMAL");
 		xlate_normal(x);
 	} else {
 		xlate_pipeline(x);
 	}
+}
+
+static bool
+is_unwanted_fragment(struct xlate *x)
+{
+	if (!atomic_load_explicit(&x->p->drop_fragments, memory_order_relaxed)) {
+		return false;
+	}
+	xlate_read_field(x, FIELD_IP_FRAG);
+	return x->pkt.key.ip_frag & FLOW_FRAG_ANY;
 }
 
 void

@@ -241,6 +241,14 @@ def tx_too_long(s):
     return {(s.name, "tx-too-long"): 1}
 
 
+def fragment(s):
+    s.rule("actions=output:2")
+    ovs_ofctl(s.weft, "set-frags", "br0", "drop")
+    s.a.send(udp(flags="MF"), udp(frag=100), udp())
+    s.b.receive()
+    return {("a", "fragment"): 2}
+
+
 PROVOKED = {
     "explicit": explicit,
     "resubmit-depth": resubmit_depth,
@@ -266,6 +274,7 @@ PROVOKED = {
     "port-gone": port_gone,
     "tx-full": tx_full,
     "tx-too-long": tx_too_long,
+    "fragment": fragment,
 }
 
 

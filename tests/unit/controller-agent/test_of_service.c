@@ -55,6 +55,8 @@ test_service_answers_exactly(void **state)
 		{"0411001011223344ff00000000000003" BARRIER, BARRIER_REPLY},
 		{"0401001c112233440001000178787878787878787878787878787878" BARRIER, BARRIER_REPLY},
 		{"0409000c1122334400000080 0407000811223344", "0408000c11223344 0000 0080"},
+		/* Fragments are dropped. */
+		{"0409000c1122334400010080 0407000811223344", "0408000c11223344 0001 0080"},
 	};
 
 	(void)state;
@@ -351,9 +353,9 @@ test_service_refuses_exactly(void **state)
 				get_be16(reply + 10));
 			fail();
 		}
-		/* With the xid and the first 64 bytes of the request. */
+		/* With the xid and the whole request. */
 		assert_int_equal(get_be32(reply + 4), 0x11223344);
-		assert_int_equal(n, 12 + WEFT_MIN(len, (size_t)64));
+		assert_int_equal(n, 12 + len);
 		assert_memory_equal(reply + 12, request, n - 12);
 		expect_nothing(fd);
 	}
@@ -795,7 +797,7 @@ test_service_assembles_requests(void **state)
 {
 	static uint8_t part[65528] = {4, 18, 0xff, 0xf8, 0, 0, 0, 9, 0, 12, 0, 1};
 	struct world w;
-	uint8_t reply[128];
+	static uint8_t reply[65536];
 	int fd;
 
 	(void)state;

@@ -199,10 +199,45 @@ test_translate_rows(void **state)
 	}
 }
 
+static void
+set_drop_fragments(struct world *w, bool drop)
+{
+	struct of_settings settings;
+
+	ofproto_get_settings(w->p, &settings);
+	settings.drop_fragments = drop;
+	ofproto_set_settings(w->p, &settings);
+}
+
+/* The fragment bits are looked at only then, and of every packet. */
+static void
+test_translate_drops_fragments_if_told_so(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	world_flow(&w, "actions=2");
+	assert_string_equal(world_translate(&w, "in_port=1,ip,ip_frag=first"), "output(12)");
+	assert_string_equal(world_mask(&w), "");
+	set_drop_fragments(&w, true);
+	assert_string_equal(world_translate(&w, "in_port=1,ip,ip_frag=first"), "drop(fragment)");
+	assert_string_equal(world_mask(&w), "ip_frag");
+	assert_string_equal(world_translate(&w, "in_port=1,ipv6,ip_frag=later"), "drop(fragment)");
+	assert_string_equal(world_translate(&w, "in_port=1,ip"), "output(12)");
+	assert_string_equal(world_mask(&w), "ip_frag");
+	set_drop_fragments(&w, false);
+	assert_string_equal(world_translate(&w, "in_port=1,ip,ip_frag=first"), "output(12)");
+	world_uninit(&w);
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_translate_rows)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_translate_rows),
+		cmocka_unit_test(test_translate_drops_fragments_if_told_so),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
