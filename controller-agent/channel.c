@@ -211,14 +211,15 @@ void
 channel_send_error(struct channel *ch, uint8_t version, uint16_t type, uint16_t code,
 	const uint8_t *request, size_t len)
 {
-	uint8_t body[4 + CHANNEL_ERROR_DATA];
 	size_t quoted = WEFT_MIN(len, (size_t)CHANNEL_ERROR_DATA);
+	uint8_t *body = xmalloc(4 + quoted);
 
 	put_be16(body, type);
 	put_be16(body + 2, code);
 	memcpy(body + 4, request, quoted);
 	send_header(ch, version, OFPT_ERROR, len >= OFP_HEADER_SIZE ? get_be32(request + 4) : 0,
 		body, 4 + quoted);
+	free(body);
 }
 
 static void

@@ -29,6 +29,7 @@
 #define IDLE_MS 60000u
 #define PREPARE_STEPS 32u
 #define FINISH_STEPS 256u
+#define QUOTED 64u /* bytes of a commit that are kept for its error */
 
 enum bundle_flags {
 	BUNDLE_ATOMIC = 1 << 0,
@@ -63,7 +64,7 @@ struct commit {
 	struct of_txn *txn;
 	bool is_published;
 	struct of_request rq; /* of the commit; points into @request */
-	uint8_t request[CHANNEL_ERROR_DATA];
+	uint8_t request[QUOTED];
 };
 
 static void on_idle(void *conn);
