@@ -683,6 +683,28 @@ format_one(const struct of_action_hdr *a, const struct of_text_names *names, str
 	}
 }
 
+/* An IPv4 address of a tunnel, which stands v6-mapped. */
+static bool
+format_set_mapped(const struct of_action_set_field *a, const union field_value *value,
+	const union field_value *mask, struct strbuf *out)
+{
+	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+	union field_value v4 = {{0}}, v4_mask = {{0}}, ones;
+
+	field_value_ones(field_get(a->field), &ones);
+	if ((a->field != FIELD_TUN_SRC && a->field != FIELD_TUN_DST) ||
+		memcmp(value->b, prefix, sizeof(prefix)) != 0 ||
+		memcmp(mask->b, ones.b, sizeof(prefix)) != 0) {
+		return false;
+	}
+	memcpy(v4.b, value->b + sizeof(prefix), 4);
+	memcpy(v4_mask.b, mask->b + sizeof(prefix), 4);
+	strbuf_put(out, "set_field:");
+	field_format_value(field_get(FIELD_IPV4_SRC), &v4, &v4_mask, out);
+	strbuf_put(out, a->field == FIELD_TUN_SRC ? "->tun_src" : "->tun_dst");
+	return true;
+}
+
 static void
 format_set_field(const struct of_action_set_field *a, struct strbuf *out)
 {
@@ -691,6 +713,9 @@ format_set_field(const struct of_action_set_field *a, struct strbuf *out)
 
 	of_action_set_field_get(a, &value, &mask);
 	field_value_ones(f, &ones);
+	if (format_set_mapped(a, &value, &mask, out)) {
+		return;
+	}
 	strbuf_put(out, "set_field:");
 	if (a->field == FIELD_VLAN_VID && !memcmp(mask.b, ones.b, f->n_bytes)) {
 		strbuf_printf(out, "%u", (unsigned)field_value_u64(f, &value));

@@ -57,6 +57,7 @@ _Static_assert(N_ROWS < 255, "rows fit in a byte");
 static const struct row *find_row(uint32_t header, uint32_t exp);
 static const struct row *row_to_send(enum field_id field, uint8_t version);
 static const struct row *own_row(enum field_id field);
+static const struct row *mapped_row(enum field_id field, const struct row *otherwise);
 static int class_index(uint16_t class);
 static bool from_wire(const struct row *row, const uint8_t *wire, union field_value *value);
 static void to_wire(const struct row *row, const union field_value *value, uint8_t *wire);
@@ -280,8 +281,13 @@ oxm_put_entry(struct strbuf *out, enum field_id field, uint8_t version,
 	const union field_value *value, const union field_value *mask)
 {
 	const struct row *row = row_to_send(field, version);
+	union field_value ones;
 
 	if (row) {
+		field_value_ones(field_get(field), &ones);
+		if (is_mapped(value, mask ? mask : &ones)) {
+			row = mapped_row(field, row);
+		}
 		put_row(out, row, value, mask);
 	}
 }
@@ -455,6 +461,18 @@ row_to_send(enum field_id field, uint8_t version)
 		}
 	}
 	return NULL;
+}
+
+/* The row for IPv4 addresses of a field that holds both kinds. */
+static const struct row *
+mapped_row(enum field_id field, const struct row *otherwise)
+{
+	for (size_t i = 0; i < N_ROWS; i++) {
+		if (rows[i].field == field && rows[i].quirk == QUIRK_MAPPED) {
+			return &rows[i];
+		}
+	}
+	return otherwise;
 }
 
 static const struct row *

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Numbers of fields. OXM(class, number, bytes, field, name, wire version, quirk): several rows may name one
- * field; the first whose version is reached is the one by which it is sent. Names as ovs-fields(7) has
+ * field; the first whose version is reached is the one by which it is sent. Fields that are newer than
+ * 1.3 and have no other row are understood, and so sent, from 1.3 on. Names as ovs-fields(7) has
  * them, without the class's prefix. Sources: OpenFlow 1.3.5 s.A.2.3.7 and 1.5.1 s.7.2.3.8; ovs-fields(7).
  */
 /* clang-format off */
@@ -46,10 +47,10 @@ OXM(BASIC, 36, 1, MPLS_BOS, "MPLS_BOS", 4, NONE)
 OXM(BASIC, 37, 3, PBB_ISID, "PBB_ISID", 4, NONE)
 OXM(BASIC, 38, 8, TUN_ID, "TUNNEL_ID", 4, NONE)
 OXM(BASIC, 39, 2, IPV6_EXTHDR, "IPV6_EXTHDR", 4, NONE)
-OXM(BASIC, 41, 1, PBB_UCA, "PBB_UCA", 5, NONE)
+OXM(BASIC, 41, 1, PBB_UCA, "PBB_UCA", 4, NONE)
 OXM(BASIC, 42, 2, TCP_FLAGS, "TCP_FLAGS", 6, NONE)
 OXM(BASIC, 43, 4, ACTSET_OUTPUT, "ACTSET_OUTPUT", 6, NONE)
-OXM(BASIC, 44, 4, PACKET_TYPE, "PACKET_TYPE", 6, NONE)
+OXM(BASIC, 44, 4, PACKET_TYPE, "PACKET_TYPE", 4, NONE)
 /* ONF's extensions to 1.3. */
 OXM(EXPERIMENTER, 42, 2, TCP_FLAGS, "TCP_FLAGS", 4, NONE)
 OXM(EXPERIMENTER, 43, 4, ACTSET_OUTPUT, "ACTSET_OUTPUT", 4, NONE)

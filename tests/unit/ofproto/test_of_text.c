@@ -50,6 +50,7 @@ static const struct {
 		"sctp,sctp_dst=5,actions=set_field:10.0.0.1->nw_src,set_field:00:00:00:00:00:05->eth_dst,"
 		"mod_dl_src:00:00:00:00:00:07,mod_nw_dst:1.1.1.1,mod_tp_src:5,mod_nw_tos:16,mod_nw_ecn:1,"
 		"mod_nw_ttl:3,dec_ttl"},
+	{"actions=set_field:1.2.3.4->tun_dst,set_field:2001:db8::1->tun_ipv6_src", NULL},
 	{"dl_vlan=10 actions=pop_vlan,push_vlan:0x88a8",
 		"dl_vlan=10,actions=strip_vlan,push_vlan:0x88a8"},
 	{"actions=push_vlan:0x8100,set_field:4106->vlan_vid,set_field:3->vlan_pcp", NULL},

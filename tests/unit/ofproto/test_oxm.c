@@ -145,6 +145,34 @@ test_oxm_exact_bytes(void **state)
 	}
 }
 
+/* A field whose IPv4 addresses have a number of their own; fields that are newer than 1.3. */
+static void
+test_oxm_entries_by_their_nearest_number(void **state)
+{
+	static const struct {
+		enum field_id field;
+		const char *value;
+		const char *bytes;
+	} cases[] = {
+		{FIELD_TUN_DST, "::ffff:1.2.3.4", "0001400401020304"},
+		{FIELD_TUN_DST, "2001:db8::1", "0001dc1020010db8000000000000000000000001"},
+		{FIELD_PACKET_TYPE, "(1,0x800)", "8000580400010800"},
+		{FIELD_PBB_UCA, "1", "8000520101"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct strbuf out = STRBUF_INIT;
+		union field_value value;
+
+		assert_true(field_parse_value(field_get(cases[i].field), cases[i].value,
+			strlen(cases[i].value), &value, NULL, NULL));
+		oxm_put_entry(&out, cases[i].field, 4, &value, NULL);
+		assert_string_equal(hex(&out), cases[i].bytes);
+		strbuf_uninit(&out);
+	}
+}
+
 /* Every field that has a number, exact and under each kind of mask it takes. */
 static void
 test_oxm_round_trip_of_each_field(void **state)
@@ -297,6 +325,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_oxm_exact_bytes),
+		cmocka_unit_test(test_oxm_entries_by_their_nearest_number),
 		cmocka_unit_test(test_oxm_round_trip_of_each_field),
 		cmocka_unit_test(test_oxm_errors),
 		cmocka_unit_test(test_oxm_flags_and_frame),
