@@ -169,6 +169,18 @@ check_table(const struct of_flow_mod *fm, struct weft_error *err)
 	return true;
 }
 
+/* How the datapath chose and brought a packet back is not for rules to know. */
+static bool
+check_match(const struct of_match *match, struct weft_error *err)
+{
+	if (field_is_masked(field_get(FIELD_RECIRC_ID), &match->mask) ||
+		field_is_masked(field_get(FIELD_HASH), &match->mask)) {
+		return of_error_set(err, OFPET_BAD_REQUEST, OFPBRC_EPERM,
+			"recirc_id and dp_hash are the switch's own");
+	}
+	return of_match_check(match, err);
+}
+
 static bool
 check_flow(const struct of_txn *t, const struct ofproto *p, const struct of_flow_mod *fm,
 	struct weft_error *err)
@@ -183,7 +195,7 @@ check_flow(const struct of_txn *t, const struct ofproto *p, const struct of_flow
 		.user = &scope,
 	};
 
-	return of_match_check(&fm->match, err) &&
+	return check_match(&fm->match, err) &&
 	       of_actions_check(fm->actions.data, fm->actions.size, &check, err);
 }
 
