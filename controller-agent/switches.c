@@ -520,9 +520,9 @@ agent_switch_port_stats(
 	stats->tx_dropped = counter(p, "tx_dropped");
 	stats->rx_errors = counter(p, "rx_errors");
 	stats->tx_errors = counter(p, "tx_errors");
-	stats->rx_frame_err = counter(p, "rx_frame_err");
-	stats->rx_over_err = counter(p, "rx_over_err");
-	stats->rx_crc_err = counter(p, "rx_crc_err");
+	stats->rx_frame_err = counter(p, "rx_frame");
+	stats->rx_over_err = counter(p, "rx_over");
+	stats->rx_crc_err = counter(p, "rx_crc");
 	stats->collisions = counter(p, "collisions");
 	stats->duration_ms = p->made_ms ? agent_now_ms() - p->made_ms : 0;
 }
