@@ -36,7 +36,7 @@ struct timers;
 #define CHANNEL_REPLY_HIGH (256u << 10)
 #define CHANNEL_PACKET_IN_MAX (1u << 20) /* room for packet-ins: more are not queued */
 #define CHANNEL_OUT_MAX (16u << 20)
-#define CHANNEL_IN_MAX (128u << 10) /* two messages */
+#define CHANNEL_IN_MAX (128u << 10)           /* two messages */
 #define CHANNEL_ERROR_DATA (UINT16_MAX - 16u) /* more of a request than that is not quoted */
 
 #define OFP_HEADER_SIZE 8u
