@@ -4,6 +4,7 @@
  *   agent.c      life, wiring, the turn of the loop, takeover
  *   apply.c      changes: from what is present to what is wanted
  *   ports.c      ports in the datapath: made, adopted, removed, tried again
+ *   patch.c      patch ports
  *   switches.c   switches and their ports in ofproto/ and on the wire
  *   packets.c    packet-ins and packet-outs
  *   meters.c     meters in the datapath
@@ -153,6 +154,8 @@ void agent_port_start_del(struct agent_port *p);
 /* Asks the datapath for what changed to @config, and applies it all when it has agreed. */
 void agent_port_start_set(struct agent_port *p, const struct config_port *config);
 bool agent_port_is_busy(const struct agent_port *p);
+/* Whether such a port is the agent's alone: the datapath does not have it, and it is there at once. */
+bool config_port_is_virtual(const struct config_port *config);
 /* The bond that has taken the port, which is then hidden from OpenFlow; NULL: none. */
 const struct agent_port *agent_port_bond(const struct agent_port *p);
 void agent_ports_session_up(struct agent *a);
@@ -162,6 +165,14 @@ void agent_port_changed(struct agent *a, const struct dp_port_info *info);
 /* Reads all ports' counters anew, then calls @done. */
 void agent_ports_refresh(struct agent *a, void (*done)(void *user), void *user);
 bool config_port_equal(const struct config_port *a, const struct config_port *b);
+
+/* patch.c */
+/* Fills what a patch port has instead of a datapath port. */
+void agent_patch_describe(const struct agent_port *p, struct of_port_info *info);
+/* A port has come, gone or changed: if it is, or was, a patch port, its peer sees that. */
+void agent_patch_changed(struct agent *a, const struct config_port *changed);
+/* As an entry of the datapath's port.list would have them; NULL: it is not shown. */
+json_t *agent_patch_counters(const struct agent_port *p);
 
 /* switches.c */
 struct agent_switch *agent_switch_create(struct agent *a, const struct config_switch *config,

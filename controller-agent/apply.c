@@ -113,7 +113,7 @@ remove_port(struct agent *a, struct change *c)
 			}
 			if (agent_port_is_busy(p)) {
 				progress = MUST_WAIT;
-			} else if (p->state == PORT_PRESENT) {
+			} else if (p->state == PORT_PRESENT && !config_port_is_virtual(p->config)) {
 				agent_port_start_del(p);
 				progress = MUST_WAIT;
 			} else {

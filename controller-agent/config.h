@@ -158,5 +158,11 @@ const struct config_port *config_bond_of(const struct config_switch *sw, const c
 /* Whether each bond of the switch has members, which are ports of the switch and of no other bond. */
 bool config_bonds_check(const struct config_switch *sw, struct weft_error *err) WEFT_MUST_CHECK;
 
+/* Patch ports. The name of the other end; NULL: no patch port, or none is said. */
+bool config_port_is_patch(const struct config_port *p);
+const char *config_patch_peer(const struct config_port *p);
+/* Whether every patch port has a peer, which is on another switch and names it back, or is not there. */
+bool config_patches_check(const struct config *c, struct weft_error *err) WEFT_MUST_CHECK;
+
 /* Whether a switch, port or other thing may have this name. */
 bool config_name_check(const char *what, const char *name, struct weft_error *err) WEFT_MUST_CHECK;

@@ -254,6 +254,9 @@ config_from_json(json_t *root, struct weft_error *err)
 			goto destroy;
 		}
 	}
+	if (!config_patches_check(c, err)) {
+		goto destroy;
+	}
 	return c;
 
 destroy:

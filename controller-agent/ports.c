@@ -23,6 +23,7 @@ static void listed(void *user, const struct dp_port_info *info);
 static void list_done(void *user, const struct dp_port_info *info, const struct weft_error *err);
 static void check_synced(struct agent *a);
 static void show_members(struct agent_switch *sw, const struct config_port *bond);
+static void show(struct agent_port *p);
 
 static struct config_port *
 clone_port(const struct config_port *c)
@@ -79,7 +80,7 @@ choose_numbers(struct agent_port *p, struct weft_error *err)
 		return weft_error_set(err, WEFT_ERR_CONFLICT, ENOSPC,
 			"port %s: no port number is free: delete a port first", p->config->name);
 	}
-	p->dp_port = entry.dp_port;
+	p->dp_port = config_port_is_virtual(p->config) ? DP_PORT_NONE : entry.dp_port;
 	p->of_port = is_local ? OF_PORT(OFPP_LOCAL) : OF_PORT(entry.of_port);
 	snprintf(entry.name, sizeof(entry.name), "%s", p->config->name);
 	snprintf(entry.sw, sizeof(entry.sw), "%s", p->sw->config->name);
@@ -125,6 +126,12 @@ agent_port_create(struct agent_switch *sw, const struct config_port *config, str
 	}
 	list_push_back(&sw->ports, &p->link);
 	show_members(sw, p->config);
+	if (config_port_is_virtual(p->config)) {
+		p->state = PORT_PRESENT;
+		p->made_ms = agent_now_ms();
+		show(p);
+	}
+	agent_patch_changed(p->agent, p->config);
 	return p;
 }
 
@@ -138,6 +145,7 @@ agent_port_destroy(struct agent_port *p, bool forget)
 	}
 	list_remove(&p->link);
 	show_members(p->sw, p->config);
+	agent_patch_changed(p->agent, p->config);
 	agent_port_free(p);
 }
 
@@ -149,6 +157,12 @@ agent_port_free(struct agent_port *p)
 	json_decref(p->entry);
 	free(p->error);
 	free(p);
+}
+
+bool
+config_port_is_virtual(const struct config_port *config)
+{
+	return config_port_is_patch(config);
 }
 
 bool
@@ -342,10 +356,12 @@ take_setting(struct agent_port *p)
 	p->setting = NULL;
 	show_members(p->sw, old);
 	show_members(p->sw, p->config);
-	free_port(old);
 	if (ofproto_port_find(p->sw->ofproto, p->of_port)) {
 		show(p);
 	}
+	agent_patch_changed(p->agent, old);
+	agent_patch_changed(p->agent, p->config);
+	free_port(old);
 }
 
 void
@@ -356,7 +372,8 @@ agent_port_start_set(struct agent_port *p, const struct config_port *config)
 	free_port(p->setting);
 	p->setting = clone_port(config);
 	set_error(p, NULL);
-	if (json_object_size(options) == 0 || p->state != PORT_PRESENT) {
+	if (json_object_size(options) == 0 || p->state != PORT_PRESENT ||
+		config_port_is_virtual(config)) {
 		json_decref(options);
 		take_setting(p);
 		p->retry_ms = 0;
@@ -578,6 +595,9 @@ agent_ports_session_down(struct agent *a)
 		LIST_FOREACH (p, link, &sw->ports) {
 			bool was_there = p->state == PORT_PRESENT || p->state == PORT_SETTING;
 
+			if (config_port_is_virtual(p->config)) {
+				continue;
+			}
 			free_port(p->setting);
 			p->setting = NULL;
 			p->state = PORT_ABSENT;
@@ -627,6 +647,42 @@ struct refresh {
 	void *user;
 };
 
+/* Of ports that the datapath does not have: what flows have carried is credited. */
+static void
+pulled(void *user)
+{
+	struct refresh *r = user;
+	struct agent_switch *sw;
+	struct agent_port *p;
+
+	LIST_FOREACH (sw, link, &r->agent->switches) {
+		LIST_FOREACH (p, link, &sw->ports) {
+			if (config_port_is_virtual(p->config)) {
+				json_decref(p->entry);
+				p->entry = agent_patch_counters(p);
+			}
+		}
+	}
+	r->done(r->user);
+	free(r);
+}
+
+static bool
+has_virtual_ports(const struct agent *a)
+{
+	struct agent_switch *sw;
+	struct agent_port *p;
+
+	LIST_FOREACH (sw, link, &a->switches) {
+		LIST_FOREACH (p, link, &sw->ports) {
+			if (config_port_is_virtual(p->config)) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 static void
 refreshed(void *user, json_t *result, const struct weft_error *err)
 {
@@ -648,8 +704,11 @@ refreshed(void *user, json_t *result, const struct weft_error *err)
 			p->entry = json_incref(entry);
 		}
 	}
-	r->done(r->user);
-	free(r);
+	if (has_virtual_ports(r->agent)) {
+		handlers_pull(r->agent->handlers, pulled, r);
+	} else {
+		pulled(r);
+	}
 }
 
 void

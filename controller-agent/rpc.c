@@ -212,7 +212,7 @@ edit_port_add(const struct request *r, struct config *c, struct weft_error *err)
 	return sw && need_text(r->params, "name", &name, err) &&
 	       (p = config_port_add(c, sw, name, err)) != NULL &&
 	       each_setting(r->params, p, set_port, err) && config_port_check(sw, p, err) &&
-	       config_bonds_check(sw, err);
+	       config_bonds_check(sw, err) && config_patches_check(c, err);
 }
 
 static bool
@@ -270,7 +270,7 @@ edit_port_set(const struct request *r, struct config *c, struct weft_error *err)
 		}
 	}
 	return each_setting(r->params, p, set_port, err) && config_port_check(sw, p, err) &&
-	       config_bonds_check(sw, err);
+	       config_bonds_check(sw, err) && config_patches_check(c, err);
 }
 
 static bool
@@ -490,13 +490,17 @@ port_json(const struct agent_port *p, bool with_settings)
 		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3],
 			m[4], m[5]);
 	}
-	object = json_pack("{s:s, s:s, s:s, s:o, s:i, s:s, s:s, s:s, s:i, s:s, s:s, s:s}", "name",
+	object = json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:i, s:s, s:s, s:s}", "name",
 		c->name, "switch", p->sw->config->name, "type", c->type, "of_port",
-		bond ? json_null() : of_port_json(p->of_port), "dp_port", (int)p->dp_port.v, "mac",
-		mac, "admin", p->of_config & OF_PORT_DOWN ? "down" : "up", "link",
-		is_up ? "up" : "down", "mtu", (int)p->info.mtu, "vlan_mode",
+		bond ? json_null() : of_port_json(p->of_port), "dp_port",
+		config_port_is_virtual(c) ? json_null() : json_integer(p->dp_port.v), "mac", mac,
+		"admin", p->of_config & OF_PORT_DOWN ? "down" : "up", "link", is_up ? "up" : "down",
+		"mtu", (int)p->info.mtu, "vlan_mode",
 		config_vlan_mode_name(config_port_vlan_mode(c)), "peer",
-		p->state == PORT_ABSENT ? "unknown" : p->info.peer, "error",
+		config_port_is_patch(c)   ? config_patch_peer(c)
+		: p->state == PORT_ABSENT ? "unknown"
+					  : p->info.peer,
+		"error",
 		p->error                  ? p->error
 		: p->state == PORT_ABSENT ? "no datapath"
 					  : "");

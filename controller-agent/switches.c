@@ -393,6 +393,9 @@ describe(const struct agent_port *p, struct of_port_info *info)
 	info->tag = c->tag >= 0 ? (uint16_t)c->tag : 0;
 	info->has_trunks = c->has_trunks;
 	memcpy(info->trunks, c->trunks, sizeof(info->trunks));
+	if (config_port_is_patch(c)) {
+		agent_patch_describe(p, info);
+	}
 }
 
 /* Whether controllers can see the difference. */
@@ -486,7 +489,7 @@ agent_switch_port_mod(struct agent *a, struct ofproto *ofproto, struct of_port p
 	}
 	old = p->of_config;
 	p->of_config = (old & ~mask) | (config & mask);
-	if ((p->of_config ^ old) & OF_PORT_DOWN) {
+	if ((p->of_config ^ old) & OF_PORT_DOWN && !config_port_is_virtual(p->config)) {
 		dp_client_port_set(a->client, p->dp_port,
 			json_pack("{s:s}", "admin", p->of_config & OF_PORT_DOWN ? "down" : "up"),
 			admin_done, NULL);

@@ -216,14 +216,24 @@ xlate_port_is_live(const struct ofport *port)
 	return xlate_port_can_send(port) && !(port->info.state & OF_PORT_LINK_DOWN);
 }
 
+/* False: it is noted why not. */
+static bool
+may_send(struct xlate *x, const struct ofport *port)
+{
+	if (xlate_port_can_send(port)) {
+		return true;
+	}
+	xlate_trace(x, "port %s does not send", port->info.name);
+	if (port->info.config & OF_PORT_DOWN || port->info.kind == OF_PORT_PATCH) {
+		xlate_blame(x, DROP_TX_DOWN);
+	}
+	return false;
+}
+
 static void
 put_output(struct xlate *x, const struct ofport *port)
 {
-	if (!xlate_port_can_send(port)) {
-		xlate_trace(x, "port %s does not send", port->info.name);
-		if (port->info.config & OF_PORT_DOWN || port->info.kind == OF_PORT_PATCH) {
-			xlate_blame(x, DROP_TX_DOWN);
-		}
+	if (!may_send(x, port)) {
 		return;
 	}
 	if (++x->n_actions > TRANSLATE_MAX_ACTIONS) {
@@ -393,7 +403,7 @@ output_normal(struct xlate *x, const struct normal *n, const struct ofport *cons
 		size_t at = 0;
 
 		for (size_t i = 0; i < n_to && !any; i++) {
-			any = wanted_tag(&to[i]->info, n) == wanted && xlate_port_can_send(to[i]);
+			any = wanted_tag(&to[i]->info, n) == wanted && may_send(x, to[i]);
 		}
 		if (!any || x->stopped) {
 			continue;

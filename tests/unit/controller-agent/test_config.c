@@ -251,6 +251,77 @@ test_config_checks_vlan_properties_together(void **state)
 }
 
 static void
+test_config_pairs_patch_ports(void **state)
+{
+	/* Port a of s1, port b of s2; port c of s1. */
+	static const struct {
+		const char *a, *b, *c;
+		const char *words; /* what is wrong; NULL: nothing */
+	} cases[] = {
+		{"type=patch peer=b", "type=patch peer=a", NULL, NULL},
+		{"type=patch peer=b", NULL, NULL, NULL},
+		{"type=patch", NULL, NULL, "needs peer="},
+		{"type=patch peer=a", NULL, NULL, "its own peer"},
+		{"type=patch peer=1a", NULL, NULL, "cannot be a port's name"},
+		{"type=patch peer=b", "type=null", NULL, "is of type null"},
+		{"type=patch peer=b", "type=null peer=a", NULL, "is of type null"},
+		{"type=patch peer=c", NULL, "type=patch peer=a", "another switch"},
+		{"type=patch peer=b", "type=patch peer=c", NULL, "port b of switch s2 has peer=c"},
+		{"type=patch peer=b", "type=patch peer=a", "type=patch peer=b",
+			"port b of switch s2 has peer=a"},
+		{"type=patch peer=b mtu=1500", NULL, NULL, "no option mtu"},
+		{"type=patch peer=b queues=1", NULL, NULL, "no option queues"},
+	};
+	static const char *const names[] = {"a", "b", "c"};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *const settings[] = {cases[i].a, cases[i].b, cases[i].c};
+		struct weft_error err = {0};
+		struct config *c = config_create(), *copy;
+		struct config_switch *s[2] = {
+			config_switch_add(c, "s1", &err), config_switch_add(c, "s2", &err)};
+		bool good;
+		char *text;
+
+		for (unsigned n = 0; n < 3; n++) {
+			char all[128] = "", *at, *save;
+			struct config_port *p;
+
+			if (!settings[n]) {
+				continue;
+			}
+			p = config_port_add(c, s[n == 1], names[n], &err);
+			snprintf(all, sizeof(all), "%s", settings[n]);
+			for (at = strtok_r(all, " ", &save); at; at = strtok_r(NULL, " ", &save)) {
+				char *value = strchr(at, '=');
+
+				*value++ = '\0';
+				assert_true(config_port_set(p, at, value, &err));
+			}
+		}
+		good = config_patches_check(c, &err);
+		if (good != !cases[i].words || (!good && !strstr(err.text, cases[i].words))) {
+			fail_msg("case %u: %s", i, good ? "taken" : err.text);
+		}
+		/* A file is looked at alike. */
+		text = config_format(c);
+		memset(&err, 0, sizeof(err));
+		copy = config_parse(text, strlen(text), &err);
+		assert_int_equal(copy != NULL, good);
+		if (copy) {
+			char *again = config_format(copy);
+
+			assert_string_equal(again, text);
+			free(again);
+		}
+		free(text);
+		config_destroy(copy);
+		config_destroy(c);
+	}
+}
+
+static void
 test_config_names(void **state)
 {
 	static const char *const good[] = {"a", "br-int", "vm.1_2", "A0"};
@@ -356,6 +427,7 @@ main(void)
 		cmocka_unit_test(test_config_refuses_bad_files),
 		cmocka_unit_test(test_config_sets_and_takes_back_port_properties),
 		cmocka_unit_test(test_config_checks_vlan_properties_together),
+		cmocka_unit_test(test_config_pairs_patch_ports),
 		cmocka_unit_test(test_config_names),
 		cmocka_unit_test(test_config_deletes_what_was_added),
 		cmocka_unit_test(test_config_save_replaces_the_file),

@@ -192,6 +192,9 @@ test_patch_normal_floods_and_learns(void **state)
 	ofproto_fdb_learn(t->s2, 10, mac, OF_PORT(9), t->w.now_ms);
 	/* The other way; s2's port 1 is datapath port 21. */
 	EXPECT(t, "in_port=11,dl_vlan=10,dl_dst=00:00:00:00:00:01", "pop_vlan,output(11)");
+	patch_port(t->s1, 9, t->s2, 9, OF_PORT_DOWN);
+	EXPECT(t, "in_port=1,dl_dst=00:00:00:00:00:02", "drop(tx-down)");
+	patch_port(t->s1, 9, t->s2, 9, 0);
 	/* FLOOD and ALL go through too. */
 	flow(t, t->s1, "priority=40000,in_port=2,actions=FLOOD");
 	EXPECT(t, "in_port=2,dl_vlan=10", "output(11),output(21),output(22)");
