@@ -27,6 +27,12 @@ of_model_underlay(const struct of_model *m, const struct of_underlay_key *key)
 	return m->underlay.lookup ? m->underlay.lookup(m->underlay.user, key) : &none;
 }
 
+bool
+of_model_owns_address(const struct of_model *m, const struct of_underlay_addr *address)
+{
+	return m->underlay.owns && m->underlay.owns(m->underlay.user, address);
+}
+
 void
 of_model_underlay_changed(struct of_model *m, const uint32_t *ids, size_t n)
 {
@@ -47,6 +53,12 @@ of_underlay_id(const struct of_underlay_key *key, const struct of_underlay_route
 {
 	/* Room for one more is named 0. */
 	return found->state == OF_UNDERLAY_FULL ? 0 : hash_bytes(key, sizeof(*key), 0) | 1;
+}
+
+uint32_t
+of_underlay_own_id(const struct of_underlay_addr *address)
+{
+	return hash_bytes(address, sizeof(*address), 1) | 1;
 }
 
 const struct of_underlay_path *

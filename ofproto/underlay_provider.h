@@ -83,6 +83,10 @@ struct of_underlay_provider {
 	 * it asks again. */
 	const struct of_underlay_route *(*lookup)(void *user, const struct of_underlay_key *key);
 	void *user;
+	/* Whether the kernel takes packets to that address for itself: it is the host's, on whatever device.
+	 * Asked as lookup() is, for every address that comes along in packets: nothing is remembered of
+	 * it. When an address comes or goes of_underlay_own_id() is named as changed. */
+	bool (*owns)(void *user, const struct of_underlay_addr *address);
 };
 
 /* Loop, before the first translation: who answers; it outlives all translations. */
@@ -90,6 +94,8 @@ void of_model_set_underlay(struct of_model *m, const struct of_underlay_provider
 /* Handler or loop, between enter and leave. Without a provider every remote is OF_UNDERLAY_NO_ROUTE. */
 const struct of_underlay_route *of_model_underlay(
 	const struct of_model *m, const struct of_underlay_key *key);
+/* Likewise; without a provider the host has no addresses. */
+bool of_model_owns_address(const struct of_model *m, const struct of_underlay_addr *address);
 /* Loop: the routes with these ids have been published anew. What depends on them is translated again. */
 void of_model_underlay_changed(struct of_model *m, const uint32_t *ids, size_t n);
 /* The grace period after which no reader holds what it found: snapshots are retired there. */
@@ -98,6 +104,9 @@ struct grace *of_model_grace(struct of_model *m);
 /* The number under which changes of what was found for @key are named; depends on nothing but these two. Two
  * pairs of addresses may have the same: then news of one count as news of both. */
 uint32_t of_underlay_id(const struct of_underlay_key *key, const struct of_underlay_route *found);
+
+/* The same for what owns() said of an address. */
+uint32_t of_underlay_own_id(const struct of_underlay_addr *address);
 
 /* The path of packets with that hash of their inner headers: by weight among all, and if that one cannot be
  * used, by weight among those that can, so that the failure of one path moves no flow of the others.

@@ -105,6 +105,13 @@ find(void *user, const struct of_underlay_key *key)
 	return key->remote.v[15] == 7 ? user : NULL;
 }
 
+static bool
+owns(void *user, const struct of_underlay_addr *address)
+{
+	(void)user;
+	return address->v[15] == 3;
+}
+
 static void
 test_underlay_asks_the_provider(void **state)
 {
@@ -117,8 +124,14 @@ test_underlay_asks_the_provider(void **state)
 	(void)state;
 	assert_int_equal(of_model_underlay(m, &key)->state, OF_UNDERLAY_NO_ROUTE);
 	assert_int_equal(of_model_underlay(m, &key)->n_paths, 0);
-	of_model_set_underlay(m, &(struct of_underlay_provider){find, r});
+	assert_false(of_model_owns_address(m, &key.local));
+	of_model_set_underlay(m, &(struct of_underlay_provider){find, r, NULL});
 	assert_ptr_equal(of_model_underlay(m, &key), r);
+	key.local.v[15] = 3;
+	assert_false(of_model_owns_address(m, &key.local));
+	of_model_set_underlay(m, &(struct of_underlay_provider){find, r, owns});
+	assert_true(of_model_owns_address(m, &key.local));
+	assert_false(of_model_owns_address(m, &key.remote));
 	/* What was translated with the old snapshot is translated again. */
 	of_model_underlay_changed(m, &id, 0);
 	assert_int_equal(of_model_version(m), version);
@@ -144,6 +157,8 @@ test_underlay_ids_name_pairs(void **state)
 	assert_int_equal(of_underlay_id(&a, r), id);
 	r->state = OF_UNDERLAY_FULL;
 	assert_int_equal(of_underlay_id(&a, r), 0);
+	assert_int_not_equal(of_underlay_own_id(&a.remote), of_underlay_own_id(&b.remote));
+	assert_int_not_equal(of_underlay_own_id(&a.remote), 0);
 	free(r);
 }
 
