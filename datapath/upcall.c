@@ -12,8 +12,11 @@
 
 #include "datapath/action.h"
 #include "datapath/edit.h"
+#include "datapath/flow_table.h"
 #include "datapath/key_hash.h"
 #include "lib/alloc.h"
+#include "lib/byteorder.h"
+#include "lib/stats_region.h"
 #include "vhost/packet_mbuf.h"
 
 #define PARK_SLOTS 4096u
@@ -408,6 +411,28 @@ upcall_miss(struct worker *w, struct packet *p, const struct flow_key *key)
 	count_parked(w->park, p->in_port, 1);
 }
 
+/* Those that joined the first: the agent counts that one alone, so the flow that it has put for them counts
+ * these, as if they had come after it. */
+static void
+credit_joined(struct worker *w, const struct parked *e)
+{
+	struct flow *f;
+	uint64_t bytes = 0;
+
+	if (e->n < 2) {
+		return;
+	}
+	f = flow_table_find(w->table, e->in_port, &e->key, e->key_blocks);
+	if (!f) {
+		return; /* nowhere to count */
+	}
+	for (unsigned i = 1; i < e->n; i++) {
+		bytes += e->pkts[i]->len;
+	}
+	stats_record_credit(stats_region_record(w->stats, w->id, f->slot), e->n - 1u, bytes,
+		w->now_ms, be16_to(e->key.tcp_flags));
+}
+
 int
 park_execute(struct worker *w, uint64_t parked, const void *actions, size_t size, bool keep)
 {
@@ -433,6 +458,7 @@ park_execute(struct worker *w, uint64_t parked, const void *actions, size_t size
 		}
 		return 0;
 	}
+	credit_joined(w, e);
 	n = e->n;
 	memcpy(pkts, e->pkts, n * sizeof pkts[0]);
 	release(w, e);

@@ -132,7 +132,11 @@ test_worker_parked_packets_join(void **state)
 	const struct dp_upcall *up;
 	struct dp_parked parked;
 	struct port_sums s;
-	uint8_t same[64];
+	struct flow_stats final;
+	struct dp_handle flow;
+	struct flow_mask mask;
+	struct flow_key key;
+	uint8_t same[64], blocks;
 
 	(void)state;
 	rig_start(1);
@@ -148,6 +152,8 @@ test_worker_parked_packets_join(void **state)
 	rig_wait(n_rx() == 40);
 	up = rig_upcall(&agent, 0);
 	parked = up->parked;
+	key = agent.msg.key;
+	blocks = up->key_blocks;
 	rig_wait(n_drops(DROP_PARK_FULL) == 40 - DP_PARKED_PER_KEY);
 	assert_false(rig_has_upcall(&agent, 0));
 	rig_sums(&s);
@@ -163,12 +169,19 @@ test_worker_parked_packets_join(void **state)
 	assert_int_equal(up->reason, 9);
 	assert_int_equal(agent.msg.data_len, f.len);
 
+	/* The agent counts the first, the flow those that joined it. */
+	rig_mask(&mask, FIELD_ETH_DST, FIELD_N);
+	assert_int_equal(rig_put(&agent, &key, blocks, &mask, 0, "output(2)", &flow), 0);
 	rig_execute(&agent, parked, 0, "output(2)");
 	for (uint32_t i = 0; i < DP_PARKED_PER_KEY; i++) {
 		assert_int_equal(rig_receive(p2, bytes, sizeof bytes), f.len);
 		assert_memory_equal(bytes, same, 54);
 		assert_int_equal(get_be32(bytes + f.len - 4), i);
 	}
+	assert_int_equal(rig_del(&agent, flow, &final), 0);
+	assert_int_equal(final.packets, DP_PARKED_PER_KEY - 1);
+	assert_int_equal(final.bytes, (DP_PARKED_PER_KEY - 1) * f.len);
+	assert_true(final.used_ms && final.used_ms <= rig_ms());
 	rig_assert_books();
 	rig_agent_close(&agent, true);
 	rig_stop();
