@@ -180,6 +180,12 @@ cls_rule_map(const struct cls_rule *rule)
 	return rule->subtable->map;
 }
 
+const uint64_t *
+cls_rule_mask_words(const struct cls_rule *rule)
+{
+	return rule->subtable->words;
+}
+
 struct cls_rule *
 cls_lookup(const struct classifier *cls, uint64_t version, const struct flow_key *key,
 	struct flow_mask *wc)

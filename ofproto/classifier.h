@@ -69,6 +69,8 @@ void cls_rule_uninit(struct cls_rule *rule);
 /* The match it was inserted with; until cls_rule_uninit(). */
 void cls_rule_match(const struct cls_rule *rule, struct of_match *match);
 uint64_t cls_rule_map(const struct cls_rule *rule);
+/* The mask's words, in the order of the map; the value's are @words. */
+const uint64_t *cls_rule_mask_words(const struct cls_rule *rule);
 
 static inline bool
 cls_rule_visible(const struct cls_rule *rule, uint64_t version)

@@ -38,6 +38,8 @@ struct fdb_entry {
 
 struct fdb {
 	struct grace *grace;
+	void (*changed)(void *user, uint64_t key);
+	void *user;
 	size_t max;
 	size_t n_learned;
 	size_t n_static;
@@ -47,18 +49,24 @@ struct fdb {
 	_Atomic(struct fdb_entry *) buckets[];
 };
 
-static uint64_t make_key(uint16_t vlan, const uint8_t mac[6]);
 static struct fdb_entry *find(const struct fdb *f, uint64_t key);
 static struct fdb_entry *add(
 	struct fdb *f, uint64_t key, uint32_t port, uint64_t now_ms, bool is_static);
+static bool move(struct fdb *f, struct fdb_entry *e, struct of_port port);
 static void evict(struct fdb *f);
 static void remove_entry(struct fdb *f, struct fdb_entry *e);
 static void file(struct fdb *f, struct fdb_entry *e, uint64_t used_ms);
 static uint64_t used(const struct fdb_entry *e);
 static void free_entry(struct grace_item *item);
 
+uint64_t
+fdb_key(uint16_t vlan, const uint8_t mac[6])
+{
+	return (uint64_t)vlan << 48 | (uint64_t)get_be16(mac) << 32 | get_be32(mac + 2);
+}
+
 struct fdb *
-fdb_create(struct grace *grace, size_t max)
+fdb_create(struct grace *grace, size_t max, void (*changed)(void *user, uint64_t key), void *user)
 {
 	uint32_t n = MIN_BUCKETS;
 	struct fdb *f;
@@ -68,6 +76,8 @@ fdb_create(struct grace *grace, size_t max)
 	}
 	f = xcalloc(1, sizeof(*f) + n * sizeof(f->buckets[0]));
 	f->grace = grace;
+	f->changed = changed;
+	f->user = user;
 	f->max = max;
 	f->mask = n - 1;
 	list_init(&f->learned);
@@ -110,7 +120,7 @@ fdb_count(const struct fdb *f)
 struct of_port
 fdb_lookup(const struct fdb *f, uint16_t vlan, const uint8_t mac[6])
 {
-	const struct fdb_entry *e = find(f, make_key(vlan, mac));
+	const struct fdb_entry *e = find(f, fdb_key(vlan, mac));
 
 	return e ? OF_PORT(atomic_load_explicit(&e->port, memory_order_relaxed)) : OF_PORT_NONE;
 }
@@ -119,7 +129,7 @@ bool
 fdb_refresh(const struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_port port,
 	uint64_t now_ms)
 {
-	struct fdb_entry *e = find(f, make_key(vlan, mac));
+	struct fdb_entry *e = find(f, fdb_key(vlan, mac));
 
 	if (!e) {
 		return false;
@@ -139,7 +149,7 @@ fdb_refresh(const struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_
 bool
 fdb_learn(struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_port port, uint64_t now_ms)
 {
-	uint64_t key = make_key(vlan, mac);
+	uint64_t key = fdb_key(vlan, mac);
 	struct fdb_entry *e = find(f, key);
 
 	if (mac[0] & 1 || !f->max) {
@@ -158,17 +168,17 @@ fdb_learn(struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_port por
 		return false;
 	}
 	file(f, e, WEFT_MAX(now_ms, used(e)));
-	return atomic_exchange_explicit(&e->port, port.v, memory_order_relaxed) != port.v;
+	return move(f, e, port);
 }
 
 bool
 fdb_add_static(struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_port port)
 {
-	uint64_t key = make_key(vlan, mac);
+	uint64_t key = fdb_key(vlan, mac);
 	struct fdb_entry *e = find(f, key);
 
 	if (e && e->is_static) {
-		return atomic_exchange_explicit(&e->port, port.v, memory_order_relaxed) != port.v;
+		return move(f, e, port);
 	}
 	if (e) {
 		remove_entry(f, e);
@@ -182,7 +192,7 @@ fdb_add_static(struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_por
 bool
 fdb_del(struct fdb *f, uint16_t vlan, const uint8_t mac[6])
 {
-	struct fdb_entry *e = find(f, make_key(vlan, mac));
+	struct fdb_entry *e = find(f, fdb_key(vlan, mac));
 
 	if (e) {
 		remove_entry(f, e);
@@ -276,12 +286,6 @@ fdb_visit(
 	}
 }
 
-static uint64_t
-make_key(uint16_t vlan, const uint8_t mac[6])
-{
-	return (uint64_t)vlan << 48 | (uint64_t)get_be16(mac) << 32 | get_be32(mac + 2);
-}
-
 static struct fdb_entry *
 find(const struct fdb *f, uint64_t key)
 {
@@ -307,7 +311,18 @@ add(struct fdb *f, uint64_t key, uint32_t port, uint64_t now_ms, bool is_static)
 	list_init(&e->by_age);
 	atomic_init(&e->next, atomic_load_explicit(head, memory_order_relaxed));
 	atomic_store_explicit(head, e, memory_order_release);
+	f->changed(f->user, key);
 	return e;
+}
+
+static bool
+move(struct fdb *f, struct fdb_entry *e, struct of_port port)
+{
+	if (atomic_exchange_explicit(&e->port, port.v, memory_order_relaxed) == port.v) {
+		return false;
+	}
+	f->changed(f->user, e->key);
+	return true;
 }
 
 /* Removes the entry that was used least recently, or nearly so. */
@@ -343,6 +358,7 @@ remove_entry(struct fdb *f, struct fdb_entry *e)
 	} else {
 		f->n_learned--;
 	}
+	f->changed(f->user, e->key);
 	grace_retire(f->grace, &e->retired, free_entry);
 }
 

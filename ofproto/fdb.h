@@ -28,7 +28,12 @@ struct fdb_entry_view {
 	uint64_t used_ms;
 };
 
-struct fdb *fdb_create(struct grace *grace, size_t max);
+/* An entry's VLAN and address. */
+uint64_t fdb_key(uint16_t vlan, const uint8_t mac[6]);
+
+/* @changed is told the key of each entry that comes, goes or moves, once it has. */
+struct fdb *fdb_create(
+	struct grace *grace, size_t max, void (*changed)(void *user, uint64_t key), void *user);
 void fdb_destroy(struct fdb *f);
 void fdb_set_max(struct fdb *f, size_t max);
 size_t fdb_count(const struct fdb *f);

@@ -6,11 +6,11 @@
  * that a new translation may look at: if it wants to read more, the flow is wrong for some packet that
  * it covers, and is deleted.
  *
- * Lists:  @ready and @busy hold all flows that must agree with the tables, each in the order of the
- *         version they were checked against; a flow with an unanswered put is busy. @awaiting holds
- *         those whose translation needs an object of which the datapath has not answered yet, with
- *         the version of before. @by_stats holds all flows in the order in which their statistics
- *         were read.
+ * Stale:  a change that a flow depends on makes it stale until it has been translated again. It stands
+ *         in @stale, in @busy while a command about it is unanswered, or in @awaiting while its translation
+ *         needs an object of which the datapath has not answered yet; in each by the version that it agrees
+ *         with, oldest first. All other flows agree with the version @seen. @by_stats holds all flows in
+ *         the order in which their statistics were read.
  * Full rings: what cannot be sent now changes nothing here, and is decided again in the next run.
  */
 #include "ofproto/flow_registry.h"
@@ -36,20 +36,21 @@ enum verdict {
 	VERDICT_LATER, /* the ring is full */
 };
 
-static void translate_now(
-	struct flow_registry *r, const struct flow_key *key, uint64_t now_ms, uint64_t *version);
+static uint64_t translate_now(struct flow_registry *r, const struct flow_key *key, uint64_t now_ms);
 static void run_upcall(struct flow_registry *r, const struct dp_upcall *up,
 	const struct flow_key *key, uint8_t key_blocks, uint64_t now_ms, bool again);
 static void wait_for_object(struct flow_registry *r, const struct dp_upcall *up,
 	const struct flow_key *key, uint8_t key_blocks);
 static void objects_came(struct flow_registry *r, uint64_t now_ms);
 static int send_contexts_of(void *registry);
-static struct flow *record(
-	struct flow_registry *r, const struct flow_key *key, uint64_t version, uint64_t now_ms);
+static struct flow *record(struct flow_registry *r, const struct flow_key *key, uint64_t now_ms);
 static int put_new(struct flow_registry *r, struct flow *f, uint8_t key_blocks);
 static void learn(
 	struct flow_registry *r, const struct translate_learned *l, uint32_t n, uint64_t now_ms);
 static int send_contexts(struct flow_registry *r);
+static void queue_first(struct flow_registry *r, struct flow *f);
+static void make_stale(void *registry, void *flow);
+static void read_changes(struct flow_registry *r);
 static enum verdict revalidate(struct flow_registry *r, struct flow *f, uint64_t now_ms);
 static enum verdict delete_flow(struct flow_registry *r, struct flow *f);
 static void credit(struct flow_registry *r, struct flow *f, const struct flow_stats *now);
@@ -70,7 +71,8 @@ flow_registry_create(struct of_reader *reader, const struct flow_registry_ops *o
 	hmap_init(&r->by_request);
 	hmap_init(&r->sent_contexts);
 	hmap_init(&r->ports);
-	list_init(&r->ready);
+	flow_deps_init(&r->deps);
+	list_init(&r->stale);
 	list_init(&r->busy);
 	list_init(&r->adopted);
 	list_init(&r->by_stats);
@@ -78,6 +80,9 @@ flow_registry_create(struct of_reader *reader, const struct flow_registry_ops *o
 	list_init(&r->waiting);
 	r->objects = flow_objects_create(&r->ops, send_contexts_of, r, &r->next_request);
 	r->next_request = 1;
+	/* The version first: of the batches before it there are no flows. */
+	r->seen = of_model_version(r->model);
+	r->next_seq = change_log_first(&r->model->changes);
 	translation_init(&r->t);
 	return r;
 }
@@ -96,6 +101,7 @@ flow_registry_destroy(struct flow_registry *r)
 	hmap_uninit(&r->by_request);
 	hmap_uninit(&r->sent_contexts);
 	hmap_uninit(&r->ports);
+	flow_deps_uninit(&r->deps);
 	flow_objects_destroy(r->objects);
 	free(r);
 }
@@ -142,7 +148,8 @@ run_upcall(struct flow_registry *r, const struct dp_upcall *up, const struct flo
 	uint64_t version;
 	struct flow *f;
 
-	translate_now(r, key, now_ms, &version);
+	read_changes(r); /* those before this translation are none of its flow's business */
+	version = translate_now(r, key, now_ms);
 	if (t->is_pending) {
 		r->counters.n_waited += !again;
 		wait_for_object(r, up, key, key_blocks);
@@ -160,7 +167,7 @@ run_upcall(struct flow_registry *r, const struct dp_upcall *up, const struct flo
 	}
 	f = NULL;
 	if (!t->is_refused && !flow_find(r, key, &t->mask)) {
-		f = record(r, key, version, now_ms);
+		f = record(r, key, now_ms);
 		if (put_new(r, f, key_blocks)) {
 			flow_forget(r, f);
 			f = NULL;
@@ -170,8 +177,8 @@ run_upcall(struct flow_registry *r, const struct dp_upcall *up, const struct flo
 	(void)r->ops.execute(r->ops.user, FLOW_REGISTRY_REQUEST, up->parked,
 		f ? f->actions : t->actions.data, f ? f->actions_size : t->actions.size);
 	if (f && of_model_version(r->model) != version) {
-		/* The flow stands in @busy with the version that it was translated under; it is
-		 * translated again when its put has been answered. */
+		/* The changes since are read in the next run; if they concern the flow, it is translated again
+		 * when its put has been answered. */
 		r->counters.n_retranslated++;
 	}
 }
@@ -201,10 +208,7 @@ objects_came(struct flow_registry *r, uint64_t now_ms)
 	uint32_t n = r->n_waiting;
 
 	while (!list_is_empty(&r->awaiting)) {
-		struct list *last = r->awaiting.prev;
-
-		list_remove(last);
-		list_push_front(&r->ready, last);
+		queue_first(r, LIST_ENTRY(r->awaiting.prev, struct flow, by_stale));
 	}
 	while (n--) {
 		struct waiting *w = LIST_ENTRY(list_pop_front(&r->waiting), struct waiting, link);
@@ -215,9 +219,9 @@ objects_came(struct flow_registry *r, uint64_t now_ms)
 	}
 }
 
-static void
-translate_now(
-	struct flow_registry *r, const struct flow_key *key, uint64_t now_ms, uint64_t *version)
+/* The version that was read. */
+static uint64_t
+translate_now(struct flow_registry *r, const struct flow_key *key, uint64_t now_ms)
 {
 	struct translate_in in = {
 		.reader = r->reader,
@@ -226,23 +230,23 @@ translate_now(
 		.now_ms = now_ms,
 		.object = flow_objects_get,
 		.object_user = r->objects,
+		.wants_deps = true,
 	};
 
-	*version = in.version;
 	flow_objects_begin(r->objects, now_ms);
 	translate(&in, &r->t);
+	return in.version;
 }
 
 static struct flow *
-record(struct flow_registry *r, const struct flow_key *key, uint64_t version, uint64_t now_ms)
+record(struct flow_registry *r, const struct flow_key *key, uint64_t now_ms)
 {
 	struct flow *f = xcalloc(1, sizeof(*f));
 
-	f->version = version;
 	f->used_ms = now_ms;
 	f->pulled_ms = now_ms;
 	f->full_key = xmemdup(key, sizeof(*key));
-	list_init(&f->by_version);
+	list_init(&f->by_stale);
 	list_push_back(&r->by_stats, &f->by_stats);
 	flow_set_identity(r, f, key, &r->t.mask);
 	flow_take_translation(r, f);
@@ -267,7 +271,7 @@ put_new(struct flow_registry *r, struct flow *f, uint8_t key_blocks)
 	error = r->ops.put(r->ops.user, FLOW_REGISTRY_REQUEST | r->next_request, f->full_key,
 		key_blocks, &mask, flags, f->actions, f->actions_size);
 	if (!error) {
-		flow_await(r, f, FLOW_PUTTING, &r->busy);
+		flow_await(r, f, FLOW_PUTTING);
 	}
 	return error;
 }
@@ -384,9 +388,10 @@ put_answered(struct flow_registry *r, struct flow *f, const struct dp_message *m
 		}
 		/* It stands there with its old actions: better none. */
 		flow_settle(r, f);
-		f->version = 0;
 		f->actions_size = 0;
-		list_push_front(&r->ready, &f->by_version);
+		f->is_stale = true;
+		f->agrees = 0;
+		queue_first(r, f);
 		(void)delete_flow(r, f);
 		return;
 	}
@@ -402,12 +407,10 @@ put_answered(struct flow_registry *r, struct flow *f, const struct dp_message *m
 		f->full_key = NULL;
 	}
 	flow_settle(r, f);
-	if (f->version != of_model_version(r->model)) {
+	if (f->is_stale) {
 		/* What the tables became meanwhile. If the ring is full, it stays first in line. */
-		list_push_front(&r->ready, &f->by_version);
+		queue_first(r, f);
 		(void)revalidate(r, f, now_ms);
-	} else {
-		list_push_back(&r->ready, &f->by_version);
 	}
 }
 
@@ -432,8 +435,8 @@ flow_registry_adopt(struct flow_registry *r, const struct dp_message *item,
 	f->actions_size = item->actions_size;
 	f->actions = xmemdup(item->actions, item->actions_size);
 	flow_set_identity(r, f, &item->key, &item->mask);
-	list_init(&f->by_version);
-	list_push_back(&r->adopted, &f->by_version);
+	list_init(&f->by_stale);
+	list_push_back(&r->adopted, &f->by_stale);
 	list_push_back(&r->by_stats, &f->by_stats);
 	r->counters.n_adopted++;
 }
@@ -449,12 +452,12 @@ void
 flow_registry_release(struct flow_registry *r)
 {
 	while (!list_is_empty(&r->adopted)) {
-		struct flow *f = LIST_ENTRY(r->adopted.prev, struct flow, by_version);
+		struct flow *f = LIST_ENTRY(r->adopted.prev, struct flow, by_stale);
 
 		f->state = FLOW_INSTALLED;
-		f->version = 0;
-		list_remove(&f->by_version);
-		list_push_front(&r->ready, &f->by_version);
+		f->is_stale = true;
+		f->agrees = 0;
+		queue_first(r, f);
 		r->counters.n_adopted--;
 	}
 }
@@ -468,11 +471,9 @@ flow_registry_run(struct flow_registry *r, uint64_t now_ms, unsigned budget)
 	struct flow *f;
 
 	of_reader_enter(r->reader);
-	while (!list_is_empty(&r->ready)) {
-		f = LIST_ENTRY(r->ready.next, struct flow, by_version);
-		if (f->version == of_model_version(r->model)) {
-			break;
-		}
+	read_changes(r);
+	while (!list_is_empty(&r->stale)) {
+		f = LIST_ENTRY(r->stale.next, struct flow, by_stale);
 		if (!budget) {
 			more = true;
 			break;
@@ -523,9 +524,7 @@ flow_registry_next_ms(const struct flow_registry *r)
 {
 	uint64_t next;
 
-	if (!list_is_empty(&r->ready) &&
-		LIST_ENTRY(r->ready.next, struct flow, by_version)->version !=
-			of_model_version(r->model)) {
+	if (!list_is_empty(&r->stale) || r->seen != of_model_version(r->model)) {
 		return 0;
 	}
 	next = list_is_empty(&r->by_stats)
@@ -538,18 +537,18 @@ flow_registry_next_ms(const struct flow_registry *r)
 uint64_t
 flow_registry_version(const struct flow_registry *r)
 {
-	uint64_t version = of_model_version(r->model);
-	const struct list *lists[] = {&r->ready, &r->busy};
+	const struct list *lists[] = {&r->stale, &r->busy};
+	uint64_t version = r->seen;
 	const struct flow *f;
 
 	for (unsigned i = 0; i < WEFT_ARRAY_SIZE(lists); i++) {
 		if (!list_is_empty(lists[i])) {
-			version = WEFT_MIN(version,
-				LIST_ENTRY(lists[i]->next, struct flow, by_version)->version);
+			version = WEFT_MIN(
+				version, LIST_ENTRY(lists[i]->next, struct flow, by_stale)->agrees);
 		}
 	}
-	LIST_FOREACH (f, by_version, &r->awaiting) {
-		version = WEFT_MIN(version, f->version);
+	LIST_FOREACH (f, by_stale, &r->awaiting) {
+		version = WEFT_MIN(version, f->agrees);
 	}
 	return version;
 }
@@ -575,22 +574,83 @@ flow_registry_counters(const struct flow_registry *r, struct flow_registry_count
 	c->n_objects = flow_objects_count(r->objects);
 }
 
-/* Translates a flow (of @ready) again, from its masked key, and makes the datapath follow. */
+/* --- what has changed ---------------------------------------------------------------------------- */
+
+/* First in the line of those that are translated again. The line is by the version that they agree with: it says the
+ * one of who was first, if that is older. */
+static void
+queue_first(struct flow_registry *r, struct flow *f)
+{
+	if (!list_is_empty(&r->stale)) {
+		f->agrees = WEFT_MIN(
+			f->agrees, LIST_ENTRY(r->stale.next, struct flow, by_stale)->agrees);
+	}
+	list_remove(&f->by_stale);
+	list_push_front(&r->stale, &f->by_stale);
+}
+
+static void
+make_stale(void *registry, void *flow)
+{
+	struct flow_registry *r = registry;
+	struct flow *f = flow;
+
+	if (f->is_stale || f->state == FLOW_ADOPTED || f->state == FLOW_DELETING) {
+		return;
+	}
+	f->is_stale = true;
+	f->agrees = r->seen;
+	list_push_back(f->request ? &r->busy : &r->stale, &f->by_stale);
+}
+
+/* Makes stale what the changes up to the version in force concern. */
+static void
+read_changes(struct flow_registry *r)
+{
+	uint64_t version = of_model_version(r->model);
+	const struct change_log *log = &r->model->changes;
+	struct flow *f;
+
+	while (r->next_seq != change_log_end(log)) {
+		const struct change_batch *b = change_log_get(log, r->next_seq);
+
+		if (b && b->version > version) {
+			break; /* not in force yet */
+		}
+		if (b && !b->is_all) {
+			flow_deps_find(&r->deps, b, make_stale, r);
+		} else {
+			LIST_FOREACH (f, by_stats, &r->by_stats) {
+				make_stale(r, f);
+			}
+		}
+		if (b) {
+			r->seen = b->version;
+			r->next_seq++;
+		} else {
+			/* It is gone, and perhaps more. */
+			r->next_seq = WEFT_MAX(r->next_seq + 1, change_log_first(log));
+		}
+	}
+	r->seen = version;
+}
+
+/* Translates a flow (of @stale) again, from its masked key, and makes the datapath follow. */
 static enum verdict
 revalidate(struct flow_registry *r, struct flow *f, uint64_t now_ms)
 {
 	struct flow_key key;
 	struct flow_mask mask;
-	uint64_t version;
 	struct flow_stats stats;
 	bool same;
 	int error;
 
 	flow_get_identity(f, &key, &mask);
-	translate_now(r, &key, now_ms, &version);
+	(void)translate_now(r, &key, now_ms);
+	r->counters.n_revalidated++;
 	if (r->t.is_pending) {
-		list_remove(&f->by_version);
-		list_push_back(&r->awaiting, &f->by_version);
+		list_remove(&f->by_stale);
+		list_push_back(&r->awaiting, &f->by_stale);
 		return VERDICT_KEPT;
 	}
 	if (r->t.is_refused || !flow_mask_covers(&r->t.mask, &mask)) {
@@ -618,12 +678,10 @@ revalidate(struct flow_registry *r, struct flow *f, uint64_t now_ms)
 		credit(r, f, &stats);
 	}
 	flow_take_translation(r, f);
-	f->version = version;
-	list_remove(&f->by_version);
-	if (same) {
-		list_push_back(&r->ready, &f->by_version);
-	} else {
-		flow_await(r, f, FLOW_CHANGING, &r->busy);
+	f->is_stale = false;
+	list_remove(&f->by_stale);
+	if (!same) {
+		flow_await(r, f, FLOW_CHANGING);
 	}
 	return VERDICT_KEPT;
 }
@@ -634,8 +692,8 @@ delete_flow(struct flow_registry *r, struct flow *f)
 	if (r->ops.del(r->ops.user, FLOW_REGISTRY_REQUEST | r->next_request, f->handle)) {
 		return VERDICT_LATER;
 	}
-	list_remove(&f->by_version);
-	flow_await(r, f, FLOW_DELETING, NULL);
+	list_remove(&f->by_stale);
+	flow_await(r, f, FLOW_DELETING);
 	return VERDICT_GONE;
 }
 

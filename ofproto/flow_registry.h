@@ -58,11 +58,12 @@ struct flow_registry_ops {
 
 struct flow_registry_counters {
 	uint64_t n_upcalls;
-	uint64_t n_installed; /* puts that went well */
-	uint64_t n_changed;   /* by revalidation */
-	uint64_t n_deleted;   /* by revalidation */
-	uint64_t n_idle;      /* removed because nobody used them */
-	uint64_t n_evicted;   /* removed to make room for others of their port */
+	uint64_t n_installed;   /* puts that went well */
+	uint64_t n_revalidated; /* translated again */
+	uint64_t n_changed;     /* by revalidation */
+	uint64_t n_deleted;     /* by revalidation */
+	uint64_t n_idle;        /* removed because nobody used them */
+	uint64_t n_evicted;     /* removed to make room for others of their port */
 	uint64_t n_narrowed;
 	uint64_t n_refused;      /* puts that the datapath refused */
 	uint64_t n_retranslated; /* the version moved under a miss */

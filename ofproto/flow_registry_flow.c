@@ -40,6 +40,7 @@ flow_take_translation(struct flow_registry *r, struct flow *f)
 	f->n_counters = t->counters.n;
 	f->counters = xmemdup(t->counters.v, t->counters.n * sizeof(t->counters.v[0]));
 	f->objects = flow_objects_take(r->objects, &f->n_objects);
+	flow_deps_set(&r->deps, &f->deps, f, t);
 }
 
 static void
@@ -132,14 +133,11 @@ flow_get_identity(const struct flow *f, struct flow_key *key, struct flow_mask *
 }
 
 void
-flow_await(struct flow_registry *r, struct flow *f, enum flow_state state, struct list *list)
+flow_await(struct flow_registry *r, struct flow *f, enum flow_state state)
 {
 	f->state = state;
 	f->request = r->next_request++;
 	hmap_insert(&r->by_request, &f->by_request, hash_u64(f->request, 0));
-	if (list) {
-		list_push_back(list, &f->by_version);
-	}
 }
 
 void
@@ -148,7 +146,6 @@ flow_settle(struct flow_registry *r, struct flow *f)
 	hmap_remove(&r->by_request, &f->by_request);
 	f->request = 0;
 	f->state = FLOW_INSTALLED;
-	list_remove(&f->by_version);
 }
 
 void
@@ -162,9 +159,10 @@ flow_forget(struct flow_registry *r, struct flow *f)
 	}
 	hmap_remove(&r->by_key, &f->by_key);
 	flow_leave_port(r, f);
-	list_remove(&f->by_version);
+	list_remove(&f->by_stale);
 	list_remove(&f->by_stats);
 	drop_translation(r, f);
+	flow_deps_clear(&r->deps, &f->deps);
 	free(f->full_key);
 	free(f->words);
 	free(f);

@@ -7,6 +7,7 @@
 
 #include "lib/hmap.h"
 #include "lib/list.h"
+#include "ofproto/flow_deps.h"
 #include "ofproto/flow_object.h"
 #include "ofproto/flow_registry.h"
 #include "ofproto/translate.h"
@@ -25,7 +26,7 @@ enum flow_state {
 struct flow {
 	struct hmap_node by_key;
 	struct hmap_node by_request;
-	struct list by_version; /* in @ready, @busy or @adopted; by itself while it is deleted */
+	struct list by_stale; /* in @stale, @busy, @awaiting or @adopted; by itself if it agrees */
 	struct list by_stats;
 	struct list by_port; /* in its port's clock */
 	struct flow_port *port;
@@ -35,7 +36,8 @@ struct flow {
 	bool has_rules; /* it was translated by us: statistics have an owner */
 	struct dp_handle handle;
 	uint64_t request; /* the unanswered one */
-	uint64_t version;
+	bool is_stale;    /* what it depends on has changed: it is to be translated again */
+	uint64_t agrees;  /* of a stale one: the last version that it agrees with for certain */
 	uint64_t used_ms;
 	uint64_t pulled_ms;
 	struct flow_stats credited;
@@ -54,6 +56,7 @@ struct flow {
 	uint32_t n_counters;
 	struct flow_object **objects; /* referenced */
 	uint32_t n_objects;
+	struct flow_dep_set deps;
 };
 
 /* A miss whose translation needs an object that is not there yet. */
@@ -78,10 +81,13 @@ struct flow_registry {
 	struct hmap by_request;
 	struct hmap sent_contexts;
 	struct hmap ports; /* flow_registry_evict.c */
-	struct list ready;
-	struct list busy;
+	struct flow_deps deps;
+	uint64_t next_seq; /* the batch of changes that is read next */
+	uint64_t seen;     /* flows that are not stale agree with this version */
+	struct list stale;
+	struct list busy; /* stale flows with an unanswered command */
 	struct list adopted;
-	struct list awaiting; /* flows whose translation needs an object */
+	struct list awaiting; /* stale flows whose translation needs an object */
 	struct list waiting;  /* misses of that kind */
 	uint32_t n_waiting;
 	struct list by_stats;
@@ -100,8 +106,8 @@ struct flow *flow_find(
 void flow_set_identity(struct flow_registry *r, struct flow *f, const struct flow_key *key,
 	const struct flow_mask *mask);
 void flow_get_identity(const struct flow *f, struct flow_key *key, struct flow_mask *mask);
-/* A command about @f has been sent with the next request number. @list NULL: none. */
-void flow_await(struct flow_registry *r, struct flow *f, enum flow_state state, struct list *list);
+/* A command about @f has been sent with the next request number. */
+void flow_await(struct flow_registry *r, struct flow *f, enum flow_state state);
 /* Its command was answered. */
 void flow_settle(struct flow_registry *r, struct flow *f);
 void flow_forget(struct flow_registry *r, struct flow *f);

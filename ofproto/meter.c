@@ -186,6 +186,7 @@ ofproto_meter_set_handle(struct ofproto *p, uint32_t meter, struct dp_handle han
 
 	if (m && atomic_exchange_explicit(&m->object->handle, packed, memory_order_acq_rel) !=
 			 packed) {
+		model_changed(p->model, of_dep(OF_DEP_METER, p->id, meter));
 		model_publish(p->model);
 	}
 }

@@ -24,6 +24,7 @@ static void free_set(struct grace_item *item);
 static void release_switch(struct grace_item *item);
 static void free_switch(struct ofproto *p);
 static uint64_t ageing_ms(const struct ofproto *p);
+static void address_changed(void *ofproto, uint64_t key);
 
 struct of_model *
 of_model_create(const struct of_model_events *events)
@@ -33,6 +34,7 @@ of_model_create(const struct of_model_events *events)
 	/* The first version is 1: an object with added 0 is visible in all. */
 	atomic_init(&m->version, 1);
 	grace_init(&m->grace);
+	change_log_init(&m->changes, &m->grace);
 	m->events = *events;
 	list_init(&m->switches);
 	list_init(&m->dying);
@@ -58,6 +60,8 @@ of_model_destroy(struct of_model *m)
 	}
 	free(atomic_load_explicit(&m->by_id, memory_order_relaxed));
 	context_table_destroy(m->contexts);
+	change_log_uninit(&m->changes);
+	change_batch_destroy(m->noted);
 	free(m->heap);
 	free(m->heap_due);
 	free(m);
@@ -70,10 +74,25 @@ of_model_version(const struct of_model *m)
 }
 
 void
+model_changed(struct of_model *m, uint64_t dep)
+{
+	change_note(&m->noted, dep);
+}
+
+void
+model_changed_all(struct of_model *m)
+{
+	change_note_all(&m->noted);
+}
+
+void
 model_publish(struct of_model *m)
 {
-	atomic_store_explicit(&m->version,
-		atomic_load_explicit(&m->version, memory_order_relaxed) + 1, memory_order_release);
+	uint64_t version = atomic_load_explicit(&m->version, memory_order_relaxed) + 1;
+
+	change_log_append(&m->changes, m->noted, version);
+	m->noted = NULL;
+	atomic_store_explicit(&m->version, version, memory_order_release);
 }
 
 bool
@@ -198,7 +217,7 @@ ofproto_create(struct of_model *m, const char *name, uint64_t dpid, struct weft_
 		.fdb_max = FDB_MAX,
 	};
 	atomic_init(&p->ports, xcalloc(1, sizeof(struct ofport_set)));
-	p->fdb = fdb_create(&m->grace, FDB_MAX);
+	p->fdb = fdb_create(&m->grace, FDB_MAX, address_changed, p);
 	versioned_table_init(&p->groups, &m->grace);
 	versioned_table_init(&p->meters, &m->grace);
 	list_init(&p->object_rules);
@@ -332,6 +351,7 @@ ofproto_set_settings(struct ofproto *p, const struct of_settings *s)
 	}
 	fdb_set_max(p->fdb, s->fdb_max);
 	if (changed) {
+		model_changed_all(p->model);
 		model_publish(p->model);
 	}
 }
@@ -402,6 +422,14 @@ ofproto_fdb_flush(struct ofproto *p)
 	if (fdb_flush(p->fdb)) {
 		model_publish(p->model);
 	}
+}
+
+static void
+address_changed(void *ofproto, uint64_t key)
+{
+	struct ofproto *p = ofproto;
+
+	model_changed(p->model, of_dep(OF_DEP_ADDRESS, p->id, key));
 }
 
 /* ------------------------------------------------------------------------------------------------- */

@@ -235,6 +235,8 @@ publish(struct ofproto *p, struct of_port number, struct ofport *port)
 		set_dp(p->model, port->info.dp_port, port);
 	}
 	atomic_store_explicit(&p->ports, set, memory_order_release);
+	model_changed(p->model, of_dep(OF_DEP_PORT, p->id, number.v));
+	model_changed(p->model, of_dep(OF_DEP_PORTS, p->id, 0));
 	model_publish(p->model);
 	grace_retire(&p->model->grace, &before->retired, free_set);
 	if (old) {

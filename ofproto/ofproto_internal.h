@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "lib/list.h"
+#include "ofproto/change_log.h"
 #include "ofproto/classifier.h"
 #include "ofproto/grace.h"
 #include "ofproto/group_internal.h"
@@ -134,11 +135,14 @@ struct of_model {
 	struct context_table *contexts;
 	struct of_underlay_provider underlay;
 	_Atomic(struct of_reader *) readers[GRACE_MAX_READERS];
+	struct change_log changes;
 	/* The loop's. */
 	struct of_model_events events;
 	struct of_journal_ops journal;
 	struct list switches;
 	struct of_txn *txn;
+	struct change_batch
+		*noted;     /* for the version that is published next; not a transaction's */
 	struct list dying;  /* removed rules whose flow-removed waits for their last flow */
 	struct rule **heap; /* rules with timeouts, by when they may be due */
 	uint64_t *heap_due;
@@ -151,7 +155,10 @@ struct of_model {
 
 /* --- model.c --- */
 
-/* Moves the version on: what was changed before is in force. */
+/* Notes what has been changed, for whoever keeps results that depend on it (change_log.h). */
+void model_changed(struct of_model *m, uint64_t dep);
+void model_changed_all(struct of_model *m);
+/* Moves the version on: what was changed before is in force. Without notes: everything may have changed. */
 void model_publish(struct of_model *m);
 void ofproto_ref(struct ofproto *p);
 void ofproto_unref(struct ofproto *p);

@@ -64,6 +64,7 @@ struct translate_in {
 	enum translate_object_state (*object)(
 		void *user, const struct translate_object *o, struct dp_handle *handle);
 	void *object_user;
+	bool wants_deps; /* what the result depends on is to be noted */
 	/* A line for each step (weft trace); NULL: none. */
 	void (*trace)(void *user, unsigned depth, const char *line);
 	void *trace_user;
@@ -75,6 +76,15 @@ struct translate_learned {
 	struct of_port port;
 	uint16_t vlan;
 	uint8_t mac[6];
+};
+
+/* A lookup in a table: what is known of all packets that would be looked up like this one. */
+struct translate_lookup {
+	uint64_t table;         /* of_dep(OF_DEP_TABLE, ..) */
+	int32_t priority;       /* of the rule; -1: none was found */
+	struct flow_key key;    /* as the pipeline saw it */
+	struct flow_mask known; /* bits that all packets of the flow have, by themselves */
+	struct flow_mask moved; /* bits that did not come in that place */
 };
 
 struct translation {
@@ -89,6 +99,13 @@ struct translation {
 	struct translate_counters counters; /* of groups and buckets, as rules */
 	struct translate_learned learned[TRANSLATE_MAX_LEARNED];
 	uint32_t n_learned;
+	/* What the result depends on, beside the rules: of_dep(), and lookups. If asked for. */
+	uint64_t *deps;
+	uint32_t n_deps;
+	uint32_t cap_deps;
+	struct translate_lookup *lookups;
+	uint32_t n_lookups;
+	uint32_t cap_lookups;
 	uint32_t *contexts; /* in the actions: a reference each, the owner's to give back */
 	uint32_t n_contexts;
 	uint32_t cap_contexts;

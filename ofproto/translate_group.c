@@ -24,6 +24,7 @@ struct making {
 	uint32_t n_parts;
 };
 
+static const struct group *find_group(struct xlate *x, uint32_t id);
 static void run_bucket(struct xlate *x, const struct group_bucket *b);
 static void run_object(struct xlate *x, const struct group *g);
 static bool make_object(struct xlate *x, const struct group *g, struct dp_handle *handle);
@@ -31,12 +32,12 @@ static bool make_bucket(
 	struct xlate *x, const struct group *g, const struct group_bucket *b, struct making *m);
 static bool watch(struct xlate *x, const struct group_bucket *b, struct dp_bucket *head);
 static const struct group_bucket *choose_by_hash(struct xlate *x, const struct group *g);
-static bool is_live(const struct xlate *x, const struct group_bucket *b, unsigned depth);
+static bool is_live(struct xlate *x, const struct group_bucket *b, unsigned depth);
 
 void
 xlate_group(struct xlate *x, uint32_t id)
 {
-	const struct group *g = group_of(versioned_find(&x->p->groups, id, x->in->version));
+	const struct group *g = find_group(x, id);
 	uint8_t reason = x->reason;
 
 	if (!g) {
@@ -78,6 +79,7 @@ xlate_meter(struct xlate *x, uint32_t id)
 	struct dp_handle handle = m ? meter_handle(m) : (struct dp_handle){0, 0};
 	bool remarks = false;
 
+	xlate_depend(x, OF_DEP_METER, id);
 	if (dp_handle_is_none(handle)) {
 		xlate_trace(x, m ? "meter %u is not in the datapath yet" : "no meter %u", id);
 		return;
@@ -92,6 +94,13 @@ xlate_meter(struct xlate *x, uint32_t id)
 		/* Which DSCP the packet has now is not known: a later look must wait. */
 		x->pkt.is_opaque = true;
 	}
+}
+
+static const struct group *
+find_group(struct xlate *x, uint32_t id)
+{
+	xlate_depend(x, OF_DEP_GROUP, id);
+	return group_of(versioned_find(&x->p->groups, id, x->in->version));
 }
 
 void
@@ -235,13 +244,13 @@ watch(struct xlate *x, const struct group_bucket *b, struct dp_bucket *head)
 	head->watch_port = UINT32_MAX;
 	head->watch_object = (struct dp_handle){0, 0};
 	if (b->watch_group != OFPG_ANY) {
-		g = group_of(versioned_find(&x->p->groups, b->watch_group, x->in->version));
+		g = find_group(x, b->watch_group);
 		if (g && (g->type == OF_GROUP_ALL || g->type == OF_GROUP_INDIRECT)) {
 			return g->n_buckets > 0; /* its buckets watch nothing: always live */
 		}
 	}
 	if (!of_port_is(b->watch_port, OFPP_ANY)) {
-		port = ofport_find(x->p, b->watch_port);
+		port = xlate_port(x, b->watch_port);
 		if (port && xlate_port_can_send(port)) {
 			head->watch_port = port->info.dp_port.v;
 		}
@@ -315,7 +324,7 @@ choose_by_hash(struct xlate *x, const struct group *g)
 }
 
 static bool
-is_live(const struct xlate *x, const struct group_bucket *b, unsigned depth)
+is_live(struct xlate *x, const struct group_bucket *b, unsigned depth)
 {
 	const struct ofport *port = NULL;
 	const struct group *g = NULL;
@@ -324,13 +333,13 @@ is_live(const struct xlate *x, const struct group_bucket *b, unsigned depth)
 		return true;
 	}
 	if (!of_port_is(b->watch_port, OFPP_ANY)) {
-		port = ofport_find(x->p, b->watch_port);
+		port = xlate_port(x, b->watch_port);
 	}
 	if (port && xlate_port_is_live(port)) {
 		return true;
 	}
 	if (b->watch_group != OFPG_ANY && depth < TRANSLATE_MAX_GROUP_DEPTH) {
-		g = group_of(versioned_find(&x->p->groups, b->watch_group, x->in->version));
+		g = find_group(x, b->watch_group);
 	}
 	for (uint32_t i = 0; g && i < g->n_buckets; i++) {
 		if (is_live(x, &g->buckets[i], depth + 1)) {

@@ -7,8 +7,10 @@
 #pragma once
 
 #include "lib/compiler.h"
+#include "ofproto/change_log.h"
 #include "ofproto/ofproto_internal.h"
 #include "ofproto/translate.h"
+#include "ofproto/underlay_provider.h"
 
 #define XLATE_MAX_PUSHES 4
 
@@ -80,6 +82,17 @@ void xlate_fail(struct xlate *x, enum drop_reason reason);
 void xlate_trace(struct xlate *x, const char *format, ...) WEFT_PRINTF(2, 3);
 /* From table 0 to the end of the action set. */
 void xlate_pipeline(struct xlate *x);
+/* Notes that the result depends on something of this switch, whether it is there or not. */
+void xlate_depend(struct xlate *x, enum of_dep_kind kind, uint64_t id);
+/* The same for what is of another switch, or of none: of_dep(). */
+void xlate_depend_on(struct xlate *x, uint64_t dep);
+/* How a tunnel's far end is reached; whether an address is the host's: noted likewise. */
+const struct of_underlay_route *xlate_underlay(struct xlate *x, const struct of_underlay_key *key);
+bool xlate_owns_address(struct xlate *x, const struct of_underlay_addr *address);
+/* A port of the switch; notes that the result depends on it, and on its peer. NULL: none. */
+const struct ofport *xlate_port(struct xlate *x, struct of_port number);
+/* All its ports; likewise. */
+const struct ofport_set *xlate_ports(struct xlate *x);
 /* Looks up in a table, and runs what is found. */
 void xlate_table(struct xlate *x, uint8_t table);
 

@@ -18,7 +18,7 @@
 #define TPID_CUSTOMER 0x8100
 #define TPID_SERVICE 0x88a8
 
-static const struct ofport *in_port(const struct xlate *x);
+static const struct ofport *in_port(struct xlate *x);
 static void put_output(struct xlate *x, const struct ofport *port);
 static void output_all(struct xlate *x, uint32_t unless_config);
 static bool put_context(struct xlate *x, const struct of_context *c, uint32_t *id);
@@ -82,7 +82,7 @@ xlate_output(struct xlate *x, struct of_port number, uint16_t max_len)
 		xlate_to_agent(x, x->reason, max_len, 0, NULL, 0);
 		return;
 	default:
-		port = number.v == in ? NULL : ofport_find(x->p, number);
+		port = number.v == in ? NULL : xlate_port(x, number);
 		if (port) {
 			put_output(x, port);
 		} else {
@@ -191,9 +191,9 @@ put_context(struct xlate *x, const struct of_context *c, uint32_t *id)
 }
 
 static const struct ofport *
-in_port(const struct xlate *x)
+in_port(struct xlate *x)
 {
-	return ofport_find(x->p, OF_PORT(be32_to(x->pkt.key.in_port)));
+	return xlate_port(x, OF_PORT(be32_to(x->pkt.key.in_port)));
 }
 
 void
@@ -252,7 +252,7 @@ put_output(struct xlate *x, const struct ofport *port)
 static void
 output_all(struct xlate *x, uint32_t unless_config)
 {
-	const struct ofport_set *set = atomic_load_explicit(&x->p->ports, memory_order_acquire);
+	const struct ofport_set *set = xlate_ports(x);
 	uint32_t in = be32_to(x->pkt.key.in_port);
 
 	for (size_t i = 0; i < set->n && !x->stopped; i++) {
@@ -269,7 +269,6 @@ void
 xlate_normal(struct xlate *x)
 {
 	static const uint8_t reserved[5] = {0x01, 0x80, 0xc2, 0x00, 0x00};
-	const struct ofport_set *set = atomic_load_explicit(&x->p->ports, memory_order_acquire);
 	const struct flow_key *key = &x->pkt.key;
 	const struct ofport **to;
 	struct normal n;
@@ -290,16 +289,20 @@ xlate_normal(struct xlate *x)
 	if (n.in && !(key->eth_src[0] & 1)) {
 		put_learned(x, n.in, n.vlan);
 	}
-	to = xmalloc((set->n + 1) * sizeof(*to));
 	known = key->eth_dst[0] & 1 ? OF_PORT_NONE : fdb_lookup(x->p->fdb, n.vlan, key->eth_dst);
+	xlate_depend(x, OF_DEP_ADDRESS, fdb_key(n.vlan, key->eth_dst));
 	if (known.v != OFPP_ANY) {
-		const struct ofport *port = ofport_find(x->p, known);
+		const struct ofport *port = xlate_port(x, known);
 
+		to = xmalloc(sizeof(*to));
 		xlate_trace(x, "NORMAL: VLAN %u, address is at port %u", n.vlan, known.v);
 		if (port && port != n.in && is_member(&port->info, n.vlan)) {
 			to[n_to++] = port;
 		}
 	} else {
+		const struct ofport_set *set = xlate_ports(x);
+
+		to = xmalloc((set->n + 1) * sizeof(*to));
 		xlate_trace(x, "NORMAL: VLAN %u, flood", n.vlan);
 		for (size_t i = 0; i < set->n; i++) {
 			const struct ofport *port = set->ports[i];

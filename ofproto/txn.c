@@ -73,6 +73,7 @@ static void
 free_txn(struct of_txn *t)
 {
 	t->model->txn = NULL;
+	change_batch_destroy(t->noted);
 	free(t->ops);
 	free(t);
 }
@@ -102,6 +103,8 @@ of_txn_publish(struct of_txn *t)
 		return of_model_version(m);
 	}
 	assert(of_model_version(m) < t->version);
+	change_log_append(&m->changes, t->noted, t->version);
+	t->noted = NULL;
 	atomic_store_explicit(&m->version, t->version, memory_order_release);
 	if (m->journal.published) {
 		m->journal.published(m->journal.user);
@@ -160,6 +163,12 @@ txn_note(struct of_txn *t, enum op_kind kind, struct rule *r)
 		t->ops = xrealloc(t->ops, t->capacity * sizeof(t->ops[0]));
 	}
 	t->ops[t->n] = (struct op){.rule = r, .kind = kind};
+	if (kind == OP_ADD) {
+		change_note_rule(
+			&t->noted, of_dep(OF_DEP_TABLE, r->ofproto->id, r->table), &r->cls);
+	} else if (r) {
+		change_note(&t->noted, of_dep(OF_DEP_RULE, 0, (uintptr_t)r));
+	}
 	return &t->ops[t->n++];
 }
 
@@ -187,6 +196,8 @@ note_item(struct of_txn *t, enum op_kind kind, struct ofproto *p, enum of_item_k
 	op->item_kind = item_kind;
 	op->item = item;
 	t->has_items = true;
+	change_note(&t->noted,
+		of_dep(item_kind == OF_ITEM_GROUP ? OF_DEP_GROUP : OF_DEP_METER, p->id, item->id));
 }
 
 void

@@ -45,7 +45,8 @@ struct of_txn {
 	struct op *ops;
 	size_t n;
 	size_t capacity;
-	bool has_items; /* steps with groups or meters */
+	struct change_batch *noted; /* what the steps change */
+	bool has_items;             /* steps with groups or meters */
 	bool is_published;
 	enum txn_pass pass;
 	size_t at; /* the pass's next step */

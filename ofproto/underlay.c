@@ -36,7 +36,9 @@ of_model_owns_address(const struct of_model *m, const struct of_underlay_addr *a
 void
 of_model_underlay_changed(struct of_model *m, const uint32_t *ids, size_t n)
 {
-	(void)ids;
+	for (size_t i = 0; i < n; i++) {
+		model_changed(m, of_dep(OF_DEP_UNDERLAY, 0, ids[i]));
+	}
 	if (n) {
 		model_publish(m);
 	}

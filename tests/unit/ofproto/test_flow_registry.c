@@ -23,7 +23,7 @@
 #include "tests/unit/ofproto/world.h"
 
 #define MAX_FLOWS 4096
-#define MAX_REPLIES 64
+#define MAX_REPLIES 512
 
 struct fake_flow {
 	bool used;
@@ -434,13 +434,149 @@ test_registry_follows_the_tables(void **state)
 	assert_true(flow_registry_version(s->f.r) == version);
 	assert_string_equal(installed(s), "ip,in_port=11 output(13)\narp,in_port=11 drop\n");
 	assert_int_equal(s->f.last_flags, DP_PUT_MODIFY);
-	/* A rule that wants to see more: the flow cannot stay as wide. */
+	assert_int_equal(counters(s).n_revalidated, 1);
+	/* A rule that wants to see more: the flow cannot stay as wide. The other one has nothing to do with it. */
 	world_flow(&s->w, "priority=40000,tcp,tp_dst=80,actions=4");
 	run(s, 1);
-	assert_string_equal(installed(s), "");
-	assert_int_equal(counters(s).n_flows, 0);
+	assert_string_equal(installed(s), "arp,in_port=11 drop\n");
+	assert_int_equal(counters(s).n_flows, 1);
 	assert_int_equal(counters(s).n_changed, 1);
-	assert_int_equal(counters(s).n_deleted, 2);
+	assert_int_equal(counters(s).n_deleted, 1);
+	assert_int_equal(counters(s).n_revalidated, 2);
+}
+
+static uint64_t rnd; /* of the tests at random */
+
+static void check_all(struct setup *s);
+
+/* How many flows the last change made to be looked at. */
+static uint64_t
+revalidated(struct setup *s)
+{
+	static uint64_t before;
+	uint64_t n = counters(s).n_revalidated - before;
+
+	before += n;
+	return n;
+}
+
+static void
+test_registry_touches_no_other(void **state)
+{
+	struct setup *s = *state;
+	uint8_t mac[6] = {0, 0, 0, 0, 0, 0};
+
+	world_flow(&s->w, "table=0,in_port=1,actions=2");
+	world_flow(&s->w, "table=0,in_port=2,actions=NORMAL");
+	world_flow(&s->w, "table=0,in_port=3,ip,actions=set_field:10.0.0.9->ip_dst,resubmit(,1)");
+	world_flow(&s->w, "table=1,ip,nw_src=10.0.0.0/8,actions=5");
+	upcall(s, "in_port=1");
+	for (unsigned i = 0; i < 100; i++) {
+		char packet[100];
+
+		snprintf(packet, sizeof(packet),
+			"in_port=2,dl_src=00:00:00:00:00:aa,dl_dst=00:00:00:00:01:%02x", i);
+		upcall(s, packet);
+		snprintf(packet, sizeof(packet), "in_port=3,ip,nw_src=%u.0.0.1", i + 1);
+		upcall(s, packet);
+		run(s, 0);
+	}
+	run(s, 1);
+	(void)revalidated(s);
+	/* One of the addresses is learned, moves, is forgotten. */
+	mac[4] = 1;
+	mac[5] = 0x33;
+	ofproto_fdb_learn(s->w.p, 0, mac, OF_PORT(5), s->w.now_ms);
+	run(s, 1);
+	assert_int_equal(revalidated(s), 1);
+	ofproto_fdb_learn(s->w.p, 0, mac, OF_PORT(6), s->w.now_ms);
+	run(s, 1);
+	assert_int_equal(revalidated(s), 1);
+	/* A port to which one flow leads by itself, and to which all others flood: but for that of the address, and those of
+	 * the other ports. */
+	world_port(&s->w, 6, OF_VLAN_ACCESS, 7, NULL);
+	run(s, 1);
+	assert_int_equal(revalidated(s), 100);
+	assert_true(ofproto_fdb_del(s->w.p, 0, mac));
+	run(s, 1);
+	assert_int_equal(revalidated(s), 1);
+	/* Rules: for one source; for one that the set field excludes; below; for all. */
+	world_flow(&s->w, "table=1,priority=40000,ip,nw_src=10.0.0.1,actions=6");
+	run(s, 1);
+	assert_int_equal(revalidated(s), 1);
+	world_flow(&s->w, "table=1,priority=40000,ip,nw_dst=10.0.0.8,actions=6");
+	run(s, 1);
+	assert_int_equal(revalidated(s), 0);
+	world_flow(&s->w, "table=1,priority=1,ip,nw_src=10.0.0.1,actions=6");
+	run(s, 1);
+	assert_int_equal(revalidated(s), 0);
+	world_flow(&s->w, "table=1,priority=1,ip,nw_src=11.0.0.1,actions=6");
+	run(s, 1);
+	assert_int_equal(revalidated(s), 1);
+	/* Two flows are gone: they would have to look at more of the source. */
+	world_flow(&s->w, "table=1,priority=40000,ip,nw_dst=10.0.0.9,actions=6");
+	run(s, 1);
+	assert_int_equal(revalidated(s), 98);
+	world_flow(&s->w, "delete_strict table=1,priority=40000,ip,nw_src=10.0.0.1");
+	run(s, 1);
+	assert_true(revalidated(s) <= 1);
+	world_flow(&s->w, "modify_strict table=0,in_port=1,actions=3");
+	run(s, 1);
+	assert_int_equal(revalidated(s), 1);
+	/* Rules of a table where no flow was. */
+	world_flow(&s->w, "table=7,ip,actions=6");
+	run(s, 1);
+	assert_int_equal(revalidated(s), 0);
+	check_all(s);
+}
+
+static void
+far_port(struct ofproto *p, unsigned number, unsigned dp, struct ofproto *peer)
+{
+	struct of_port_info info = {
+		.number = OF_PORT(number),
+		.dp_port = {dp ? dp : UINT32_MAX},
+		.kind = peer ? OF_PORT_PATCH : OF_PORT_PLAIN,
+		.patch = {peer ? ofproto_id(peer) : UINT32_MAX, OF_PORT(number)},
+	};
+
+	snprintf(info.name, sizeof(info.name), "%s-%u", ofproto_name(p), number);
+	assert_true(ofproto_port_set(p, &info, NULL));
+}
+
+/* The other end of a patch port, and what is behind it. */
+static void
+test_registry_touches_no_other_behind_a_patch(void **state)
+{
+	struct setup *s = *state;
+	struct ofproto *far = ofproto_create(s->w.model, "far", 7, NULL);
+
+	far_port(far, 1, 21, NULL);
+	far_port(far, 9, 0, s->w.p);
+	far_port(s->w.p, 9, 0, far);
+	ofproto_add_standalone_rule(far, s->w.now_ms);
+	world_flow(&s->w, "in_port=1,actions=9");
+	world_flow(&s->w, "in_port=2,actions=3");
+	upcall(s, "in_port=1,dl_dst=00:00:00:00:00:01");
+	upcall(s, "in_port=2");
+	run(s, 1);
+	assert_non_null(strstr(installed(s), "output(21)"));
+	(void)revalidated(s);
+	far_port(far, 2, 22, NULL);
+	run(s, 1);
+	assert_int_equal(revalidated(s), 1);
+	assert_non_null(strstr(installed(s), "output(21),output(22)"));
+	ofproto_port_del(far, OF_PORT(9));
+	run(s, 1);
+	assert_int_equal(revalidated(s), 1);
+	assert_null(strstr(installed(s), "output(21)"));
+	far_port(far, 9, 0, s->w.p);
+	run(s, 1);
+	assert_int_equal(revalidated(s), 1);
+	assert_non_null(strstr(installed(s), "output(21),output(22)"));
+	ofproto_destroy(far);
+	run(s, 1);
+	assert_null(strstr(installed(s), "output(21)"));
 }
 
 static void
@@ -743,8 +879,6 @@ test_registry_contexts(void **state)
 
 /* --- at random ----------------------------------------------------------------------------------- */
 
-static uint64_t rnd;
-
 static unsigned
 upto(unsigned n)
 {
@@ -757,31 +891,52 @@ random_key(struct flow_key *key)
 	char text[200];
 
 	snprintf(text, sizeof(text),
-		"in_port=%u,dl_src=00:00:00:00:00:%02u,dl_dst=00:00:00:00:00:%02u,%s,nw_dst=10.0.0.%u",
-		1 + upto(3), upto(3), upto(3), upto(2) ? "tcp" : "ip", upto(4));
+		"in_port=%u,dl_src=00:00:00:00:00:%02u,dl_dst=00:00:00:00:00:%02u,%s,nw_dst=10.0.0.%u,nw_ttl=%u%s",
+		1 + upto(3), upto(3), upto(3), upto(2) ? "tcp" : "ip", upto(4), 62 + upto(3),
+		upto(2)   ? ""
+		: upto(2) ? ",dl_vlan=1"
+			  : ",dl_vlan=2");
 	world_key(text, key);
+	if (key->vlan_tci && upto(2)) {
+		key->inner_tci = be16_from((uint16_t)(FLOW_VLAN_PRESENT | upto(3)));
+		key->inner_tpid = be16_from(0x8100);
+	}
 }
 
 static void
 random_mod(char *text, size_t size)
 {
-	static const char *const matches[] = {"ip,nw_dst=10.0.0.1", "ip", "tcp", "in_port=2",
-		"dl_dst=00:00:00:00:00:01", "ip,nw_dst=10.0.0.0/30", "dl_src=00:00:00:00:00:02"};
+	static const char *const matches[] = {"ip,nw_dst=10.0.0.1", "ip", "tcp", "ip,in_port=2",
+		"ip,dl_dst=00:00:00:00:00:01", "ip,nw_dst=10.0.0.0/30",
+		"ip,dl_src=00:00:00:00:00:02", "ip,dl_vlan=1", "ip,vlan_tci=0", "ip,metadata=1",
+		"ip,reg1=2", "ip,dl_dst=00:00:00:00:00:07", "ip,nw_dst=10.0.0.9"};
 	static const char *const actions[] = {"output:2", "output:3", "drop", "NORMAL",
-		"set_field:00:00:00:00:00:07->eth_dst,output:4", "resubmit(,1)", "controller:50"};
-	unsigned what = upto(8);
+		"set_field:00:00:00:00:00:07->eth_dst,output:4", "resubmit(,1)", "controller:50",
+		"set_field:00:00:00:00:00:07->eth_dst,resubmit(,1)",
+		"dec_ttl,resubmit(,1),output:2", "set_field:10.0.0.9->ip_dst,resubmit(,2)",
+		"push_vlan:0x8100,set_field:0x1001->vlan_vid,resubmit(,2)",
+		"write_metadata:1,goto_table:2", "set_field:2->reg1,resubmit(,2)",
+		"pop_vlan,resubmit(,2)"};
+	unsigned what = upto(8), action = upto(WEFT_ARRAY_SIZE(actions));
+	/* Rules that overlap have different priorities: which of equals wins is not said. */
+	unsigned match = upto(WEFT_ARRAY_SIZE(matches));
+	bool pops = what < 6 && action == WEFT_ARRAY_SIZE(actions) - 1;
+	unsigned table = upto(action == WEFT_ARRAY_SIZE(actions) - 3 ? 2 : 3); /* goto: forward */
 
-	snprintf(text, size, "%s table=%u,%s%s",
+	match = pops ? 7 : match;
+	snprintf(text, size, "%s table=%u,priority=%u,%s%s",
 		what < 4   ? "add"
 		: what < 6 ? "modify"
 			   : "delete",
-		upto(2), matches[upto(WEFT_ARRAY_SIZE(matches))], what < 6 ? ",actions=" : "");
+		table, match + 20 * upto(3), matches[match], what < 6 ? ",actions=" : "");
 	if (what < 6) {
-		strcat(text, actions[upto(WEFT_ARRAY_SIZE(actions))]);
+		strcat(text, actions[action]);
 	}
 }
 
-/* Every installed flow does what a translation of a packet that it covers says. */
+/* Every installed flow does what a translation of a packet that it covers says. (Lists of actions are compared:
+ * no rule of these tests may look at a field early that another one sets to what packets have in it, or at the TTL. What is
+ * known of a packet at some place leaves actions out, and a rule that matches none of its flow's packets may change that.) */
 static void
 check_all(struct setup *s)
 {
@@ -935,6 +1090,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_registry_installs_and_credits),
 		TEST(test_registry_follows_the_tables),
+		TEST(test_registry_touches_no_other),
+		TEST(test_registry_touches_no_other_behind_a_patch),
 		TEST(test_registry_credits_the_rules_of_the_time),
 		TEST(test_registry_credits_final_counters),
 		TEST(test_registry_version_moves_under_a_miss),
