@@ -255,9 +255,6 @@ void agent_rpc_meter_mod(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_meter_del(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_meter_list(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_object_destroy(struct agent *a);
-/* struct of_text_names; @user: a struct ofproto. */
-bool agent_rpc_find_port(void *user, const char *name, size_t len, struct of_port *port);
-const char *agent_rpc_port_name(void *user, struct of_port port);
 void agent_rpc_flow_destroy(struct agent *a);
 /* The switch that a parameter names; NULL: the call has failed. */
 struct agent_switch *agent_rpc_switch(

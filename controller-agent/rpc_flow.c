@@ -45,34 +45,6 @@ static void run_mods(int fd, short what, void *arg);
 static void run_listing(int fd, short what, void *arg);
 static void listing_fresh(void *arg);
 
-/* --- names -------------------------------------------------------------------------------------- */
-
-bool
-agent_rpc_find_port(void *user, const char *name, size_t len, struct of_port *port)
-{
-	char text[OF_PORT_NAME_MAX + 1];
-	const struct of_port_info *info;
-
-	if (len > OF_PORT_NAME_MAX) {
-		return false;
-	}
-	memcpy(text, name, len);
-	text[len] = '\0';
-	info = ofproto_port_by_name(user, text);
-	if (info) {
-		*port = info->number;
-	}
-	return info != NULL;
-}
-
-const char *
-agent_rpc_port_name(void *user, struct of_port port)
-{
-	const struct of_port_info *info = ofproto_port_find(user, port);
-
-	return info ? info->name : NULL;
-}
-
 /* --- jobs --------------------------------------------------------------------------------------- */
 
 static struct job *
@@ -90,7 +62,6 @@ make_job(struct agent *a, struct rpc_call *call, json_t *params, event_callback_
 	j->params = json_incref(params);
 	j->sw = xstrdup(sw->config->name);
 	j->next = evtimer_new(a->base, run, j);
-	j->names.find = agent_rpc_find_port;
 	list_push_back(&a->jobs, &j->link);
 	return j;
 }
@@ -139,7 +110,9 @@ switch_of(struct job *j)
 {
 	struct agent_switch *sw = agent_switch_find(j->agent, j->sw);
 
-	j->names.user = sw ? sw->ofproto : NULL;
+	if (sw) {
+		j->names = of_text_names_of(sw->ofproto);
+	}
 	return sw ? sw->ofproto : NULL;
 }
 
@@ -397,7 +370,6 @@ run_listing(int fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	j->names.name = agent_rpc_port_name;
 	while (j->cursor && p) {
 		if (agent_now_ns() > until) {
 			again(j, 0);
@@ -471,7 +443,7 @@ static void
 list_address(const struct fdb_entry_view *e, void *user)
 {
 	struct fdb_visit *v = user;
-	const char *name = agent_rpc_port_name(v->sw->ofproto, e->port);
+	const struct of_port_info *port = ofproto_port_find(v->sw->ofproto, e->port);
 	uint64_t now = agent_now_ms();
 	char mac[20];
 
@@ -479,7 +451,7 @@ list_address(const struct fdb_entry_view *e, void *user)
 		e->mac[3], e->mac[4], e->mac[5]);
 	json_array_append_new(v->result,
 		json_pack("{s:s, s:s, s:i, s:s, s:o}", "switch", v->sw->config->name, "port",
-			name ? name : "", "vlan", (int)e->vlan, "mac", mac, "age_s",
+			port ? port->name : "", "vlan", (int)e->vlan, "mac", mac, "age_s",
 			e->is_static ? json_null()
 				     : json_integer((json_int_t)(now > e->used_ms ? now - e->used_ms
 										  : 0) /

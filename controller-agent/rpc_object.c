@@ -84,7 +84,9 @@ find_switch(struct object_job *j, struct weft_error *err)
 	struct agent_switch *sw = agent_switch_find(j->agent, j->sw);
 
 	j->ofproto = sw ? sw->ofproto : NULL;
-	j->names = (struct of_text_names){agent_rpc_find_port, agent_rpc_port_name, j->ofproto};
+	if (sw) {
+		j->names = of_text_names_of(sw->ofproto);
+	}
 	return sw ||
 	       weft_error_set(err, WEFT_ERR_CONFLICT, ENOENT, "switch %s has been deleted", j->sw);
 }

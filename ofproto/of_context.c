@@ -262,6 +262,14 @@ of_context_intern(struct of_model *m, const void *bytes, size_t size)
 	return id;
 }
 
+uint32_t
+of_context_lookup(const struct of_model *m, const void *bytes, size_t size)
+{
+	const struct context *c = find_bytes(m->contexts, bytes, size, hash_bytes(bytes, size, 0));
+
+	return c ? c->id : OF_CONTEXT_NONE;
+}
+
 bool
 of_context_ref(struct of_model *m, uint32_t id)
 {

@@ -77,6 +77,8 @@ bool of_context_decode(const void *bytes, size_t size, struct of_context *c,
 /* Handler or loop: the id of these bytes, with a reference for the caller. OF_CONTEXT_NONE: there
  * are too many. */
 uint32_t of_context_intern(struct of_model *m, const void *bytes, size_t size);
+/* Handler or loop: their id, if they have one, without a reference; else OF_CONTEXT_NONE. */
+uint32_t of_context_lookup(const struct of_model *m, const void *bytes, size_t size);
 /* Handler or loop: one more reference, one less. */
 bool of_context_ref(struct of_model *m, uint32_t id);
 void of_context_unref(struct of_model *m, uint32_t id);

@@ -482,6 +482,39 @@ of_span_number(struct of_span s, uint64_t max, uint64_t *n)
 	return s.len && v <= max;
 }
 
+static bool
+find_port(void *p, const char *name, size_t len, struct of_port *port)
+{
+	char text[OF_PORT_NAME_MAX + 1];
+	const struct of_port_info *info;
+
+	if (len > OF_PORT_NAME_MAX) {
+		return false;
+	}
+	memcpy(text, name, len);
+	text[len] = '\0';
+	info = ofproto_port_by_name(p, text);
+	if (info) {
+		*port = info->number;
+	}
+	return info != NULL;
+}
+
+static const char *
+port_name(void *p, struct of_port port)
+{
+	const struct of_port_info *info = ofproto_port_find(p, port);
+
+	return info ? info->name : NULL;
+}
+
+struct of_text_names
+of_text_names_of(const struct ofproto *p)
+{
+	/* Neither function changes it. */
+	return (struct of_text_names){find_port, port_name, (void *)(uintptr_t)p};
+}
+
 bool
 of_text_find_port(const struct of_text_names *names, struct of_span s, struct of_port *port)
 {

@@ -23,6 +23,7 @@ struct of_flow_mod;
 struct of_flow_query;
 struct of_flow_view;
 struct of_match;
+struct ofproto;
 struct strbuf;
 struct weft_error;
 
@@ -36,6 +37,9 @@ struct of_text_names {
 };
 
 /* @names may be NULL everywhere. */
+
+/* The ports of a switch, which may not go meanwhile (handlers: between enter and leave). */
+struct of_text_names of_text_names_of(const struct ofproto *p);
 
 /* A whole flow: match fields, table=, priority=, cookie=C[/M], idle_timeout=, hard_timeout=,
  * importance=, out_port=, out_group=, send_flow_rem, check_overlap, reset_counts, no_packet_counts,

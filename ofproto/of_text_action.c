@@ -581,6 +581,12 @@ resolve(const struct parser *p, enum field_id field)
 	return field;
 }
 
+const char *
+of_text_reason_name(uint8_t reason)
+{
+	return reason < WEFT_ARRAY_SIZE(reasons) ? reasons[reason] : "unknown";
+}
+
 /* --- formatting ---------------------------------------------------------------------------------- */
 
 static void

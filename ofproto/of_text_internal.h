@@ -22,6 +22,9 @@ bool of_span_number(struct of_span s, uint64_t max, uint64_t *n);
 bool of_text_find_port(const struct of_text_names *names, struct of_span s, struct of_port *port);
 void of_text_put_port(const struct of_text_names *names, struct of_port port, struct strbuf *out);
 
+/* "action", "no_match", ..: enum of_packet_in_reason. */
+const char *of_text_reason_name(uint8_t reason);
+
 /* As of_text_parse_actions(), told of the match: what tp_src means follows from it (may be NULL). */
 bool of_text_parse_list(struct of_span text, const struct of_match *match,
 	const struct of_text_names *names, struct of_actions *actions, struct weft_error *err);

@@ -4,17 +4,14 @@
  */
 #include "ofproto/translate.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/alloc.h"
 #include "lib/byteorder.h"
-#include "lib/strbuf.h"
 #include "ofproto/of_context.h"
-#include "ofproto/of_text.h"
 #include "ofproto/translate_internal.h"
+#include "ofproto/translate_trace.h"
 
 static void begin(struct xlate *x, const struct translate_in *in, struct translation *t);
 static void finish(struct xlate *x);
@@ -31,7 +28,6 @@ static void end_of_ttl(struct xlate *x);
 static void credit(struct xlate *x, struct rule *r);
 static void note_lookup(
 	struct xlate *x, uint8_t table, const struct rule *r, const struct flow_mask *looked);
-static void trace_rule(struct xlate *x, const struct rule *r, const struct rule_actions *a);
 
 void
 translation_init(struct translation *t)
@@ -119,23 +115,10 @@ xlate_fail(struct xlate *x, enum drop_reason reason)
 		x->failed = true;
 		x->stopped = true;
 		x->drop = reason;
-		xlate_trace(x, "given up: %s", drop_reason_name(reason));
+		if (xlate_is_traced(x)) {
+			xlate_tell_end(x, "given up", reason);
+		}
 	}
-}
-
-void
-xlate_trace(struct xlate *x, const char *format, ...)
-{
-	char line[512];
-	va_list args;
-
-	if (!x->in->trace) {
-		return;
-	}
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	x->in->trace(x->in->trace_user, x->depth, line);
 }
 
 void
@@ -220,6 +203,7 @@ xlate_table(struct xlate *x, uint8_t table)
 	struct oftable *t = &x->p->tables[table];
 	struct flow_mask looked = {0};
 	const struct rule_actions *a;
+	struct of_trace_node *outer;
 	struct rule *r;
 
 	if (x->pkt.is_opaque) {
@@ -234,7 +218,7 @@ xlate_table(struct xlate *x, uint8_t table)
 	}
 	x->table = table;
 	if (!r) {
-		xlate_trace(x, "table %u: no rule", table);
+		xlate_trace_end(x, XLATE_BEGIN_TABLE(x, table, NULL, NULL));
 		credit(x, t->miss);
 		return;
 	}
@@ -244,8 +228,9 @@ xlate_table(struct xlate *x, uint8_t table)
 	x->cookie = a->cookie;
 	x->reason =
 		!r->cls.priority && !cls_rule_map(&r->cls) ? OF_REASON_NO_MATCH : OF_REASON_ACTION;
-	trace_rule(x, r, a);
+	outer = XLATE_BEGIN_TABLE(x, table, r, a);
 	xlate_list(x, a->data, a->size);
+	xlate_trace_end(x, outer);
 }
 
 /* --- beginning and end --------------------------------------------------------------------------- */
@@ -300,6 +285,9 @@ finish(struct xlate *x)
 		dp_actions_clear(&t->actions);
 		x->has_output = false;
 	}
+	if (xlate_is_traced(x)) {
+		x->in->trace->final = x->pkt.key;
+	}
 	if (!x->has_output) {
 		t->drop = x->drop;
 		/* An empty list says explicit by itself. */
@@ -350,7 +338,10 @@ static bool
 thaw(struct xlate *x, const struct flow_key *key, uint32_t in_port)
 {
 	size_t size;
-	const void *bytes = of_context_find(x->model, be32_to(key->recirc_id), &size);
+	const void *bytes = xlate_is_traced(x)
+				    ? of_trace_find_context(x->in->trace, x->model,
+					      be32_to(key->recirc_id), &size)
+				    : of_context_find(x->model, be32_to(key->recirc_id), &size);
 	struct of_context c;
 
 	if (!bytes || !of_context_decode(bytes, size, &c, NULL) || c.kind != OF_CONTEXT_FROZEN) {
@@ -370,7 +361,9 @@ thaw(struct xlate *x, const struct flow_key *key, uint32_t in_port)
 	x->depth = c.depth;
 	x->reason = OF_REASON_ACTION;
 	of_actions_append(&x->action_set, c.action_set, c.action_set_len);
-	xlate_trace(x, "goes on after recirculation %u", be32_to(key->recirc_id));
+	if (xlate_is_traced(x)) {
+		xlate_tell_thaw(x, key, &c);
+	}
 	run_top(x, c.table, c.actions, c.actions_len, !c.pause);
 	finish(x);
 	return true;
@@ -392,7 +385,11 @@ xlate_list(struct xlate *x, const void *data, size_t size)
 			x->freezing = true;
 			x->freeze_table = OF_TABLE_ALL;
 		} else {
-			run_action(x, a);
+			if (xlate_is_traced(x)) {
+				xlate_tell_action(x, a, run_action);
+			} else {
+				run_action(x, a);
+			}
 			if (x->freezing) {
 				a = of_action_next(a, data, size);
 			}
@@ -647,9 +644,11 @@ run_action_set(struct xlate *x)
 
 	of_actions_init(&x->action_set);
 	if (set.size) {
-		xlate_trace(x, "action set");
+		struct of_trace_node *outer = XLATE_BEGIN(x, OF_TRACE_ACTION_SET, "action set");
+
 		x->reason = OF_REASON_ACTION_SET;
 		xlate_set(x, set.data, set.size);
+		xlate_trace_end(x, outer);
 	}
 	of_actions_uninit(&set);
 }
@@ -724,6 +723,9 @@ end_of_ttl(struct xlate *x)
 	}
 	x->drop = DROP_INVALID_TTL;
 	x->stopped = true;
+	if (xlate_is_traced(x)) {
+		xlate_tell_end(x, "TTL is used up", x->drop);
+	}
 }
 
 static void
@@ -772,25 +774,4 @@ note_lookup(struct xlate *x, uint8_t table, const struct rule *r, const struct f
 		moved->vlan_tci = moved->vlan_tpid = UINT16_MAX;
 		moved->inner_tci = moved->inner_tpid = UINT16_MAX;
 	}
-}
-
-static void
-trace_rule(struct xlate *x, const struct rule *r, const struct rule_actions *a)
-{
-	struct strbuf text = STRBUF_INIT;
-	struct of_match match;
-
-	if (!x->in->trace) {
-		return;
-	}
-	cls_rule_match(&r->cls, &match);
-	strbuf_printf(&text, "priority=%u", r->cls.priority);
-	if (!of_match_is_any(&match)) {
-		strbuf_put_char(&text, ',');
-		of_text_format_match(&match, OF_DEFAULT_PRIORITY, NULL, &text);
-	}
-	strbuf_put(&text, " actions=");
-	of_text_format_actions(a->data, a->size, NULL, &text);
-	xlate_trace(x, "table %u: %s", r->table, strbuf_text(&text));
-	strbuf_uninit(&text);
 }

@@ -30,6 +30,7 @@
 #define TRANSLATE_MAX_GROUP_DEPTH 64
 
 struct of_counter;
+struct of_trace;
 
 /* Counters that a flow, or a bucket of an object, credits. Not referenced. */
 struct translate_counters {
@@ -65,9 +66,9 @@ struct translate_in {
 		void *user, const struct translate_object *o, struct dp_handle *handle);
 	void *object_user;
 	bool wants_deps; /* what the result depends on is to be noted */
-	/* A line for each step (weft trace); NULL: none. */
-	void (*trace)(void *user, unsigned depth, const char *line);
-	void *trace_user;
+	/* Is told each step, and keeps what else a translation leaves behind (of_trace.h). NULL: nobody
+	 * traces. */
+	struct of_trace *trace;
 };
 
 /* An address that NORMAL saw: to be posted to the loop, and refreshed while the flow is used. */

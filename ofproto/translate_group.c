@@ -16,6 +16,7 @@
 #include "lib/hash.h"
 #include "ofproto/of_context.h"
 #include "ofproto/translate_internal.h"
+#include "ofproto/translate_trace.h"
 
 /* An object in the making. */
 struct making {
@@ -25,12 +26,17 @@ struct making {
 };
 
 static const struct group *find_group(struct xlate *x, uint32_t id);
-static void run_bucket(struct xlate *x, const struct group_bucket *b);
+static void run_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b,
+	const char *chosen, const char *why);
 static void run_object(struct xlate *x, const struct group *g);
 static bool make_object(struct xlate *x, const struct group *g, struct dp_handle *handle);
 static bool make_bucket(
 	struct xlate *x, const struct group *g, const struct group_bucket *b, struct making *m);
 static bool watch(struct xlate *x, const struct group_bucket *b, struct dp_bucket *head);
+static const char *foretell(
+	struct xlate *x, const struct group *g, const struct group_bucket *b, const char **why);
+static void tell_no_bucket(
+	struct xlate *x, const struct group *g, const struct group_bucket *b, const char *why);
 static const struct group_bucket *choose_by_hash(struct xlate *x, const struct group *g);
 static bool is_live(struct xlate *x, const struct group_bucket *b, unsigned depth);
 
@@ -39,16 +45,17 @@ xlate_group(struct xlate *x, uint32_t id)
 {
 	const struct group *g = find_group(x, id);
 	uint8_t reason = x->reason;
+	struct of_trace_node *outer;
 
 	if (!g) {
-		xlate_trace(x, "no group %u", id);
+		xlate_trace(x, "there is no group %u", id);
 		return;
 	}
 	if (x->group_depth >= TRANSLATE_MAX_GROUP_DEPTH) {
 		xlate_fail(x, DROP_RESUBMIT_DEPTH);
 		return;
 	}
-	xlate_trace(x, "group %u, %s", id, of_group_type_name(g->type));
+	outer = xlate_is_traced(x) ? xlate_tell_group(x, g) : NULL;
 	xlate_note(x, g->counter);
 	x->reason = OF_REASON_GROUP;
 	x->group_depth++;
@@ -57,7 +64,7 @@ xlate_group(struct xlate *x, uint32_t id)
 	case OF_GROUP_ALL:
 	case OF_GROUP_INDIRECT:
 		for (uint32_t i = 0; i < g->n_buckets && !x->stopped; i++) {
-			run_bucket(x, &g->buckets[i]);
+			run_bucket(x, g, &g->buckets[i], "yes", NULL);
 		}
 		break;
 	case OF_GROUP_SELECT:
@@ -70,6 +77,7 @@ xlate_group(struct xlate *x, uint32_t id)
 	x->depth--;
 	x->group_depth--;
 	x->reason = reason;
+	xlate_trace_end(x, outer);
 }
 
 void
@@ -81,10 +89,13 @@ xlate_meter(struct xlate *x, uint32_t id)
 
 	xlate_depend(x, OF_DEP_METER, id);
 	if (dp_handle_is_none(handle)) {
-		xlate_trace(x, m ? "meter %u is not in the datapath yet" : "no meter %u", id);
+		xlate_trace(
+			x, m ? "meter %u is not in the datapath yet" : "there is no meter %u", id);
 		return;
 	}
-	xlate_trace(x, "meter %u", id);
+	if (xlate_is_traced(x)) {
+		xlate_tell_meter(x, m, handle);
+	}
 	xlate_commit(x);
 	dp_actions_put_object(&x->out->actions, DP_ACTION_METER, handle);
 	for (uint32_t i = 0; i < m->n_bands; i++) {
@@ -117,14 +128,19 @@ xlate_note(struct xlate *x, struct of_counter *c)
 
 /* On a copy, as an action set (OpenFlow 1.3.5 s.5.6). */
 static void
-run_bucket(struct xlate *x, const struct group_bucket *b)
+run_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b, const char *chosen,
+	const char *why)
 {
+	struct of_trace_node *outer;
+
 	if (++x->n_actions > TRANSLATE_MAX_ACTIONS) {
 		xlate_fail(x, DROP_TRANSLATION_LIMIT);
 		return;
 	}
 	xlate_note(x, b->counter);
+	outer = xlate_is_traced(x) ? xlate_tell_bucket(x, g, b, chosen, why) : NULL;
 	xlate_on_copy(x, b->actions, b->size, true);
+	xlate_trace_end(x, outer);
 }
 
 /* --- objects ------------------------------------------------------------------------------------- */
@@ -149,6 +165,7 @@ run_object(struct xlate *x, const struct group *g)
 		}
 		return;
 	}
+	xlate_trace(x, "the datapath cannot choose: it is done here");
 	if (g->type == OF_GROUP_SELECT) {
 		chosen = choose_by_hash(x, g);
 	} else {
@@ -156,8 +173,12 @@ run_object(struct xlate *x, const struct group *g)
 			chosen = is_live(x, &g->buckets[i], 0) ? &g->buckets[i] : NULL;
 		}
 	}
+	if (!chosen) {
+		xlate_trace(x, "no bucket is live");
+	}
 	if (chosen && !x->stopped) {
-		run_bucket(x, chosen);
+		run_bucket(x, g, chosen, "yes",
+			g->type == OF_GROUP_SELECT ? "by hash" : "the first that is live");
 	}
 }
 
@@ -211,16 +232,21 @@ make_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b
 		.weight = g->type == OF_GROUP_SELECT ? b->weight : 1,
 	};
 
+	const char *chosen, *why = NULL;
+
 	if (!head.weight) {
+		tell_no_bucket(x, g, b, "never chosen");
 		return true;
 	}
 	if (!watch(x, b, &head)) {
+		tell_no_bucket(x, g, b, "what it watches is not there");
 		return !x->in->object || x->out->is_pending || !is_live(x, b, 0);
 	}
 	dp_actions_init(&x->out->actions);
 	x->counters = &m->parts[m->n_parts++];
 	x->object_depth++;
-	run_bucket(x, b);
+	chosen = xlate_is_traced(x) ? foretell(x, g, b, &why) : NULL;
+	run_bucket(x, g, b, chosen, why);
 	x->object_depth--;
 	xlate_unwrap_last_clone(&x->out->actions);
 	head.size = (uint32_t)(sizeof(head) + x->out->actions.size);
@@ -240,6 +266,7 @@ watch(struct xlate *x, const struct group_bucket *b, struct dp_bucket *head)
 {
 	const struct group *g = NULL;
 	const struct ofport *port;
+	struct of_trace_node *outer;
 
 	head->watch_port = UINT32_MAX;
 	head->watch_object = (struct dp_handle){0, 0};
@@ -261,13 +288,44 @@ watch(struct xlate *x, const struct group_bucket *b, struct dp_bucket *head)
 			return false;
 		}
 		x->group_depth++;
+		outer = XLATE_BEGIN(x, OF_TRACE_NOTE, "watched: group %u", g->v.id);
 		if (!make_object(x, g, &head->watch_object)) {
 			head->watch_object = (struct dp_handle){0, 0};
 		}
+		xlate_trace_end(x, outer);
 		x->group_depth--;
 	}
 	return head->watch_port != UINT32_MAX || !dp_handle_is_none(head->watch_object) ||
 	       (of_port_is(b->watch_port, OFPP_ANY) && b->watch_group == OFPG_ANY);
+}
+
+/* What the datapath will do with a bucket as things are. */
+static const char *
+foretell(struct xlate *x, const struct group *g, const struct group_bucket *b, const char **why)
+{
+	const struct group_bucket *first = g->buckets;
+
+	if (!is_live(x, b, 0)) {
+		*why = "not live now";
+		return "no";
+	}
+	if (g->type == OF_GROUP_SELECT) {
+		return "maybe";
+	}
+	while (first < b && !is_live(x, first, 0)) {
+		first++;
+	}
+	*why = first == b ? "the first that is live" : "live, but not the first";
+	return first == b ? "yes" : "no";
+}
+
+static void
+tell_no_bucket(
+	struct xlate *x, const struct group *g, const struct group_bucket *b, const char *why)
+{
+	if (xlate_is_traced(x)) {
+		xlate_trace_end(x, xlate_tell_bucket(x, g, b, "no", why));
+	}
 }
 
 /* --- choosing here ------------------------------------------------------------------------------- */

@@ -75,11 +75,19 @@ struct xlate {
 	bool failed;           /* whatever was put: the result is a drop for that reason */
 };
 
+/* A remark, if somebody traces; translate_trace.h has what else can be told. */
+#define xlate_trace(X, ...)                                                                        \
+	do {                                                                                       \
+		if (__builtin_expect((X)->in->trace != NULL, 0)) {                                 \
+			xlate_tell(X, __VA_ARGS__);                                                \
+		}                                                                                  \
+	} while (0)
+void xlate_tell(struct xlate *x, const char *format, ...) WEFT_PRINTF(2, 3);
+
 /* --- translate.c --- */
 
 /* Ends translation with a drop. */
 void xlate_fail(struct xlate *x, enum drop_reason reason);
-void xlate_trace(struct xlate *x, const char *format, ...) WEFT_PRINTF(2, 3);
 /* From table 0 to the end of the action set. */
 void xlate_pipeline(struct xlate *x);
 /* Notes that the result depends on something of this switch, whether it is there or not. */

@@ -14,6 +14,7 @@
 #include "ofproto/fdb.h"
 #include "ofproto/of_context.h"
 #include "ofproto/translate_internal.h"
+#include "ofproto/translate_trace.h"
 
 #define TPID_CUSTOMER 0x8100
 #define TPID_SERVICE 0x88a8
@@ -86,7 +87,9 @@ xlate_output(struct xlate *x, struct of_port number, uint16_t max_len)
 		if (port) {
 			put_output(x, port);
 		} else {
-			xlate_trace(x, number.v == in ? "not back to the input port" : "no port %u",
+			xlate_trace(x,
+				number.v == in ? "not back to the input port"
+					       : "there is no port %u",
 				number.v);
 			if (number.v != in) {
 				xlate_blame(x, DROP_PORT_GONE);
@@ -118,6 +121,7 @@ xlate_to_agent(struct xlate *x, uint8_t reason, uint16_t max_len, uint16_t contr
 	};
 
 	if (reason == OF_REASON_NO_MATCH && port && port->info.config & OF_PORT_NO_PACKET_IN) {
+		xlate_trace(x, "port %s asks for no packet-ins", port->info.name);
 		return;
 	}
 	memcpy(c.regs, k->key.regs, sizeof(c.regs));
@@ -126,6 +130,9 @@ xlate_to_agent(struct xlate *x, uint8_t reason, uint16_t max_len, uint16_t contr
 	}
 	if (!put_context(x, &c, &id)) {
 		return;
+	}
+	if (xlate_is_traced(x)) {
+		xlate_tell_controller(x, reason, max_len);
 	}
 	xlate_commit(x);
 	dp_actions_put_to_agent(&x->out->actions, id, max_len, reason);
@@ -163,6 +170,9 @@ xlate_freeze(struct xlate *x)
 		c.in_port = be32_to(k->key.in_port);
 	}
 	if (put_context(x, &c, &id)) {
+		if (xlate_is_traced(x)) {
+			xlate_tell_freeze(x, id);
+		}
 		xlate_commit(x);
 		dp_actions_put_u32(&x->out->actions, DP_ACTION_RECIRC, id);
 		x->has_output = true;
@@ -177,10 +187,17 @@ put_context(struct xlate *x, const struct of_context *c, uint32_t *id)
 	struct translation *t = x->out;
 	size_t size = of_context_encode(c, buf);
 
-	*id = size ? of_context_intern(x->model, buf, size) : OF_CONTEXT_NONE;
+	if (xlate_is_traced(x)) {
+		*id = size ? of_trace_intern(x->in->trace, x->model, buf, size) : OF_CONTEXT_NONE;
+	} else {
+		*id = size ? of_context_intern(x->model, buf, size) : OF_CONTEXT_NONE;
+	}
 	if (*id == OF_CONTEXT_NONE) {
 		xlate_fail(x, DROP_TRANSLATION_LIMIT);
 		return false;
+	}
+	if (xlate_is_traced(x)) {
+		return true; /* without a reference */
 	}
 	if (t->n_contexts == t->cap_contexts) {
 		t->cap_contexts = 2 * t->cap_contexts + 4;
@@ -223,7 +240,6 @@ may_send(struct xlate *x, const struct ofport *port)
 	if (xlate_port_can_send(port)) {
 		return true;
 	}
-	xlate_trace(x, "port %s does not send", port->info.name);
 	if (port->info.config & OF_PORT_DOWN || port->info.kind == OF_PORT_PATCH) {
 		xlate_blame(x, DROP_TX_DOWN);
 	}
@@ -231,14 +247,24 @@ may_send(struct xlate *x, const struct ofport *port)
 }
 
 static void
+tell_mute(struct xlate *x, const struct ofport *port)
+{
+	xlate_trace(x, "port %s does not send: it is down, or not there", port->info.name);
+}
+
+static void
 put_output(struct xlate *x, const struct ofport *port)
 {
 	if (!may_send(x, port)) {
+		tell_mute(x, port);
 		return;
 	}
 	if (++x->n_actions > TRANSLATE_MAX_ACTIONS) {
 		xlate_fail(x, DROP_TRANSLATION_LIMIT);
 		return;
+	}
+	if (xlate_is_traced(x)) {
+		xlate_tell_output(x, port);
 	}
 	if (port->info.kind == OF_PORT_PATCH) {
 		xlate_patch(x, port);
@@ -278,15 +304,18 @@ xlate_normal(struct xlate *x)
 	xlate_read_field(x, FIELD_ETH_SRC);
 	xlate_read_field(x, FIELD_ETH_DST);
 	if (!admit(x, &n)) {
-		xlate_trace(x, "NORMAL: port is no member of VLAN %u", n.vlan);
+		xlate_trace(x, "the port is no member of VLAN %u", n.vlan);
 		x->drop = DROP_VLAN_NOT_ALLOWED;
 		return;
 	}
 	if (!memcmp(key->eth_dst, reserved, sizeof(reserved)) && key->eth_dst[5] <= 0x0f) {
-		xlate_trace(x, "NORMAL: reserved address");
+		xlate_trace(x, "to a reserved address, which bridges do not forward");
 		return;
 	}
 	if (n.in && !(key->eth_src[0] & 1)) {
+		if (xlate_is_traced(x)) {
+			xlate_tell_learned(x, n.in->info.number, n.vlan);
+		}
 		put_learned(x, n.in, n.vlan);
 	}
 	known = key->eth_dst[0] & 1 ? OF_PORT_NONE : fdb_lookup(x->p->fdb, n.vlan, key->eth_dst);
@@ -295,15 +324,16 @@ xlate_normal(struct xlate *x)
 		const struct ofport *port = xlate_port(x, known);
 
 		to = xmalloc(sizeof(*to));
-		xlate_trace(x, "NORMAL: VLAN %u, address is at port %u", n.vlan, known.v);
 		if (port && port != n.in && is_member(&port->info, n.vlan)) {
 			to[n_to++] = port;
+		}
+		if (xlate_is_traced(x)) {
+			xlate_tell_known(x, known, n.vlan, n_to);
 		}
 	} else {
 		const struct ofport_set *set = xlate_ports(x);
 
 		to = xmalloc((set->n + 1) * sizeof(*to));
-		xlate_trace(x, "NORMAL: VLAN %u, flood", n.vlan);
 		for (size_t i = 0; i < set->n; i++) {
 			const struct ofport *port = set->ports[i];
 
@@ -313,6 +343,9 @@ xlate_normal(struct xlate *x)
 				to[n_to++] = port;
 			}
 		}
+	}
+	if (known.v == OFPP_ANY && xlate_is_traced(x)) {
+		xlate_tell_flood(x, n.vlan, to, n_to);
 	}
 	output_normal(x, &n, to, n_to);
 	free(to);
@@ -402,11 +435,17 @@ output_normal(struct xlate *x, const struct normal *n, const struct ofport *cons
 {
 	for (unsigned wanted = WANT_AS_IS; wanted < WANT_N; wanted++) {
 		struct xlate_packet *saved;
+		struct of_trace_node *outer;
 		bool any = false;
 		size_t at = 0;
 
 		for (size_t i = 0; i < n_to && !any; i++) {
 			any = wanted_tag(&to[i]->info, n) == wanted && may_send(x, to[i]);
+		}
+		for (size_t i = 0; i < n_to && !any; i++) {
+			if (wanted_tag(&to[i]->info, n) == wanted) {
+				tell_mute(x, to[i]);
+			}
 		}
 		if (!any || x->stopped) {
 			continue;
@@ -414,6 +453,12 @@ output_normal(struct xlate *x, const struct normal *n, const struct ofport *cons
 		/* What was set before is the packet's own: it is put before a copy is made. */
 		xlate_commit(x);
 		saved = xmemdup(&x->pkt, sizeof(x->pkt));
+		outer = wanted == WANT_AS_IS
+				? NULL
+				: XLATE_BEGIN(x, OF_TRACE_NOTE,
+					  wanted == WANT_UNTAGGED ? "a copy without the tag"
+								  : "a copy tagged with VLAN %u",
+					  n->vlan);
 		apply_tag(x, n, wanted);
 		if (x->pkt.n_pops || x->pkt.n_pushes || x->pkt.pending.bits.vlan_tci) {
 			at = dp_actions_begin(&x->out->actions, DP_ACTION_CLONE, 0) + 1;
@@ -422,6 +467,9 @@ output_normal(struct xlate *x, const struct normal *n, const struct ofport *cons
 			if (wanted_tag(&to[i]->info, n) == wanted) {
 				put_output(x, to[i]);
 			}
+		}
+		if (outer) {
+			xlate_trace_end(x, outer);
 		}
 		if (at) {
 			dp_actions_end(&x->out->actions, at - 1);

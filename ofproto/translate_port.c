@@ -13,6 +13,7 @@
 #include "lib/byteorder.h"
 #include "ofproto/of_context.h"
 #include "ofproto/translate_internal.h"
+#include "ofproto/translate_trace.h"
 
 static void forget_passage(struct xlate_packet *k, const struct ofport *peer);
 static void keep_result(struct xlate *outer, const struct xlate *inner);
@@ -21,18 +22,22 @@ static bool is_unwanted_fragment(struct xlate *x);
 void
 xlate_receive(struct xlate *x, const struct ofport *port)
 {
-	xlate_trace(x, "switch %s, port %s (%u)", x->p->name, port->info.name, port->info.number.v);
+	struct of_trace_node *outer = XLATE_BEGIN(x, OF_TRACE_SWITCH, "switch %s, port %s (%u)",
+		x->p->name, port->info.name, port->info.number.v);
+
 	if (port->info.config & (OF_PORT_DOWN | OF_PORT_NO_RECV)) {
+		xlate_trace(x, "the port does not receive");
 		xlate_blame(x, DROP_RX_DISABLED);
 	} else if (is_unwanted_fragment(x)) {
 		xlate_trace(x, "fragments are dropped");
 		xlate_blame(x, DROP_FRAGMENT);
 	} else if (atomic_load_explicit(&x->p->standalone_now, memory_order_relaxed)) {
-		xlate_trace(x, "no controller answers: NORMAL");
+		xlate_trace(x, "no controller answers: NORMAL for every packet");
 		xlate_normal(x);
 	} else {
 		xlate_pipeline(x);
 	}
+	xlate_trace_end(x, outer);
 }
 
 static bool

@@ -18,6 +18,7 @@
 #include "lib/strbuf.h"
 #include "ofproto/of_error.h"
 #include "ofproto/of_text.h"
+#include "ofproto/of_trace.h"
 
 static void
 flow_removed(void *user, struct ofproto *p, const struct of_flow_view *flow,
@@ -116,6 +117,19 @@ world_flow(struct world *w, const char *text)
 	if (!flow_mod(w, text, &err)) {
 		fail_msg("%s: %s", text, err.text);
 	}
+}
+
+void
+world_group(struct world *w, const char *text)
+{
+	struct of_group_mod gm = {.command = OF_MOD_ADD};
+	struct weft_error err = WEFT_ERROR_INIT;
+
+	if (!of_text_parse_group(text, strlen(text), NULL, &gm, &err) ||
+		!ofproto_group_mod(w->p, &gm, w->now_ms, &err)) {
+		fail_msg("%s: %s", text, err.text);
+	}
+	of_group_mod_uninit(&gm);
 }
 
 void
@@ -240,6 +254,30 @@ world_mask(struct world *w)
 	snprintf(w->text, sizeof(w->text), "%s", strbuf_text(&s));
 	strbuf_uninit(&s);
 	return w->text;
+}
+
+const uint8_t world_labelled[WORLD_LABELLED_LEN] = {0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 1, 0x88, 0x47,
+	0x00, 0x00, 0x70, 0x40, 0x00, 0x00, 0x81, 0x3f, 0x45, 0, 0, 28, 0, 0, 0, 0, 9, 17, 0x5d,
+	0xcf, 10, 0, 0, 1, 10, 0, 0, 2, 0, 1, 0, 2, 0, 8, 0, 0};
+
+struct of_trace *
+world_trace(struct world *w, const struct flow_key *key, const uint8_t *packet, size_t len)
+{
+	struct weft_error err = WEFT_ERROR_INIT;
+	struct of_trace_in in = {
+		.reader = w->reader,
+		.ofproto = w->p,
+		.key = key,
+		.packet = packet,
+		.packet_len = len,
+		.now_ms = w->now_ms,
+	};
+	struct of_trace *t = of_trace_create(&in, &err);
+
+	if (!t) {
+		fail_msg("%s", err.text);
+	}
+	return t;
 }
 
 void

@@ -37,6 +37,8 @@ void world_port(
 void world_flow(struct world *w, const char *text);
 /* The same, and it must be refused by that OpenFlow error. */
 void world_refuse(struct world *w, const char *text, unsigned type, unsigned code);
+/* Adds a group; fails the test if it is refused. */
+void world_group(struct world *w, const char *text);
 /* All rules, a line each, without durations and counters. */
 const char *world_dump(struct world *w);
 
@@ -48,6 +50,13 @@ const char *world_translate_key(struct world *w, const struct flow_key *key);
 /* The mask of the last translation: names of the fields that it looked at, in_port and recirc_id left
  * out, "name" or "name/mask". */
 const char *world_mask(struct world *w);
+/* Traces a key whose in_port is OpenFlow's; @packet: its bytes, or NULL. */
+struct of_trace *world_trace(
+	struct world *w, const struct flow_key *key, const uint8_t *packet, size_t len);
+/* A frame from 00:00:00:00:00:01 to :02 with labels 7 and 8 (TTLs 64, 63) over IPv4, 10.0.0.1 to 10.0.0.2, TTL 9,
+ * UDP from 1 to 2. */
+#define WORLD_LABELLED_LEN 50
+extern const uint8_t world_labelled[WORLD_LABELLED_LEN];
 /* Model time. */
 void world_run(struct world *w, uint64_t ms);
 
