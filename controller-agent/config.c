@@ -494,6 +494,12 @@ config_port_set(struct config_port *p, const char *key, const char *value, struc
 		return !*value || parse_bool(key, value, "yes", "no", &p->underlay, err);
 	}
 	if (strcmp(key, "allow") == 0) {
+		struct of_allow *list = *value ? config_allow_parse(value, err) : NULL;
+
+		if (*value && !list) {
+			return false;
+		}
+		free(list);
 		set_text(&p->allow, value);
 		return true;
 	}

@@ -20,6 +20,7 @@
 
 #include "lib/compiler.h"
 
+struct of_allow;
 struct weft_error;
 
 #define CONFIG_NAME_MAX 63
@@ -66,7 +67,7 @@ struct config_port {
 	enum config_vlan_mode vlan_mode;
 	bool admin_down;
 	bool underlay;
-	char *allow;                   /* MAC[/IP],..; NULL: everything */
+	char *allow;                   /* MAC[/IP[/LENGTH]],..; NULL: everything */
 	struct config_option *options; /* sorted by key; "mtu" is one of them */
 	size_t n_options;
 };
@@ -157,6 +158,9 @@ bool config_bond_has(const struct config_port *p, const char *name);
 const struct config_port *config_bond_of(const struct config_switch *sw, const char *name);
 /* Whether each bond of the switch has members, which are ports of the switch and of no other bond. */
 bool config_bonds_check(const struct config_switch *sw, struct weft_error *err) WEFT_MUST_CHECK;
+
+/* allow= as a list, which the caller frees; NULL and @err if it is not one. */
+struct of_allow *config_allow_parse(const char *text, struct weft_error *err) WEFT_MUST_CHECK;
 
 /* Patch ports. The name of the other end; NULL: no patch port, or none is said. */
 bool config_port_is_patch(const struct config_port *p);

@@ -2,6 +2,7 @@
  *
  * Switches: from configuration to ofproto/ and the OpenFlow service; ports as controllers see them.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -365,9 +366,11 @@ make_mac(const struct agent_port *p, uint8_t mac[6])
 	mac[5] = (uint8_t)p->of_port.v;
 }
 
+/* @info->allow is the caller's to free. */
 static void
 describe(const struct agent_port *p, struct of_port_info *info)
 {
+	struct weft_error err = WEFT_ERROR_INIT;
 	static const uint8_t none[6];
 	const struct config_port *c = p->config;
 	bool present = p->state == PORT_PRESENT || p->state == PORT_SETTING;
@@ -393,6 +396,8 @@ describe(const struct agent_port *p, struct of_port_info *info)
 	info->tag = c->tag >= 0 ? (uint16_t)c->tag : 0;
 	info->has_trunks = c->has_trunks;
 	memcpy(info->trunks, c->trunks, sizeof(info->trunks));
+	info->allow = c->allow ? config_allow_parse(c->allow, &err) : NULL;
+	assert(info->allow || !c->allow); /* it was looked at when it was set */
 	if (config_port_is_patch(c)) {
 		agent_patch_describe(p, info);
 	}
@@ -412,7 +417,7 @@ agent_switch_show_port(struct agent_port *p, struct weft_error *err)
 	struct ofproto *ofproto = p->sw->ofproto;
 	const struct of_port_info *known = ofproto_port_find(ofproto, p->of_port);
 	struct of_port_info info, old;
-	bool is_new = !known;
+	bool is_new = !known, ok;
 
 	if (agent_port_bond(p)) {
 		agent_switch_hide_port(p);
@@ -422,7 +427,10 @@ agent_switch_show_port(struct agent_port *p, struct weft_error *err)
 		old = *known;
 	}
 	describe(p, &info);
-	if (!ofproto_port_set(ofproto, &info, err)) {
+	ok = ofproto_port_set(ofproto, &info, err);
+	free((void *)info.allow);
+	info.allow = NULL;
+	if (!ok) {
 		return false;
 	}
 	if (is_new) {

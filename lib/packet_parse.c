@@ -408,9 +408,10 @@ parse_nd(struct cursor *c, uint32_t end)
 	const uint8_t *nd = c->data + c->at;
 	struct flow_key *key = c->key;
 	uint32_t at = c->at + 24;
-	bool solicitation = nd[0] == 135;
+	bool solicitation = nd[0] == 135, found = false;
 
 	if (end < at || c->len < at) {
+		key->ip_frag |= FLOW_BAD_L4;
 		return;
 	}
 	memcpy(key->nd_target, nd + 8, 16);
@@ -418,13 +419,19 @@ parse_nd(struct cursor *c, uint32_t end)
 		const uint8_t *option = c->data + at;
 
 		if (!option[1]) {
-			return; /* RFC 4861 s.4.6: of length 0: ignored from here on */
+			break; /* RFC 4861 s.4.6: of length 0: ignored from here on */
 		}
 		/* Source link-layer address (1) in solicitations, target's (2) in advertisements. */
 		if (option[1] == 1 && option[0] == (solicitation ? 1 : 2)) {
+			/* Which of two a receiver takes is its own choice. */
+			key->ip_frag |= found ? FLOW_BAD_L4 : 0;
+			found = true;
 			memcpy(solicitation ? key->nd_sll : key->nd_tll, option + 2, 6);
 		}
 		at += option[1] * 8u;
+	}
+	if (at != end) {
+		key->ip_frag |= FLOW_BAD_L4; /* an option is cut, or was not seen */
 	}
 }
 

@@ -44,6 +44,10 @@ ofproto_port_set(struct ofproto *p, const struct of_port_info *info, struct weft
 	port = xcalloc(1, sizeof(*port));
 	port->ofproto = p;
 	port->info = *info;
+	if (info->allow) {
+		port->info.allow = xmemdup(info->allow,
+			sizeof(*info->allow) + info->allow->n * sizeof(info->allow->entries[0]));
+	}
 	if (info->kind == OF_PORT_PATCH) {
 		other = ofport_find(p, info->number);
 		port->rx = other && other->rx ? of_counter_ref(other->rx) : of_counter_create(0, 0);
@@ -271,6 +275,7 @@ free_port(struct grace_item *item)
 		of_counter_unref(port->rx);
 		of_counter_unref(port->tx);
 	}
+	free((void *)port->info.allow);
 	free(port);
 }
 

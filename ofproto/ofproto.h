@@ -27,6 +27,7 @@
 #include "lib/dp_action.h"
 #include "lib/list.h"
 #include "ofproto/of_action.h"
+#include "ofproto/of_allow.h"
 #include "ofproto/of_group.h"
 #include "ofproto/of_match.h"
 #include "ofproto/of_meter.h"
@@ -186,9 +187,10 @@ struct of_port_info {
 	uint32_t mtu;
 	bool is_underlay;
 	enum of_vlan_mode vlan_mode;
-	uint16_t tag;        /* VLAN of access, native and tunnel modes; 0: none */
-	bool has_trunks;     /* without: every VLAN */
-	uint64_t trunks[64]; /* bitmap of VLANs; VLAN 0: untagged packets on a trunk */
+	uint16_t tag;                 /* VLAN of access, native and tunnel modes; 0: none */
+	bool has_trunks;              /* without: every VLAN */
+	uint64_t trunks[64];          /* bitmap of VLANs; VLAN 0: untagged packets on a trunk */
+	const struct of_allow *allow; /* NULL: all sources. The port keeps a copy of its own */
 	enum of_port_kind kind;
 	struct {
 		uint32_t ofproto_id; /* UINT32_MAX: not there */

@@ -169,5 +169,7 @@ bool xlate_port_is_live(const struct ofport *port);
 
 /* The packet comes into its switch by @port. */
 void xlate_receive(struct xlate *x, const struct ofport *port);
+/* Whether its sources are in the list. */
+bool xlate_is_allowed(struct xlate *x, const struct of_allow *allow);
 /* A copy of it goes on at the other end of a patch port. */
 void xlate_patch(struct xlate *x, const struct ofport *port);

@@ -28,6 +28,9 @@ xlate_receive(struct xlate *x, const struct ofport *port)
 	if (port->info.config & (OF_PORT_DOWN | OF_PORT_NO_RECV)) {
 		xlate_trace(x, "the port does not receive");
 		xlate_blame(x, DROP_RX_DISABLED);
+	} else if (port->info.allow && !xlate_is_allowed(x, port->info.allow)) {
+		xlate_trace(x, "source address is not in the port's allow list");
+		xlate_blame(x, DROP_SOURCE_NOT_ALLOWED);
 	} else if (is_unwanted_fragment(x)) {
 		xlate_trace(x, "fragments are dropped");
 		xlate_blame(x, DROP_FRAGMENT);

@@ -95,6 +95,13 @@ def invalid_ttl(s):
     return {("a", "invalid-ttl"): 1}
 
 
+def source_not_allowed(s):
+    s.weft.cli("port", "set", "a", "allow=02:00:00:00:00:09")
+    s.rule("actions=output:2")
+    s.a.send(frame())
+    return {("a", "source-not-allowed"): 1}
+
+
 def vlan_not_allowed(s):
     s.weft.cli("port", "set", "a", "tag=5")
     s.rule("actions=NORMAL")
@@ -254,6 +261,7 @@ PROVOKED = {
     "resubmit-depth": resubmit_depth,
     "translation-limit": translation_limit,
     "invalid-ttl": invalid_ttl,
+    "source-not-allowed": source_not_allowed,
     "vlan-not-allowed": vlan_not_allowed,
     "rx-truncated": rx_truncated,
     "rx-too-long": rx_too_long,
@@ -293,7 +301,6 @@ ELSEWHERE = {
 UNSEEN = {"tx-error"}
 # Those that have names for what is still to be built: nothing in the tree drops for them.
 UNUSED = {
-    "source-not-allowed",
     "tunnel-no-underlay",
     "tunnel-no-route",
     "tunnel-no-neighbour",

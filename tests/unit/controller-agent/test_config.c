@@ -16,6 +16,7 @@
 
 #include "controller-agent/config.h"
 #include "lib/error.h"
+#include "ofproto/of_allow.h"
 
 static const char full[] = "{\n"
 			   "  \"version\": 1,\n"
@@ -251,6 +252,78 @@ test_config_checks_vlan_properties_together(void **state)
 }
 
 static void
+test_config_allow_lists(void **state)
+{
+	static const struct {
+		const char *text;
+		struct of_allow_entry entry; /* the last */
+	} good[] = {
+		{"02:00:00:00:00:01", {{2, 0, 0, 0, 0, 1}, OF_ALLOW_ANY, 0, {0}}},
+		{"02:00:00:00:00:01/10.0.0.1",
+			{{2, 0, 0, 0, 0, 1}, OF_ALLOW_IPV4, 32, {10, 0, 0, 1}}},
+		{"02:aB:00:00:00:ff/10.0.0.0/8",
+			{{2, 0xab, 0, 0, 0, 0xff}, OF_ALLOW_IPV4, 8, {10}}},
+		{"02:00:00:00:00:01/0.0.0.0/0", {{2, 0, 0, 0, 0, 1}, OF_ALLOW_IPV4, 0, {0}}},
+		{"02:00:00:00:00:02,02:00:00:00:00:01/fd00::1",
+			{{2, 0, 0, 0, 0, 1}, OF_ALLOW_IPV6, 128, {0xfd, [15] = 1}}},
+		{"02:00:00:00:00:01/fe80::/10",
+			{{2, 0, 0, 0, 0, 1}, OF_ALLOW_IPV6, 10, {0xfe, 0x80}}},
+	};
+	static const struct {
+		const char *text, *words;
+	} bad[] = {
+		{",", "must be MAC"},
+		{"2:0:0:0:0:1", "must be MAC"},
+		{"02:00:00:00:00:01:02", "must be MAC"},
+		{"02:00:00:00:00:0g", "must be MAC"},
+		{"02:00:00:00:00:01 ", "must be MAC"},
+		{"02:00:00:00:00:01,/10.0.0.1", "'/10.0.0.1'"},
+		{"00:00:00:00:00:00", "not one that can send"},
+		{"03:00:00:00:00:01", "not one that can send"},
+		{"02:00:00:00:00:01/", "no IPv4 or IPv6 address"},
+		{"02:00:00:00:00:01/10.0.0.1.1", "no IPv4 or IPv6 address"},
+		{"02:00:00:00:00:01/10.0.0.1/", "from 0 to 32"},
+		{"02:00:00:00:00:01/10.0.0.1/+8", "from 0 to 32"},
+		{"02:00:00:00:00:01/10.0.0.1/032/1", "from 0 to 32"},
+		{"02:00:00:00:00:01/10.0.0.0/33", "from 0 to 32"},
+		{"02:00:00:00:00:01/::1/129", "from 0 to 128"},
+		{"02:00:00:00:00:01/10.0.0.1/31", "bits beyond its length"},
+		{"02:00:00:00:00:01/fd00::1/127", "bits beyond its length"},
+		{"02:00:00:00:00:01/0.0.0.0", "nobody's address"},
+		{"02:00:00:00:00:01/::", "nobody's address"},
+		{"02:00:00:00:00:01/239.0.0.0/8", "multicast"},
+		{"02:00:00:00:00:01/ff02::1", "multicast"},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		struct weft_error err = {0};
+		struct of_allow *list = config_allow_parse(good[i].text, &err);
+
+		if (!list) {
+			fail_msg("%s: %s", good[i].text, err.text);
+		}
+		assert_int_equal(list->n, strchr(good[i].text, ',') ? 2 : 1);
+		assert_memory_equal(
+			&list->entries[list->n - 1], &good[i].entry, sizeof(good[i].entry));
+		free(list);
+	}
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct weft_error err = {0};
+		struct config *c = config_create();
+		struct config_port *p =
+			config_port_add(c, config_switch_add(c, "s", &err), "p", &err);
+
+		if (config_port_set(p, "allow", bad[i].text, &err) ||
+			!strstr(err.text, bad[i].words)) {
+			fail_msg("%s: %s", bad[i].text, err.text);
+		}
+		assert_null(p->allow);
+		config_destroy(c);
+	}
+}
+
+static void
 test_config_pairs_patch_ports(void **state)
 {
 	/* Port a of s1, port b of s2; port c of s1. */
@@ -427,6 +500,7 @@ main(void)
 		cmocka_unit_test(test_config_refuses_bad_files),
 		cmocka_unit_test(test_config_sets_and_takes_back_port_properties),
 		cmocka_unit_test(test_config_checks_vlan_properties_together),
+		cmocka_unit_test(test_config_allow_lists),
 		cmocka_unit_test(test_config_pairs_patch_ports),
 		cmocka_unit_test(test_config_names),
 		cmocka_unit_test(test_config_deletes_what_was_added),

@@ -329,6 +329,9 @@ test_parse_ipv6(void **state)
 	assert_key(MACS "86dd" V6("0008", "01") "0807 0000 00000000", PARSE_L4, 1 | 2);
 }
 
+#define ND_OPTIONS_4 "0e 01 000000000011 0e 01 000000000011 0e 01 000000000011 0e 01 000000000011"
+#define ND_OPTIONS_16 ND_OPTIONS_4 ND_OPTIONS_4 ND_OPTIONS_4 ND_OPTIONS_4
+
 static void
 test_parse_nd(void **state)
 {
@@ -350,8 +353,23 @@ test_parse_nd(void **state)
 		"86dd" V6("0030", "3a") "8800 0000 00000000 fe000000000000000000000000000009"
 					"0e 01 000000000011 01 01 000000000012 02 01 000000000077",
 		PARSE_L4, 1 | 2);
-	/* Behind an option of length 0 nothing counts; a cut target is none. */
+	/* Two of a kind: which one a receiver takes is not known. */
+	want.ip_frag = FLOW_BAD_L4;
+	assert_key(MACS
+		"86dd" V6("0028", "3a") "8800 0000 00000000 fe000000000000000000000000000009"
+					"02 01 000000000078 02 01 000000000077",
+		PARSE_L4, 1 | 2);
+	/* The end of an option is missing; there are more than anybody looks at. */
 	want.nd_tll[5] = 0;
+	assert_key(MACS
+		"86dd" V6("0020", "3a") "8800 0000 00000000 fe000000000000000000000000000009"
+					"0e 02 000000000077",
+		PARSE_L4, 1 | 2);
+	assert_key(MACS "86dd" V6("00a0",
+			   "3a") "8800 0000 00000000 fe000000000000000000000000000009" ND_OPTIONS_16
+				 "02 01 000000000077",
+		PARSE_L4, 1 | 2);
+	/* Behind an option of length 0 nothing counts; a cut target is none. */
 	assert_key(MACS
 		"86dd" V6("0028", "3a") "8800 0000 00000000 fe000000000000000000000000000009"
 					"0e 00 000000000011 02 01 000000000077",
