@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Translation: the state of one, shared by translate.c (tables and lists), translate_packet.c (what
- * has become of the packet), translate_output.c (ports, NORMAL, controllers) and translate_port.c (how it comes
- * into a switch).
+ * has become of the packet), translate_output.c (ports, controllers), translate_normal.c (NORMAL) and
+ * translate_port.c (how it comes into a switch).
  */
 #pragma once
 
@@ -153,7 +153,13 @@ void xlate_commit(struct xlate *x);
 /* --- translate_output.c --- */
 
 void xlate_output(struct xlate *x, struct of_port port, uint16_t max_len);
-void xlate_normal(struct xlate *x);
+/* To one port, whatever it is. */
+void xlate_put_output(struct xlate *x, const struct ofport *port);
+/* Whether it sends, else the packet's loss is blamed on that; and tells a trace that it does not. */
+bool xlate_may_send(struct xlate *x, const struct ofport *port);
+void xlate_tell_mute(struct xlate *x, const struct ofport *port);
+/* The port that the packet came in by; NULL: none, or it is gone. */
+const struct ofport *xlate_in_port(struct xlate *x);
 /* To the controllers, with a context. */
 void xlate_to_agent(struct xlate *x, uint8_t reason, uint16_t max_len, uint16_t controller_id,
 	const void *userdata, uint16_t userdata_len);
@@ -164,6 +170,10 @@ void xlate_blame(struct xlate *x, enum drop_reason reason);
 /* Whether the port sends as it is set up; and whether its link is up too. */
 bool xlate_port_can_send(const struct ofport *port);
 bool xlate_port_is_live(const struct ofport *port);
+
+/* --- translate_normal.c --- */
+
+void xlate_normal(struct xlate *x);
 
 /* --- translate_port.c --- */
 
