@@ -181,6 +181,9 @@ void agent_switch_destroy(struct agent_switch *sw, bool forget);
 /* What ofproto/ and the service do not have. */
 void agent_switch_free(struct agent_switch *sw);
 bool agent_switch_differs(const struct agent_switch *sw, const struct config_switch *config);
+/* What the service has to know of a controller; strings are @ctl's. */
+void agent_controller_setup(const struct config_controller *ctl, struct of_controller_setup *setup);
+
 /* Settings and controllers. On failure part of it may be done: apply the old ones again. */
 bool agent_switch_update(struct agent_switch *sw, const struct config_switch *config,
 	bool keep_going, struct weft_error *err);

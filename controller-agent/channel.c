@@ -48,6 +48,8 @@ struct channel {
 	uint64_t probed_ms; /* when the last echo request was sent */
 	uint64_t rx_messages;
 	uint64_t tx_messages;
+	uint64_t n_bytes;      /* handed to channel_send() */
+	uint64_t n_read_bytes; /* of them the peer's side had taken when the timer fired last */
 	uint32_t versions;
 	uint32_t probe_ms;
 	uint32_t next_xid;
@@ -75,6 +77,8 @@ static void refuse_version(struct channel *ch, const uint8_t *msg);
 static void set_probe_timer(struct channel *ch);
 static uint64_t probe_due(const struct channel *ch);
 static void heard(struct channel *ch);
+static bool is_busy(struct channel *ch);
+static void end_stalled(struct channel *ch);
 static void flush_tls(SSL *tls, struct evbuffer *out);
 static void flush_now(struct channel *ch);
 static void on_readable(struct bufferevent *bev, void *user);
@@ -184,6 +188,7 @@ channel_send(struct channel *ch, const void *data, size_t size)
 		event_active(ch->flush, EV_WRITE, 0);
 	}
 	evbuffer_add(ch->out, data, size);
+	ch->n_bytes += size;
 	ch->tx_messages++;
 	if (channel_backlog(ch) >= CHANNEL_REPLY_HIGH) {
 		ch->is_full = true;
@@ -441,6 +446,13 @@ channel_end(struct channel *ch, enum channel_end end, const char *format, ...)
 	leave(ch);
 }
 
+static void
+end_stalled(struct channel *ch)
+{
+	channel_end(ch, CHANNEL_END_STALLED, "the peer does not read: %zu bytes wait to be sent",
+		channel_backlog(ch));
+}
+
 /* What waits may begin with a record that was begun: it is written on. */
 static void
 flush_tls(SSL *tls, struct evbuffer *out)
@@ -513,6 +525,16 @@ heard(struct channel *ch)
 	ch->is_probed = false;
 }
 
+/* Whether it is not for the peer to speak: we do not listen, and it takes what we send. */
+static bool
+is_busy(struct channel *ch)
+{
+	uint64_t n_read = ch->n_bytes - channel_backlog(ch), before = ch->n_read_bytes;
+
+	ch->n_read_bytes = n_read;
+	return ch->is_full ? n_read != before : ch->n_paused != 0;
+}
+
 static void
 on_timer(void *arg)
 {
@@ -523,12 +545,14 @@ on_timer(void *arg)
 		channel_end(ch, CHANNEL_END_SILENT, "the peer sent no hello");
 		return;
 	}
-	if (ch->n_paused || ch->is_full) {
-		/* We do not listen, so that we cannot judge. */
+	if (is_busy(ch)) {
 		heard(ch);
 	}
 	if (now < probe_due(ch)) {
 		/* Heard since the timer was set. */
+	} else if (ch->is_probed && ch->is_full) {
+		end_stalled(ch);
+		return;
 	} else if (ch->is_probed) {
 		channel_end(ch, CHANNEL_END_SILENT, "no answer to an echo request within %u ms",
 			ch->probe_ms);
@@ -598,8 +622,7 @@ on_more(evutil_socket_t fd, short what, void *user)
 	(void)fd;
 	(void)what;
 	if (ch->is_stalled) {
-		channel_end(ch, CHANNEL_END_STALLED,
-			"the peer does not read: %zu bytes wait to be sent", channel_backlog(ch));
+		end_stalled(ch);
 	} else {
 		run(ch);
 	}

@@ -13,7 +13,8 @@
  *           read its replies is not served any more and costs nobody else anything. At most
  *           CHANNEL_TURN messages are handed out before others get their turn.
  * Probe:    a peer that was silent for the probe interval gets an echo request; silent for another
- *           one, it is disconnected. While the stream is paused nothing is judged.
+ *           one, it is disconnected. While the stream is paused nothing is judged, but a peer that
+ *           takes nothing of what waits for it in two intervals is disconnected as well.
  * Limits:   CHANNEL_OUT_MAX bytes that wait to be sent: beyond, the peer is disconnected.
  * Life:     closed() is called once, by any end but channel_destroy(); the channel must then be
  *           destroyed. It may be destroyed inside each callback.
@@ -34,7 +35,6 @@ struct timers;
 
 #define CHANNEL_TURN 64u
 #define CHANNEL_REPLY_HIGH (256u << 10)
-#define CHANNEL_PACKET_IN_MAX (1u << 20) /* room for packet-ins: more are not queued */
 #define CHANNEL_OUT_MAX (16u << 20)
 #define CHANNEL_IN_MAX (128u << 10)           /* two messages */
 #define CHANNEL_ERROR_DATA (UINT16_MAX - 16u) /* more of a request than that is not quoted */

@@ -55,7 +55,6 @@ static const struct {
 
 static void port_free(struct config_port *p);
 static struct config_port *port_clone(const struct config_port *p);
-static void controller_free(struct config_controller *ctl);
 static void switch_free(struct config_switch *sw);
 static bool set_option(
 	struct config_port *p, const char *key, const char *value, struct weft_error *err);
@@ -118,9 +117,7 @@ config_clone(const struct config *c)
 			struct config_controller *ctl = xcalloc(1, sizeof(*ctl));
 
 			ctl->target = copy_text(from->controllers[n]->target);
-			ctl->key = copy_text(from->controllers[n]->key);
-			ctl->cert = copy_text(from->controllers[n]->cert);
-			ctl->ca = copy_text(from->controllers[n]->ca);
+			config_controller_copy(ctl, from->controllers[n]);
 			sw->controllers[n] = ctl;
 		}
 		copy->switches[i] = sw;
@@ -152,17 +149,6 @@ config_port_find(const struct config *c, const char *name, struct config_switch 
 				}
 				return c->switches[i]->ports[n];
 			}
-		}
-	}
-	return NULL;
-}
-
-struct config_controller *
-config_controller_find(const struct config_switch *sw, const char *target)
-{
-	for (size_t i = 0; i < sw->n_controllers; i++) {
-		if (strcmp(sw->controllers[i]->target, target) == 0) {
-			return sw->controllers[i];
 		}
 	}
 	return NULL;
@@ -238,45 +224,10 @@ config_port_del(struct config_switch *sw, struct config_port *p)
 	}
 }
 
-struct config_controller *
-config_controller_add(struct config_switch *sw, const char *target, struct weft_error *err)
-{
-	struct config_controller *ctl;
-
-	if (config_controller_find(sw, target)) {
-		fail(err, "switch %s has controller %s already", sw->name, target);
-		return NULL;
-	}
-	if (!*target || strlen(target) > CONFIG_VALUE_MAX) {
-		fail(err, "a controller's target is like tcp:HOST:PORT");
-		return NULL;
-	}
-	ctl = xcalloc(1, sizeof(*ctl));
-	ctl->target = copy_text(target);
-	sw->controllers =
-		xrealloc(sw->controllers, (sw->n_controllers + 1) * sizeof(*sw->controllers));
-	sw->controllers[sw->n_controllers++] = ctl;
-	return ctl;
-}
-
-void
-config_controller_del(struct config_switch *sw, struct config_controller *ctl)
-{
-	for (size_t i = 0; i < sw->n_controllers; i++) {
-		if (sw->controllers[i] == ctl) {
-			memmove(&sw->controllers[i], &sw->controllers[i + 1],
-				(sw->n_controllers - i - 1) * sizeof(*sw->controllers));
-			sw->n_controllers--;
-			controller_free(ctl);
-			return;
-		}
-	}
-}
-
 /* --- values ------------------------------------------------------------------------------------- */
 
-static bool
-parse_number(const char *key, const char *value, unsigned min, unsigned max, unsigned *n,
+bool
+config_number_parse(const char *key, const char *value, unsigned min, unsigned max, unsigned *n,
 	struct weft_error *err)
 {
 	unsigned long v = 0;
@@ -428,7 +379,7 @@ set_tag(struct config_port *p, const char *value, struct weft_error *err)
 		p->tag = -1;
 		return true;
 	}
-	if (!parse_number("tag", value, 0, 4095, &n, err)) {
+	if (!config_number_parse("tag", value, 0, 4095, &n, err)) {
 		return false;
 	}
 	p->tag = (int)n;
@@ -464,7 +415,7 @@ config_port_set(struct config_port *p, const char *key, const char *value, struc
 		return true;
 	}
 	if (strcmp(key, "of-port") == 0) {
-		if (*value && !parse_number(key, value, 1, CONFIG_OF_PORT_MAX, &n, err)) {
+		if (*value && !config_number_parse(key, value, 1, CONFIG_OF_PORT_MAX, &n, err)) {
 			return false;
 		}
 		p->of_port = (uint16_t)n;
@@ -503,7 +454,8 @@ config_port_set(struct config_port *p, const char *key, const char *value, struc
 		set_text(&p->allow, value);
 		return true;
 	}
-	if (strcmp(key, "mtu") == 0 && *value && !parse_number(key, value, 68, 65535, &n, err)) {
+	if (strcmp(key, "mtu") == 0 && *value &&
+		!config_number_parse(key, value, 68, 65535, &n, err)) {
 		return false;
 	}
 	return set_option(p, key, value, err);
@@ -611,29 +563,6 @@ set_option(struct config_port *p, const char *key, const char *value, struct wef
 		p->options[i].key = copy_text(key);
 		p->options[i].value = copy_text(value);
 		p->n_options++;
-	}
-	return true;
-}
-
-/* --- controllers -------------------------------------------------------------------------------- */
-
-bool
-config_controller_set(
-	struct config_controller *ctl, const char *key, const char *value, struct weft_error *err)
-{
-	if (strlen(value) > CONFIG_VALUE_MAX) {
-		return fail(
-			err, "%s: the value is longer than %d characters", key, CONFIG_VALUE_MAX);
-	}
-	if (strcmp(key, "key") == 0) {
-		set_text(&ctl->key, value);
-	} else if (strcmp(key, "cert") == 0) {
-		set_text(&ctl->cert, value);
-	} else if (strcmp(key, "ca") == 0) {
-		set_text(&ctl->ca, value);
-	} else {
-		return fail(
-			err, "a controller has no property %s: there are key, cert and ca", key);
 	}
 	return true;
 }
@@ -748,23 +677,13 @@ port_clone(const struct config_port *p)
 }
 
 static void
-controller_free(struct config_controller *ctl)
-{
-	free(ctl->target);
-	free(ctl->key);
-	free(ctl->cert);
-	free(ctl->ca);
-	free(ctl);
-}
-
-static void
 switch_free(struct config_switch *sw)
 {
 	for (size_t i = 0; i < sw->n_ports; i++) {
 		port_free(sw->ports[i]);
 	}
 	for (size_t i = 0; i < sw->n_controllers; i++) {
-		controller_free(sw->controllers[i]);
+		config_controller_free(sw->controllers[i]);
 	}
 	free(sw->ports);
 	free(sw->controllers);

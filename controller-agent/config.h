@@ -72,11 +72,16 @@ struct config_port {
 	size_t n_options;
 };
 
+#define CONFIG_NO_PROBE UINT32_MAX /* inactivity-probe=0 */
+
 struct config_controller {
 	char *target;
 	char *key; /* NULL: none */
 	char *cert;
 	char *ca;
+	unsigned rate_limit; /* packet-ins a second; 0: none */
+	unsigned burst;      /* of them; 0: what packet_queue.h says */
+	uint32_t probe_ms;   /* inactivity-probe; 0: of_service.h's */
 };
 
 struct config_switch {
@@ -129,6 +134,14 @@ void config_port_del(struct config_switch *sw, struct config_port *p);
 struct config_controller *config_controller_add(
 	struct config_switch *sw, const char *target, struct weft_error *err) WEFT_MUST_CHECK;
 void config_controller_del(struct config_switch *sw, struct config_controller *ctl);
+void config_controller_free(struct config_controller *ctl);
+/* All but the target. */
+void config_controller_copy(struct config_controller *to, const struct config_controller *from);
+/* Whether what a connection begins with is the same, and what can change while there is one. */
+bool config_controller_same_files(
+	const struct config_controller *a, const struct config_controller *b);
+bool config_controller_same_limits(
+	const struct config_controller *a, const struct config_controller *b);
 
 /* Sets one property from text. */
 bool config_switch_set(struct config_switch *sw, const char *key, const char *value,
@@ -141,6 +154,10 @@ bool config_controller_set(struct config_controller *ctl, const char *key, const
 /* Whether the properties agree with each other and with the rest of the switch. */
 bool config_port_check(const struct config_switch *sw, const struct config_port *p,
 	struct weft_error *err) WEFT_MUST_CHECK;
+
+/* A decimal number; else an error that names @key. */
+bool config_number_parse(const char *key, const char *value, unsigned min, unsigned max,
+	unsigned *n, struct weft_error *err) WEFT_MUST_CHECK;
 
 /* What is in force when nothing is said. */
 enum config_vlan_mode config_port_vlan_mode(const struct config_port *p);

@@ -3,7 +3,7 @@
  * Configuration file: JSON to model and back, replaced atomically.
  *
  * Form:   {"version": 1, "switches": {NAME: {"dpid", "fail-mode", "protocols",
- *         "controllers": {TARGET: {"key", "cert", "ca"}},
+ *         "controllers": {TARGET: {"key", "cert", "ca", "rate-limit", "burst", "inactivity-probe"}},
  *         "ports": {NAME: {"type", "of-port", "tag", .., "options": {KEY: VALUE}}}}}}. Values are
  *         those of the command line; numbers, booleans (yes, no) and lists (comma-separated) are
  *         taken too.
@@ -368,6 +368,17 @@ switch_to_json(const struct config_switch *sw)
 		put_text(properties, "key", ctl->key);
 		put_text(properties, "cert", ctl->cert);
 		put_text(properties, "ca", ctl->ca);
+		if (ctl->rate_limit) {
+			json_object_set_new(
+				properties, "rate-limit", json_integer(ctl->rate_limit));
+		}
+		if (ctl->burst) {
+			json_object_set_new(properties, "burst", json_integer(ctl->burst));
+		}
+		if (ctl->probe_ms) {
+			json_object_set_new(properties, "inactivity-probe",
+				json_integer(ctl->probe_ms == CONFIG_NO_PROBE ? 0 : ctl->probe_ms));
+		}
 		json_object_set_new(controllers, ctl->target, properties);
 	}
 	for (size_t i = 0; i < sw->n_ports; i++) {

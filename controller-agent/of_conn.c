@@ -52,7 +52,7 @@ of_conn_create(struct of_switch *sw, struct of_controller *controller, int fd, c
 		.versions = of_codec_versions(sw->protocols),
 		/* A local client may sleep as long as it likes: its socket tells when it is gone. */
 		.probe_ms = controller ? controller->probe_ms : 0,
-		.hello_ms = controller ? controller->probe_ms : OF_PROBE_MS,
+		.hello_ms = controller && controller->probe_ms ? controller->probe_ms : OF_PROBE_MS,
 	};
 
 	if (controller && controller->tls) {
@@ -67,6 +67,12 @@ of_conn_create(struct of_switch *sw, struct of_controller *controller, int fd, c
 	c->config.miss_send_len = controller ? DEFAULT_MISS_SEND_LEN : 0;
 	c->since_ms = timers_now(s->timers);
 	timer_init(&c->job_timer, on_job_timer, c);
+	timer_init(&c->packet_in_timer, of_conn_send_packet_ins, c);
+	packet_queue_init(&c->packet_ins);
+	if (controller) {
+		packet_queue_set_rate(
+			&c->packet_ins, controller->rate_limit, controller->burst, c->since_ms);
+	}
 	of_bundles_init(c);
 	memccpy(c->peer, peer, '\0', sizeof(c->peer) - 1);
 	list_push_back(&sw->conns, &c->link);
@@ -84,6 +90,9 @@ of_conn_destroy(struct of_conn *c)
 {
 	drop_job(c);
 	timer_cancel(&c->job_timer);
+	timer_cancel(&c->packet_in_timer);
+	of_conn_service(c)->counters.packet_ins_dropped += c->packet_ins.n;
+	packet_queue_uninit(&c->packet_ins);
 	of_bundles_uninit(c);
 	list_remove(&c->link);
 	if (c->controller) {
@@ -127,7 +136,12 @@ on_message(void *user, const uint8_t *msg, size_t len)
 static void
 on_drained(void *user)
 {
-	run_job(user);
+	struct of_conn *c = user;
+
+	run_job(c);
+	if (channel_is_open(c->channel)) {
+		of_conn_send_packet_ins(c);
+	}
 }
 
 static void

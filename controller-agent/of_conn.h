@@ -19,6 +19,7 @@
 #include "controller-agent/channel.h"
 #include "controller-agent/of_codec.h"
 #include "controller-agent/of_service_internal.h"
+#include "controller-agent/packet_queue.h"
 #include "lib/list.h"
 #include "lib/strbuf.h"
 
@@ -81,8 +82,8 @@ struct of_conn {
 	size_t bundle_bytes;
 	struct timer bundle_timer;
 	uint64_t since_ms;
-	uint64_t packet_ins;
-	uint64_t packet_ins_dropped;
+	struct packet_queue packet_ins;
+	struct timer packet_in_timer;
 	char peer[CONNECTOR_PEER_MAX];
 };
 

@@ -18,6 +18,7 @@ WEFT_LOG_MODULE(openflow);
 
 static bool make_tls(const struct of_controller_setup *setup, const struct target *target,
 	struct tls **tls, struct weft_error *err);
+static void set_limits(struct of_controller *controller, const struct of_controller_setup *setup);
 static struct of_controller *find(const struct of_switch *sw, const char *target);
 static size_t count(const struct of_switch *sw);
 static void on_connected(void *user, int fd, const char *peer);
@@ -100,7 +101,7 @@ of_switch_add_controller(
 	controller->sw = sw;
 	controller->tls = tls;
 	controller->target = target;
-	controller->probe_ms = setup->probe_ms ? setup->probe_ms : OF_PROBE_MS;
+	set_limits(controller, setup);
 	controller->since_ms = timers_now(s->timers);
 	if (target_is_passive(&target)) {
 		controller->listener =
@@ -120,6 +121,38 @@ of_switch_add_controller(
 		sw->heard_ms = timers_now(s->timers);
 	}
 	list_push_back(&sw->controllers, &controller->link);
+	of_switch_judge_silence(sw);
+	return true;
+}
+
+static void
+set_limits(struct of_controller *controller, const struct of_controller_setup *setup)
+{
+	controller->rate_limit = setup->rate_limit;
+	controller->burst = setup->burst;
+	controller->probe_ms = setup->probe_ms == OF_NO_PROBE ? 0
+			       : setup->probe_ms              ? setup->probe_ms
+							      : OF_PROBE_MS;
+}
+
+bool
+of_switch_limit_controller(struct of_switch *sw, const struct of_controller_setup *setup)
+{
+	struct of_controller *controller = find(sw, setup->target);
+	struct of_conn *c;
+
+	if (!controller) {
+		return false;
+	}
+	set_limits(controller, setup);
+	LIST_FOREACH (c, link, &sw->conns) {
+		if (c->controller == controller) {
+			packet_queue_set_rate(&c->packet_ins, controller->rate_limit,
+				controller->burst, timers_now(sw->service->timers));
+			of_conn_send_packet_ins(c);
+			channel_set_probe(c->channel, controller->probe_ms);
+		}
+	}
 	of_switch_judge_silence(sw);
 	return true;
 }
@@ -231,10 +264,11 @@ of_controller_closed(
 {
 	struct of_switch *sw = controller->sw;
 
-	if (was_open) {
-		sw->heard_ms = WEFT_MAX(sw->heard_ms, heard);
-	}
 	controller->since_ms = timers_now(sw->service->timers);
+	if (was_open) {
+		sw->heard_ms =
+			WEFT_MAX(sw->heard_ms, controller->probe_ms ? heard : controller->since_ms);
+	}
 	set_error(controller, why);
 	if (controller->connector) {
 		connector_lost(controller->connector, was_open);
@@ -299,7 +333,9 @@ heard_ms(const struct of_switch *sw)
 
 	LIST_FOREACH (c, link, &sw->conns) {
 		if (c->controller && channel_is_open(c->channel)) {
-			heard = WEFT_MAX(heard, channel_heard_ms(c->channel));
+			heard = WEFT_MAX(heard, c->controller->probe_ms
+							? channel_heard_ms(c->channel)
+							: timers_now(sw->service->timers));
 		}
 	}
 	return heard;
@@ -312,7 +348,8 @@ patience_ms(const struct of_switch *sw)
 	uint64_t probe_ms = 0;
 
 	LIST_FOREACH (controller, link, &sw->controllers) {
-		probe_ms = WEFT_MAX(probe_ms, controller->probe_ms);
+		probe_ms = WEFT_MAX(
+			probe_ms, controller->probe_ms ? controller->probe_ms : OF_PROBE_MS);
 	}
 	return OF_SILENT_PROBES * probe_ms;
 }
@@ -358,6 +395,8 @@ list_one(const struct of_controller *controller,
 		.role = OF_ROLE_EQUAL,
 		.since_ms = controller->since_ms,
 		.n_connects = controller->n_connects,
+		.rate_limit = controller->rate_limit,
+		.burst = packet_queue_burst(controller->rate_limit, controller->burst),
 	};
 	const struct of_conn *c;
 	unsigned n = 0;
@@ -387,8 +426,10 @@ fill_connection(const struct of_conn *c, struct of_controller_status *status)
 	status->since_ms = c->since_ms;
 	status->rx_messages = channel_rx_messages(c->channel);
 	status->tx_messages = channel_tx_messages(c->channel);
-	status->packet_ins = c->packet_ins;
-	status->packet_ins_dropped = c->packet_ins_dropped;
+	status->packet_ins = c->packet_ins.n_sent;
+	status->packet_ins_queued = c->packet_ins.n_queued;
+	status->packet_ins_waiting = c->packet_ins.n;
+	status->packet_ins_dropped = c->packet_ins.n_dropped;
 }
 
 const char *

@@ -5,10 +5,12 @@
  * What:     a connection gets what its filters let through for its role. A client of SWITCH.mgmt gets
  *           nothing until it has asked, by SET_CONFIG with a length other than 0 (as Open vSwitch
  *           does, and ovs-ofctl's monitor expects).
- * Limits:   a packet-in is dropped (counted) when CHANNEL_PACKET_IN_MAX bytes wait to be sent; the others
- *           are few and always queued.
+ * Limits:   packet-ins go through the connection's packet_queue.h: at its controller's rate, and while
+ *           fewer than CHANNEL_REPLY_HIGH bytes wait to be sent. The others are few and are always
+ *           sent.
  * Spec:     OpenFlow 1.3.5 s.6.1.2, s.6.3.4, s.A.3.10, s.A.4.1 to s.A.4.3.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "controller-agent/of_conn.h"
@@ -16,6 +18,8 @@
 
 #define OFP_LATER_REASONS (OF_PROTOCOL_14 | OF_PROTOCOL_15)
 
+static void send_packet_in(struct of_conn *c, const struct of_packet_in *pi);
+static void wait_for_turn(struct of_conn *c, uint64_t now);
 static bool is_wanted(const struct of_conn *c, enum of_async_kind kind, unsigned reason);
 static unsigned packet_in_reason(const struct of_conn *c, uint8_t reason);
 static void copy_field(struct of_match *match, const struct flow_key *key, enum field_id field);
@@ -38,16 +42,62 @@ of_service_packet_in(struct of_service *s, struct ofproto *p, const struct of_pa
 			    c->codec ? packet_in_reason(c, pi->reason) : 0)) {
 			continue;
 		}
-		if (channel_backlog(c->channel) > CHANNEL_PACKET_IN_MAX) {
-			c->packet_ins_dropped++;
-			s->counters.packet_ins_dropped++;
-			continue;
-		}
-		c->packet_ins++;
-		s->counters.packet_ins++;
 		c->codec->put_packet_in(&c->out, pi);
-		of_conn_send(c);
+		send_packet_in(c, pi);
 	}
+}
+
+/* What stands in @c->out. */
+static void
+send_packet_in(struct of_conn *c, const struct of_packet_in *pi)
+{
+	struct of_service_counters *counters = &of_conn_service(c)->counters;
+	struct packet_queue *q = &c->packet_ins;
+	uint64_t n_queued = q->n_queued, n_dropped = q->n_dropped;
+	uint64_t now = timers_now(of_conn_service(c)->timers);
+
+	if (!channel_is_full(c->channel) && packet_queue_pass(q, now)) {
+		counters->packet_ins++;
+		of_conn_send(c);
+		return;
+	}
+	packet_queue_put(q, pi->in_port.v, pi->reason, c->out.data, c->out.len);
+	strbuf_clear(&c->out);
+	counters->packet_ins_queued += q->n_queued - n_queued;
+	counters->packet_ins_dropped += q->n_dropped - n_dropped;
+	wait_for_turn(c, now);
+}
+
+void
+of_conn_send_packet_ins(void *conn)
+{
+	struct of_conn *c = conn;
+	struct of_service *s = of_conn_service(c);
+	uint64_t now = timers_now(s->timers);
+	struct queued_packet *packet;
+
+	while (!channel_is_full(c->channel) &&
+		(packet = packet_queue_take(&c->packet_ins, now)) != NULL) {
+		/* Role and filters may have changed since. */
+		if (is_wanted(c, OF_ASYNC_PACKET_IN, packet_in_reason(c, packet->reason))) {
+			s->counters.packet_ins++;
+			strbuf_put_bytes(&c->out, packet->bytes, packet->size);
+			of_conn_send(c);
+		} else {
+			s->counters.packet_ins_dropped++;
+			packet_queue_unsent(&c->packet_ins);
+		}
+		free(packet);
+	}
+	wait_for_turn(c, now);
+}
+
+/* A channel that is full calls when it is not any more. */
+static void
+wait_for_turn(struct of_conn *c, uint64_t now)
+{
+	timer_set(of_conn_service(c)->timers, &c->packet_in_timer,
+		channel_is_full(c->channel) ? UINT64_MAX : packet_queue_due(&c->packet_ins, now));
 }
 
 void
@@ -58,6 +108,7 @@ of_packet_in_fill(struct of_packet_in *pi, const struct of_context *context,
 		FIELD_TUN_GBP_ID, FIELD_TUN_GBP_FLAGS};
 	struct flow_key all = *key;
 
+	pi->in_port = in_port;
 	pi->max_len = context->max_len;
 	pi->reason = context->reason;
 	pi->table = context->table;

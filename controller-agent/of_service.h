@@ -33,7 +33,8 @@ struct of_service;
 struct of_switch;
 struct weft_error;
 
-#define OF_PROBE_MS 5000u   /* inactivity probe interval */
+#define OF_PROBE_MS 5000u /* inactivity probe interval */
+#define OF_NO_PROBE UINT32_MAX
 #define OF_SILENT_PROBES 3u /* intervals without a word until standalone begins */
 #define OF_BACKOFF_MIN_MS 1000u
 #define OF_BACKOFF_MAX_MS 8000u
@@ -177,7 +178,9 @@ struct of_controller_setup {
 	const char *key;
 	const char *cert;
 	const char *ca;
-	uint32_t probe_ms; /* 0: OF_PROBE_MS */
+	uint32_t probe_ms;   /* 0: OF_PROBE_MS; OF_NO_PROBE: an open connection counts as heard */
+	uint32_t rate_limit; /* packet-ins a second to each connection; 0: no limit */
+	uint32_t burst;      /* of them (packet_queue.h); 0: by the rate */
 };
 
 /* Whether the text is a target that can be connected to or listened on. */
@@ -188,6 +191,9 @@ bool of_target_check(
  * already, and when a passive target cannot be listened on. */
 bool of_switch_add_controller(struct of_switch *sw, const struct of_controller_setup *setup,
 	struct weft_error *err) WEFT_MUST_CHECK;
+/* Changes rate_limit, burst and probe_ms of the controller with that target, and of its connections. False:
+ * there is none. */
+bool of_switch_limit_controller(struct of_switch *sw, const struct of_controller_setup *setup);
 /* False: there is none with that target. */
 bool of_switch_del_controller(struct of_switch *sw, const char *target);
 
@@ -211,7 +217,11 @@ struct of_controller_status {
 	uint64_t since_ms;   /* of the state, by ops.now_ms */
 	uint64_t n_connects; /* completed hellos */
 	uint64_t rx_messages, tx_messages;
-	uint64_t packet_ins, packet_ins_dropped;
+	uint32_t rate_limit, burst;  /* of packet-ins; 0: none */
+	uint64_t packet_ins;         /* sent to this connection */
+	uint64_t packet_ins_queued;  /* of them and of those that wait: not sent at once */
+	uint64_t packet_ins_waiting; /* now */
+	uint64_t packet_ins_dropped;
 };
 /* Controllers in the order in which they were added. */
 void of_switch_list_controllers(const struct of_switch *sw,
@@ -220,6 +230,7 @@ void of_switch_list_controllers(const struct of_switch *sw,
 /* --- news from ofproto/ and the datapath --------------------------------------------------------- */
 
 struct of_packet_in {
+	struct of_port in_port; /* that the packet came in by: ports have their turns */
 	const uint8_t *data;
 	size_t len;         /* bytes that are here */
 	uint32_t total_len; /* of the packet */
@@ -268,7 +279,8 @@ void of_service_port_status(struct of_service *s, struct ofproto *p, enum of_por
 	X(flow_mods, "flow-mods")                                                                  \
 	X(packet_outs, "packet-outs")                                                              \
 	X(packet_ins, "packet-ins sent")                                                           \
-	X(packet_ins_dropped, "packet-ins dropped: peer is slow")                                  \
+	X(packet_ins_queued, "packet-ins that had to wait")                                        \
+	X(packet_ins_dropped, "packet-ins dropped: over the limit, or peer is slow")               \
 	X(flow_removed, "flow-removed sent")                                                       \
 	X(port_status, "port-status sent")                                                         \
 	X(barriers, "barriers")

@@ -46,8 +46,10 @@ struct of_controller {
 	struct of_switch *sw;
 	char *text;
 	struct target target;
-	struct tls *tls; /* NULL: without */
-	uint32_t probe_ms;
+	struct tls *tls;   /* NULL: without */
+	uint32_t probe_ms; /* 0: never */
+	uint32_t rate_limit;
+	uint32_t burst;
 	struct connector *connector; /* active */
 	struct listener *listener;   /* passive */
 	uint32_t n_conns;
@@ -71,5 +73,7 @@ void of_controller_closed(
 void of_switch_judge_silence(struct of_switch *sw);
 void of_switch_on_silence(void *arg);
 
+/* of_news.c: sends packet-ins that wait, as far as rate and peer allow; an of_conn's timer. */
+void of_conn_send_packet_ins(void *conn);
 /* of_news.c: some filter changed: whether packets with an invalid TTL are wanted by anybody. */
 void of_switch_update_settings(struct of_switch *sw);

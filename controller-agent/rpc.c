@@ -273,28 +273,11 @@ edit_port_set(const struct request *r, struct config *c, struct weft_error *err)
 	       config_bonds_check(sw, err) && config_patches_check(c, err);
 }
 
+static bool set_up_controller(
+	const struct request *r, struct config_controller *ctl, struct weft_error *err);
+
 static bool
 edit_controller_add(const struct request *r, struct config *c, struct weft_error *err)
-{
-	struct config_switch *sw = find_switch(c, r->params, "switch", err);
-	struct of_controller_setup setup = {.target = NULL};
-	struct config_controller *ctl;
-
-	if (!sw || !need_text(r->params, "target", &setup.target, err)) {
-		return false;
-	}
-	ctl = config_controller_add(sw, setup.target, err);
-	if (!ctl || !each_setting(r->params, ctl, set_controller, err)) {
-		return false;
-	}
-	setup.key = ctl->key;
-	setup.cert = ctl->cert;
-	setup.ca = ctl->ca;
-	return of_target_check(&setup, err);
-}
-
-static bool
-edit_controller_del(const struct request *r, struct config *c, struct weft_error *err)
 {
 	struct config_switch *sw = find_switch(c, r->params, "switch", err);
 	struct config_controller *ctl;
@@ -303,11 +286,59 @@ edit_controller_del(const struct request *r, struct config *c, struct weft_error
 	if (!sw || !need_text(r->params, "target", &target, err)) {
 		return false;
 	}
-	ctl = config_controller_find(sw, target);
+	ctl = config_controller_add(sw, target, err);
+	return ctl && set_up_controller(r, ctl, err);
+}
+
+static bool
+set_up_controller(const struct request *r, struct config_controller *ctl, struct weft_error *err)
+{
+	struct of_controller_setup setup;
+
+	if (!each_setting(r->params, ctl, set_controller, err)) {
+		return false;
+	}
+	agent_controller_setup(ctl, &setup);
+	return of_target_check(&setup, err);
+}
+
+static struct config_controller *
+find_controller(const struct request *r, struct config *c, struct config_switch **sw,
+	struct weft_error *err)
+{
+	struct config_controller *ctl;
+	const char *target;
+
+	*sw = find_switch(c, r->params, "switch", err);
+	if (!*sw || !need_text(r->params, "target", &target, err)) {
+		return NULL;
+	}
+	ctl = config_controller_find(*sw, target);
 	if (!ctl) {
-		return weft_error_set(err, WEFT_ERR_CONFLICT, ENOENT,
-			"switch %s has no controller %s: see weft controller list", sw->name,
+		weft_error_set(err, WEFT_ERR_CONFLICT, ENOENT,
+			"switch %s has no controller %s: see weft controller list", (*sw)->name,
 			target);
+	}
+	return ctl;
+}
+
+static bool
+edit_controller_set(const struct request *r, struct config *c, struct weft_error *err)
+{
+	struct config_switch *sw;
+	struct config_controller *ctl = find_controller(r, c, &sw, err);
+
+	return ctl && set_up_controller(r, ctl, err);
+}
+
+static bool
+edit_controller_del(const struct request *r, struct config *c, struct weft_error *err)
+{
+	struct config_switch *sw;
+	struct config_controller *ctl = find_controller(r, c, &sw, err);
+
+	if (!ctl) {
+		return false;
 	}
 	config_controller_del(sw, ctl);
 	return true;
@@ -327,6 +358,7 @@ CHANGE(port_del, edit_port_del, false)
 CHANGE(port_set, edit_port_set, false)
 CHANGE(controller_add, edit_controller_add, false)
 CHANGE(controller_del, edit_controller_del, false)
+CHANGE(controller_set, edit_controller_set, false)
 
 /* --- switches and controllers ------------------------------------------------------------------- */
 
@@ -384,12 +416,16 @@ visit_controller(const struct of_controller_status *s, void *user)
 	struct controller_visit *v = user;
 
 	json_array_append_new(v->list,
-		json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "switch", v->sw, "target",
-			s->target, "state",
+		json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I}",
+			"switch", v->sw, "target", s->target, "peer", s->peer, "state",
 			strcmp(s->state, "backing off") == 0 ? "backoff" : s->state, "role",
 			s->is_connected ? of_role_name(s->role) : "", "version", s->version,
 			"since_s", (json_int_t)((agent_now_ms() - s->since_ms) / 1000),
-			"last_error", s->last_error));
+			"last_error", s->last_error, "rate_limit", (json_int_t)s->rate_limit,
+			"burst", (json_int_t)s->burst, "packet_ins", (json_int_t)s->packet_ins,
+			"packet_ins_queued", (json_int_t)s->packet_ins_queued, "packet_ins_waiting",
+			(json_int_t)s->packet_ins_waiting, "packet_ins_dropped",
+			(json_int_t)s->packet_ins_dropped));
 }
 
 static json_t *
@@ -690,6 +726,7 @@ static const struct rpc_method rows[] = {
 	{"port.show", port_show},
 	{"controller.add", controller_add},
 	{"controller.del", controller_del},
+	{"controller.set", controller_set},
 	{"controller.list", controller_list},
 	{"flow.add", agent_rpc_flow_add},
 	{"flow.mod", agent_rpc_flow_mod},

@@ -187,26 +187,16 @@ free_settings(struct config_switch *config)
 
 /* --- settings ----------------------------------------------------------------------------------- */
 
-static bool
-same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-static bool
-same_controller(const struct config_controller *a, const struct config_controller *b)
-{
-	return b && same_text(a->key, b->key) && same_text(a->cert, b->cert) &&
-	       same_text(a->ca, b->ca);
-}
-
 /* Whether all controllers of @a are in @b. */
 static bool
 has_controllers(const struct config_switch *a, const struct config_switch *b)
 {
 	for (size_t i = 0; i < a->n_controllers; i++) {
-		if (!same_controller(a->controllers[i],
-			    config_controller_find(b, a->controllers[i]->target))) {
+		const struct config_controller *ctl = a->controllers[i];
+		const struct config_controller *other = config_controller_find(b, ctl->target);
+
+		if (!other || !config_controller_same_files(ctl, other) ||
+			!config_controller_same_limits(ctl, other)) {
 			return false;
 		}
 	}
@@ -264,20 +254,30 @@ apply_settings(struct agent_switch *sw, const struct config_switch *config)
 	ofproto_set_settings(sw->ofproto, &s);
 }
 
+void
+agent_controller_setup(const struct config_controller *ctl, struct of_controller_setup *setup)
+{
+	*setup = (struct of_controller_setup){
+		.target = ctl->target,
+		.key = ctl->key,
+		.cert = ctl->cert,
+		.ca = ctl->ca,
+		.rate_limit = ctl->rate_limit,
+		.burst = ctl->burst,
+		.probe_ms = ctl->probe_ms == CONFIG_NO_PROBE ? OF_NO_PROBE : ctl->probe_ms,
+	};
+}
+
 static bool
 add_controller(struct agent_switch *sw, const struct config_controller *ctl, struct weft_error *err)
 {
-	struct of_controller_setup setup = {
-		.target = ctl->target, .key = ctl->key, .cert = ctl->cert, .ca = ctl->ca};
-	struct config_controller *applied;
+	struct of_controller_setup setup;
 
+	agent_controller_setup(ctl, &setup);
 	if (!of_switch_add_controller(sw->of, &setup, err)) {
 		return false;
 	}
-	applied = config_controller_add(sw->config, ctl->target, err);
-	applied->key = ctl->key ? xstrdup(ctl->key) : NULL;
-	applied->cert = ctl->cert ? xstrdup(ctl->cert) : NULL;
-	applied->ca = ctl->ca ? xstrdup(ctl->ca) : NULL;
+	config_controller_copy(config_controller_add(sw->config, ctl->target, err), ctl);
 	return true;
 }
 
@@ -297,10 +297,17 @@ update_controllers(struct agent_switch *sw, const struct config_switch *config, 
 {
 	for (size_t i = sw->config->n_controllers; sw->of && i-- > 0;) {
 		struct config_controller *old = sw->config->controllers[i];
+		const struct config_controller *ctl = config_controller_find(config, old->target);
 
-		if (!same_controller(old, config_controller_find(config, old->target))) {
+		if (!ctl || !config_controller_same_files(old, ctl)) {
 			of_switch_del_controller(sw->of, old->target);
 			config_controller_del(sw->config, old);
+		} else if (!config_controller_same_limits(old, ctl)) {
+			struct of_controller_setup setup;
+
+			agent_controller_setup(ctl, &setup);
+			of_switch_limit_controller(sw->of, &setup);
+			config_controller_copy(old, ctl);
 		}
 	}
 	for (size_t i = 0; sw->of && i < config->n_controllers; i++) {

@@ -29,7 +29,10 @@ static const char full[] = "{\n"
 			   "        \"tls:10.0.0.1:6653\": {\n"
 			   "          \"key\": \"/k\",\n"
 			   "          \"cert\": \"/c\",\n"
-			   "          \"ca\": \"/a\"\n"
+			   "          \"ca\": \"/a\",\n"
+			   "          \"rate-limit\": 1000,\n"
+			   "          \"burst\": 50,\n"
+			   "          \"inactivity-probe\": 0\n"
 			   "        }\n"
 			   "      },\n"
 			   "      \"ports\": {\n"
@@ -439,6 +442,23 @@ test_config_deletes_what_was_added(void **state)
 	assert_null(config_port_add(c, a, "p", &err));
 	assert_null(config_controller_add(a, "tcp:1.2.3.4:6653", &err));
 	assert_ptr_equal(config_controller_find(a, "tcp:1.2.3.4:6653"), ctl);
+	assert_true(config_controller_set(ctl, "rate-limit", "1000000", &err));
+	assert_int_equal(ctl->rate_limit, 1000000);
+	assert_true(config_controller_set(ctl, "rate-limit", "", &err));
+	assert_int_equal(ctl->rate_limit, 0);
+	weft_error_init(&err);
+	assert_false(config_controller_set(ctl, "rate-limit", "1000001", &err));
+	assert_string_equal(err.text, "rate-limit=1000001: must be a number from 0 to 1000000");
+	assert_false(config_controller_set(ctl, "burst", "-1", &(struct weft_error){0}));
+	assert_false(config_controller_set(ctl, "inactivity-probe", "99", &(struct weft_error){0}));
+	assert_int_equal(ctl->probe_ms, 0);
+	assert_true(config_controller_set(ctl, "inactivity-probe", "100", &err));
+	assert_int_equal(ctl->probe_ms, 100);
+	assert_true(config_controller_set(ctl, "inactivity-probe", "0", &err));
+	assert_int_equal(ctl->probe_ms, CONFIG_NO_PROBE);
+	assert_true(config_controller_set(ctl, "inactivity-probe", "", &err));
+	assert_int_equal(ctl->probe_ms, 0);
+	assert_false(config_controller_set(ctl, "rate", "1", &(struct weft_error){0}));
 	config_controller_del(a, ctl);
 	assert_int_equal(a->n_controllers, 0);
 	config_switch_del(c, a);

@@ -60,6 +60,9 @@ test_cli_makes_parameters(void **state)
 			"\"switch\":\"br0\"}"},
 		{"controller add br0 tcp:127.0.0.1:6653", "controller.add",
 			"{\"settings\":{},\"switch\":\"br0\",\"target\":\"tcp:127.0.0.1:6653\"}"},
+		{"controller set br0 unix:/x rate-limit=5 burst=", "controller.set",
+			"{\"settings\":{\"burst\":\"\",\"rate-limit\":\"5\"},\"switch\":\"br0\","
+			"\"target\":\"unix:/x\"}"},
 		{"flow add br0 in_port=1, actions=output:2", "flow.add",
 			"{\"bundle\":false,\"flows\":[\"in_port=1, actions=output:2\"],\"switch\":\"br0\"}"},
 		{"flow add br0 -f - --bundle", "flow.add",
