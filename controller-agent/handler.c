@@ -548,7 +548,7 @@ packet_in(struct handlers *p, const struct news *news)
 		.data = news->bytes + news->context_size,
 	};
 
-	atomic_fetch_sub_explicit(&news->from->n_waiting_packet_ins, 1, memory_order_relaxed);
+	handler_packet_in_ends(news);
 	p->ops->packet_in(p->user, &packet);
 }
 

@@ -13,7 +13,8 @@
  *           are left alone until handlers_release().
  * Barrier:  is answered when all flows agree with the version that was in force when it was asked,
  *           and the datapath has everything that was sent before, packet-outs included.
- * Limits:   HANDLER_MAX_PACKET_INS packets wait for the loop, the rest is dropped and counted.
+ * Limits:   HANDLER_MAX_PACKET_INS packets of a handler wait for the loop, the rest is dropped and
+ *           counted. Once half of that is taken, a port gets no more than an eighth of it.
  * Threads:  all functions are the loop's; callbacks come in the loop.
  */
 #pragma once

@@ -117,6 +117,8 @@ struct waiting_object {
 	bool is_del;
 };
 
+#define HANDLER_PORT_SHARES 64u /* ports beyond share a count */
+
 /* A packet whose records come one by one; one an upcall ring. */
 struct chain {
 	struct news *news; /* NULL: none is open */
@@ -155,6 +157,8 @@ struct handler {
 	_Atomic uint64_t n_failed;
 	_Atomic uint64_t n_wakeups;
 	_Atomic uint32_t n_waiting_packet_ins; /* posted, not yet taken */
+	_Atomic uint32_t
+		n_waiting_of_port[HANDLER_PORT_SHARES]; /* the same, by number of the port */
 	/* Asleep, without flows and without anything under way: what it does next, it does by the version
 	 * that it finds then. */
 	_Atomic bool rests;
@@ -238,6 +242,8 @@ void handler_store_credit(struct flow_credit *credit, uint32_t gen, const struct
 bool handler_run_replies(struct handler *h);
 bool handler_run_upcalls(struct handler *h);
 void handler_drop_chain(struct handler *h, struct chain *chain);
+/* A packet-in does not wait for the loop any more. */
+void handler_packet_in_ends(const struct news *news);
 
 /* --- handler_thread.c */
 

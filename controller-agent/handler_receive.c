@@ -223,11 +223,35 @@ void
 handler_drop_chain(struct handler *h, struct chain *chain)
 {
 	if (chain->news) {
-		atomic_fetch_sub_explicit(&h->n_waiting_packet_ins, 1, memory_order_relaxed);
+		handler_packet_in_ends(chain->news);
 		free(chain->news);
 	}
 	chain->news = NULL;
 	chain->is_dropped = false;
+}
+
+static _Atomic uint32_t *
+waiting_of_port(struct handler *h, const struct flow_key *key)
+{
+	return &h->n_waiting_of_port[be32_to(key->in_port) % HANDLER_PORT_SHARES];
+}
+
+void
+handler_packet_in_ends(const struct news *news)
+{
+	atomic_fetch_sub_explicit(&news->from->n_waiting_packet_ins, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(waiting_of_port(news->from, &news->key), 1, memory_order_relaxed);
+}
+
+/* Whether the loop has enough to do, with packets of that port if not with others. */
+static bool
+is_too_much(struct handler *h, const struct flow_key *key)
+{
+	uint32_t n = atomic_load_explicit(&h->n_waiting_packet_ins, memory_order_relaxed);
+	uint32_t n_port = atomic_load_explicit(waiting_of_port(h, key), memory_order_relaxed);
+
+	return n >= HANDLER_MAX_PACKET_INS ||
+	       (n >= HANDLER_MAX_PACKET_INS / 2 && n_port >= HANDLER_MAX_PACKET_INS / 8);
 }
 
 /* Begins a packet-in; NULL: the loop has enough to do. */
@@ -239,12 +263,12 @@ begin_packet_in(struct handler *h, const struct dp_upcall *up, const struct dp_m
 	struct news *news;
 	size_t size = 0;
 
-	if (atomic_load_explicit(&h->n_waiting_packet_ins, memory_order_relaxed) >=
-		HANDLER_MAX_PACKET_INS) {
+	if (is_too_much(h, &m->key)) {
 		handler_count(&h->n_packet_ins_dropped);
 		return NULL;
 	}
 	atomic_fetch_add_explicit(&h->n_waiting_packet_ins, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(waiting_of_port(h, &m->key), 1, memory_order_relaxed);
 	of_reader_enter(h->reader);
 	context = of_context_find(h->pool->model, up->context, &size);
 	size = context ? size : 0;

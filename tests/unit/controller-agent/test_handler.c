@@ -27,6 +27,7 @@
 
 struct seen {
 	unsigned n_packet_in;
+	unsigned n_packet_in_of[16]; /* by the datapath's port */
 	unsigned n_learned;
 	unsigned n_adopted; /* calls */
 	unsigned n_adopted_flows;
@@ -78,6 +79,7 @@ on_packet_in(void *user, const struct handler_packet_in *p)
 	seen.data_len = p->data_len;
 	memcpy(seen.data, p->data, p->data_len);
 	seen.in_port = be32_to(p->key.in_port);
+	seen.n_packet_in_of[seen.in_port % 16]++;
 }
 
 static void
@@ -463,6 +465,62 @@ test_handler_brings_packets_to_the_loop(void **state)
 	stop_agent();
 }
 
+/* Injects @n packets, and waits until the handler has seen them; the loop does not run. */
+static void
+flood(uint32_t port, unsigned n)
+{
+	struct handlers_counters c;
+	uint64_t until = now_ms() + WAIT_MS, wanted;
+
+	handlers_get_counters(handlers, &c);
+	wanted = c.n_packet_ins + c.n_packet_ins_dropped;
+	for (unsigned i = 0; i < n; i++) {
+		receive(0, port, 0);
+		if (i % 50 != 49 && i != n - 1) {
+			continue;
+		}
+		wanted += i % 50 + 1;
+		do {
+			usleep(200);
+			handlers_get_counters(handlers, &c);
+		} while (c.n_packet_ins + c.n_packet_ins_dropped < wanted && now_ms() < until);
+		assert_true(c.n_packet_ins + c.n_packet_ins_dropped == wanted);
+	}
+}
+
+/* While the loop is busy a port that floods is bounded, and others have room. */
+static void
+test_handler_keeps_room_for_other_ports(void **state)
+{
+	struct handlers_counters c;
+
+	(void)state;
+	start_agent();
+	set_rule(10, 0, OFPP_CONTROLLER, 40);
+	for (uint32_t port = 11; port <= 14; port++) {
+		receive(0, port, 0);
+	}
+	assert_true(wait_for(&seen.n_packet_in, 4));
+	assert_true(wait_dp(fake_has_flows, 4));
+	flood(11, 600);
+	flood(12, 20);
+	flood(13, 200);
+	flood(14, 1);
+	handlers_get_counters(handlers, &c);
+	assert_int_equal(c.n_packet_ins, 4 + 512 + 20 + 128 + 1);
+	assert_int_equal(c.n_packet_ins_dropped, 88 + 72);
+	assert_int_equal(seen.n_packet_in, 4);
+	assert_true(wait_for(&seen.n_packet_in, 4 + 512 + 20 + 128 + 1));
+	assert_int_equal(seen.n_packet_in_of[11], 513);
+	assert_int_equal(seen.n_packet_in_of[12], 21);
+	assert_int_equal(seen.n_packet_in_of[13], 129);
+	assert_int_equal(seen.n_packet_in_of[14], 2);
+	/* What has been taken makes room again. */
+	flood(13, 130);
+	assert_true(wait_for(&seen.n_packet_in, 4 + 512 + 20 + 128 + 1 + 130));
+	stop_agent();
+}
+
 static void
 test_handler_sends_packets_out(void **state)
 {
@@ -732,6 +790,7 @@ main(void)
 		TEST(test_handler_answers_a_miss_with_flow_and_packet),
 		TEST(test_handler_follows_the_rules),
 		TEST(test_handler_brings_packets_to_the_loop),
+		TEST(test_handler_keeps_room_for_other_ports),
 		TEST(test_handler_sends_packets_out),
 		TEST(test_handler_barrier_waits_for_what_came_before),
 		TEST(test_handler_barrier_waits_for_all_flows),
