@@ -249,7 +249,7 @@ flow_objects_adopt(struct flow_objects *o, const struct dp_message *item,
 	const struct dp_object_item *body = item->body;
 	struct flow_object *object;
 
-	if ((body->kind != DP_OBJECT_SELECT && body->kind != DP_OBJECT_FIRST_LIVE) ||
+	if (body->kind == DP_OBJECT_METER || /* the loop's */
 		item->n_parts != body->n_parts) {
 		return;
 	}

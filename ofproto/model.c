@@ -39,6 +39,7 @@ of_model_create(const struct of_model_events *events)
 	list_init(&m->switches);
 	list_init(&m->dying);
 	m->contexts = context_table_create();
+	m->tunnels = tunnel_map_create();
 	m->next_ofproto_id = 1;
 	m->next_rule_id = 1;
 	return m;
@@ -62,6 +63,7 @@ of_model_destroy(struct of_model *m)
 	context_table_destroy(m->contexts);
 	change_log_uninit(&m->changes);
 	change_batch_destroy(m->noted);
+	tunnel_map_destroy(m->tunnels);
 	free(m->heap);
 	free(m->heap_due);
 	free(m);

@@ -168,8 +168,8 @@ of_context_decode(const void *bytes, size_t size, struct of_context *c, struct w
 	c->action_set = take_part(&at, &size, h.action_set_len);
 	c->actions = take_part(&at, &size, h.actions_len);
 	c->stack = take_part(&at, &size, h.stack_len);
-	if (h.version != CONTEXT_VERSION ||
-		(h.kind != OF_CONTEXT_PACKET_IN && h.kind != OF_CONTEXT_FROZEN) ||
+	if (h.version != CONTEXT_VERSION || h.kind < OF_CONTEXT_PACKET_IN ||
+		h.kind > OF_CONTEXT_TOO_LONG ||
 		(h.table >= OF_N_TABLES && h.kind == OF_CONTEXT_FROZEN) || size || !c->userdata ||
 		!c->action_set || !c->actions || !c->stack || h.stack_len % 8 ||
 		!of_actions_is_list(c->action_set, c->action_set_len, 0) ||

@@ -30,6 +30,7 @@ struct weft_error;
 enum of_context_kind {
 	OF_CONTEXT_PACKET_IN = 1,
 	OF_CONTEXT_FROZEN,
+	OF_CONTEXT_TOO_LONG, /* for the path behind tunnel port @in_port, which takes @max_len (IP) */
 };
 
 enum of_packet_in_reason { /* OFPR_*, of OpenFlow 1.4: older codecs map 3 and above to ACTION */

@@ -14,6 +14,8 @@
 
 static struct ofport_set *ports_of(const struct ofproto *p);
 static size_t position(const struct ofport_set *set, uint32_t number);
+static bool check_tunnel(const struct ofproto *p, const struct of_port_info *info,
+	const struct ofport *old, struct weft_error *err);
 static void publish(struct ofproto *p, struct of_port number, struct ofport *port);
 static void set_dp(struct of_model *m, struct dp_port dp, const struct ofport *port);
 static void free_port(struct grace_item *item);
@@ -41,6 +43,10 @@ ofproto_port_set(struct ofproto *p, const struct of_port_info *info, struct weft
 			"port %s: datapath port %u is that of port %s", info->name, info->dp_port.v,
 			other->info.name);
 	}
+	other = ofport_find(p, info->number);
+	if (info->kind == OF_PORT_TUNNEL && !check_tunnel(p, info, other, err)) {
+		return false;
+	}
 	port = xcalloc(1, sizeof(*port));
 	port->ofproto = p;
 	port->info = *info;
@@ -48,8 +54,7 @@ ofproto_port_set(struct ofproto *p, const struct of_port_info *info, struct weft
 		port->info.allow = xmemdup(info->allow,
 			sizeof(*info->allow) + info->allow->n * sizeof(info->allow->entries[0]));
 	}
-	if (info->kind == OF_PORT_PATCH) {
-		other = ofport_find(p, info->number);
+	if (info->kind != OF_PORT_PLAIN) {
 		port->rx = other && other->rx ? of_counter_ref(other->rx) : of_counter_create(0, 0);
 		port->tx = other && other->tx ? of_counter_ref(other->tx) : of_counter_create(0, 0);
 	}
@@ -191,6 +196,24 @@ ofport_del_all(struct ofproto *p)
 	}
 }
 
+static bool
+check_tunnel(const struct ofproto *p, const struct of_port_info *info, const struct ofport *old,
+	struct weft_error *err)
+{
+	const struct ofport *rival;
+	struct weft_error what = WEFT_ERROR_INIT;
+	const char *why;
+
+	if (!of_tunnel_check(&info->tunnel, &what)) {
+		return weft_error_set(
+			err, WEFT_ERR_INVALID, EINVAL, "port %s: %s", info->name, what.text);
+	}
+	rival = tunnel_rival(p->model, &info->tunnel, old, &why);
+	return !rival ||
+	       weft_error_set(err, WEFT_ERR_CONFLICT, EEXIST, "port %s: port %s of switch %s %s",
+		       info->name, rival->info.name, rival->ofproto->name, why);
+}
+
 static struct ofport_set *
 ports_of(const struct ofproto *p)
 {
@@ -238,6 +261,7 @@ publish(struct ofproto *p, struct of_port number, struct ofport *port)
 	if (port) {
 		set_dp(p->model, port->info.dp_port, port);
 	}
+	tunnel_replace(p->model, old, port);
 	atomic_store_explicit(&p->ports, set, memory_order_release);
 	model_changed(p->model, of_dep(OF_DEP_PORT, p->id, number.v));
 	model_changed(p->model, of_dep(OF_DEP_PORTS, p->id, 0));

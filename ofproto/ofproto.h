@@ -32,6 +32,7 @@
 #include "ofproto/of_match.h"
 #include "ofproto/of_meter.h"
 #include "ofproto/of_port.h"
+#include "ofproto/of_tunnel.h"
 
 struct fdb;
 struct grace_reader;
@@ -166,6 +167,7 @@ enum of_vlan_mode {
 enum of_port_kind {
 	OF_PORT_PLAIN, /* one of the datapath's */
 	OF_PORT_PATCH, /* leads to another switch's */
+	OF_PORT_TUNNEL, /* the datapath's, but nothing is output there: packets go on with outer headers */
 };
 
 #define OF_PORT_NAME_MAX 63
@@ -185,7 +187,8 @@ struct of_port_info {
 	uint32_t curr_speed; /* kbit/s */
 	uint32_t max_speed;
 	uint32_t mtu;
-	bool is_underlay;
+	bool is_underlay; /* tunnel packets that come in here may be for us */
+	bool is_internal; /* a device of the host's: its kernel takes what is output here */
 	enum of_vlan_mode vlan_mode;
 	uint16_t tag;                 /* VLAN of access, native and tunnel modes; 0: none */
 	bool has_trunks;              /* without: every VLAN */
@@ -196,9 +199,10 @@ struct of_port_info {
 		uint32_t ofproto_id; /* UINT32_MAX: not there */
 		struct of_port port; /* a patch port, whose peer is this one */
 	} patch;
+	struct of_tunnel tunnel;
 };
 
-/* What went through a port that the datapath does not have. */
+/* What went through a port that the datapath does not have, or a tunnel's. */
 struct of_port_traffic {
 	uint64_t rx_packets;
 	uint64_t rx_bytes;
@@ -207,7 +211,7 @@ struct of_port_traffic {
 };
 
 /* Adds a port, or replaces what is known of the one with that number (flows follow by the version).
- * Fails when name or datapath port are another port's. */
+ * Fails when name or datapath port are another port's, or a tunnel makes no sense or is there already. */
 bool ofproto_port_set(
 	struct ofproto *p, const struct of_port_info *info, struct weft_error *err) WEFT_MUST_CHECK;
 /* Removes it, with what was learned there. Nothing happens if it is not there. */
@@ -221,7 +225,7 @@ const struct of_port_info *of_model_port_by_dp(
 /* In the order of their numbers; begin with OF_PORT(0). NULL: no more. */
 const struct of_port_info *ofproto_port_next(const struct ofproto *p, struct of_port after);
 size_t ofproto_n_ports(const struct ofproto *p);
-/* Of a patch port, as far as statistics were read (handlers). False: there is no such port. */
+/* Of a patch or tunnel port, as far as statistics were read (handlers). False: there is no such port. */
 bool ofproto_port_traffic(
 	const struct ofproto *p, struct of_port number, struct of_port_traffic *traffic);
 /* The lowest number from 1 on that is free and below OF_PORT_AUTO_MAX; OF_PORT_NONE: none. */

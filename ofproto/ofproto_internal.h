@@ -12,6 +12,7 @@
 #include "ofproto/grace.h"
 #include "ofproto/group_internal.h"
 #include "ofproto/ofproto.h"
+#include "ofproto/tunnel_internal.h"
 #include "ofproto/underlay_provider.h"
 
 #define OF_MAX_RULES_PER_TABLE 1000000u
@@ -76,8 +77,10 @@ struct ofport {
 	struct grace_item retired;
 	struct ofproto *ofproto;
 	struct of_port_info info;
-	struct of_counter *rx; /* of a patch port: the same for all its snapshots; else NULL */
+	struct of_counter
+		*rx; /* of a patch or tunnel port: the same for all its snapshots; else NULL */
 	struct of_counter *tx;
+	struct tunnel_link tunnel; /* of a tunnel port: tunnel.c's */
 };
 
 /* Ports of a switch, sorted by number; replaced as a whole. */
@@ -134,6 +137,7 @@ struct of_model {
 	_Atomic(struct dp_page *) dp_ports[OF_DP_PAGES];
 	struct context_table *contexts;
 	struct of_underlay_provider underlay;
+	struct tunnel_map *tunnels;
 	_Atomic(struct of_reader *) readers[GRACE_MAX_READERS];
 	struct change_log changes;
 	/* The loop's. */

@@ -47,6 +47,7 @@ translation_clear(struct translation *t, struct of_model *m)
 	t->drop = DROP_N;
 	t->is_refused = false;
 	t->is_pending = false;
+	t->lacks_objects = false;
 	t->n_rules = 0;
 	t->counters.n = 0;
 	t->n_learned = 0;
@@ -81,6 +82,7 @@ translate(const struct translate_in *in, struct translation *t)
 	}
 	x.p = port->ofproto;
 	xlate_depend(&x, OF_DEP_PORT, port->info.number.v);
+	x.from_underlay = port->info.is_underlay;
 	if (in->key->recirc_id) {
 		if (!thaw(&x, in->key, port->info.number.v)) {
 			refuse(t);
@@ -88,7 +90,14 @@ translate(const struct translate_in *in, struct translation *t)
 		return;
 	}
 	xlate_packet_init(&x, in->key, port->info.number.v);
-	xlate_receive(&x, port);
+	if (port->info.kind == OF_PORT_TUNNEL) {
+		port = xlate_tunnel_port(&x, port);
+	} else {
+		xlate_packet_no_tunnel(&x);
+	}
+	if (port) {
+		xlate_receive(&x, port);
+	}
 	finish(&x);
 }
 
@@ -96,6 +105,7 @@ void
 translate_packet_out(const struct translate_in *in, struct ofproto *p, const void *actions,
 	size_t actions_size, struct translation *t)
 {
+	const struct ofport *port;
 	struct xlate x;
 
 	begin(&x, in, t);
@@ -103,7 +113,10 @@ translate_packet_out(const struct translate_in *in, struct ofproto *p, const voi
 	x.is_packet_out = true;
 	x.table = OF_TABLE_ALL;
 	x.reason = OF_REASON_PACKET_OUT;
+	port = ofport_find(p, OF_PORT(be32_to(in->key->in_port)));
+	x.from_underlay = port && port->info.is_underlay;
 	xlate_packet_init(&x, in->key, be32_to(in->key->in_port));
+	xlate_packet_no_tunnel(&x);
 	run_top(&x, 0, actions, actions_size, false);
 	finish(&x);
 }
@@ -212,6 +225,11 @@ xlate_table(struct xlate *x, uint8_t table)
 		return;
 	}
 	r = rule_of(cls_lookup(&t->cls, x->in->version, &x->pkt.key, &looked));
+	if (xlate_is_unknown(x, &looked)) {
+		x->freezing = true;
+		x->freeze_table = table;
+		return;
+	}
 	xlate_read(x, &looked);
 	if (x->in->wants_deps) {
 		note_lookup(x, table, r, &looked);
@@ -295,7 +313,7 @@ finish(struct xlate *x)
 			dp_actions_put_drop(&t->actions, x->drop);
 		}
 	} else {
-		xlate_unwrap_last_clone(&t->actions);
+		xlate_unwrap_last_clone(&t->actions, 0);
 	}
 	memset(&mask->words[6 * FLOW_BLOCK_WORDS], 0, 2 * FLOW_BLOCK_SIZE);
 	mask->in_port = UINT32_MAX;
@@ -305,20 +323,27 @@ finish(struct xlate *x)
 }
 
 void
-xlate_unwrap_last_clone(struct dp_actions *list)
+xlate_unwrap_last_clone(struct dp_actions *list, size_t from)
 {
-	const struct dp_action_hdr *a, *last = NULL;
+	const struct dp_action_hdr *a, *last;
 
-	for (a = dp_action_first(list->data, list->size); a;
-		a = dp_action_next(a, list->data, list->size)) {
-		last = a;
-	}
-	if (last && last->type == DP_ACTION_CLONE) {
-		uint8_t *at = list->data + ((const uint8_t *)last - list->data);
+	do {
+		const uint8_t *start = list->data + from;
+		size_t size = list->size - from;
 
-		list->size -= sizeof(*last);
-		memmove(at, at + sizeof(*last), list->size - (size_t)(at - list->data));
-	}
+		last = NULL;
+		for (a = dp_action_first(start, size); a; a = dp_action_next(a, start, size)) {
+			last = a;
+		}
+		if (last && last->type == DP_ACTION_CLONE) {
+			uint8_t *at = list->data + ((const uint8_t *)last - list->data);
+
+			list->size -= sizeof(*last);
+			memmove(at, at + sizeof(*last), list->size - (size_t)(at - list->data));
+		} else {
+			last = NULL;
+		}
+	} while (last);
 }
 
 static void
@@ -381,7 +406,7 @@ xlate_list(struct xlate *x, const void *data, size_t size)
 			xlate_fail(x, DROP_TRANSLATION_LIMIT);
 			return;
 		}
-		if (x->pkt.is_opaque && needs_headers(a->type)) {
+		if (x->pkt.is_opaque ? needs_headers(a->type) : xlate_needs_unknown(x, a)) {
 			x->freezing = true;
 			x->freeze_table = OF_TABLE_ALL;
 		} else {
@@ -767,7 +792,8 @@ note_lookup(struct xlate *x, uint8_t table, const struct rule *r, const struct f
 		/* The pipeline's own. Words that nobody looks at and that are zero are left out: many. */
 		known->words[i] = k->key.words[i] || looked->bits.words[i] ? UINT64_MAX : 0;
 	}
-	memset(&l->moved, 0, sizeof(l->moved));
+	/* Of an encapsulated packet nothing is in its place. */
+	memset(&l->moved, k->is_outer ? 0xff : 0, sizeof(l->moved));
 	moved = &l->moved.bits;
 	moved->recirc_id = UINT32_MAX;
 	if (k->origin[0] != TAG_FROM_OUTER || k->origin[1] != TAG_FROM_INNER) {

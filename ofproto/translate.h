@@ -93,8 +93,9 @@ struct translation {
 	struct flow_mask mask; /* bits read; datapath blocks only; in_port and recirc_id exact */
 	enum drop_reason drop; /* why it drops, if the actions forward nothing; else DROP_N */
 	bool is_refused;       /* no such port or context: nothing to install */
-	bool is_pending;       /* an object is not ready: it means nothing yet */
-	struct rule **rules;   /* hit, in order; a table's miss counts as a rule. Not referenced */
+	bool is_pending;       /* an object or a route is not ready: it means nothing yet */
+	bool lacks_objects; /* it needs some, and translate_in.object is NULL: cannot be executed */
+	struct rule **rules; /* hit, in order; a table's miss counts as a rule. Not referenced */
 	uint32_t n_rules;
 	uint32_t cap_rules;
 	struct translate_counters counters; /* of groups and buckets, as rules */

@@ -248,7 +248,7 @@ make_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b
 	chosen = xlate_is_traced(x) ? foretell(x, g, b, &why) : NULL;
 	run_bucket(x, g, b, chosen, why);
 	x->object_depth--;
-	xlate_unwrap_last_clone(&x->out->actions);
+	xlate_unwrap_last_clone(&x->out->actions, 0);
 	head.size = (uint32_t)(sizeof(head) + x->out->actions.size);
 	dp_actions_append(&m->body, &head, sizeof(head));
 	dp_actions_append(&m->body, x->out->actions.data, x->out->actions.size);
@@ -330,9 +330,8 @@ tell_no_bucket(
 
 /* --- choosing here ------------------------------------------------------------------------------- */
 
-/* Looks at what tells connections apart. */
-static const struct group_bucket *
-choose_by_hash(struct xlate *x, const struct group *g)
+uint32_t
+xlate_hash(struct xlate *x, uint32_t basis)
 {
 	static const uint8_t ends[] = {
 		FIELD_ETH_SRC, FIELD_ETH_DST, FIELD_ETH_TYPE, FIELD_VLAN_VID};
@@ -351,8 +350,7 @@ choose_by_hash(struct xlate *x, const struct group *g)
 		{FIELD_PRE_L4, l4, sizeof(l4)},
 		{FIELD_PRE_ARP, arp, sizeof(arp)},
 	};
-	uint64_t total = 0, at;
-	uint32_t hash = g->v.id;
+	uint32_t hash = basis;
 
 	for (size_t i = 0; i < WEFT_ARRAY_SIZE(rows); i++) {
 		for (size_t k = 0; k < rows[i].n && xlate_holds(x, rows[i].prereq); k++) {
@@ -364,6 +362,15 @@ choose_by_hash(struct xlate *x, const struct group *g)
 			hash = hash_bytes(value.b, f->n_bytes, hash);
 		}
 	}
+	return hash;
+}
+
+static const struct group_bucket *
+choose_by_hash(struct xlate *x, const struct group *g)
+{
+	uint64_t total = 0, at;
+	uint32_t hash = xlate_hash(x, g->v.id);
+
 	for (uint32_t i = 0; i < g->n_buckets; i++) {
 		total += is_live(x, &g->buckets[i], 0) ? g->buckets[i].weight : 0;
 	}

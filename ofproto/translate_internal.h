@@ -21,6 +21,8 @@ enum tag_origin {
 	TAG_MADE, /* nothing of the packet's: pushed, or unknown beyond the inner tag */
 };
 
+struct of_context;
+
 struct xlate_push {
 	be16_t tpid;
 	be16_t tci; /* once another tag lies on it */
@@ -46,6 +48,7 @@ struct xlate_packet {
 	} hidden;
 	bool ttl_moved; /* @key's TTL depends on all of the packet's */
 	bool is_opaque; /* headers behind the label stack are not in the key: recirculate */
+	bool is_outer; /* encapsulated: what is not @made is unknown, and not the received packet's */
 };
 
 struct xlate {
@@ -67,8 +70,9 @@ struct xlate {
 	struct translate_counters *counters; /* where groups and buckets are noted */
 	unsigned n_actions;
 	bool is_packet_out;
-	bool has_output; /* the packet, or a copy, goes somewhere */
-	bool stopped;    /* nothing more may happen to this packet */
+	bool from_underlay; /* it was received by an underlay port */
+	bool has_output;    /* the packet, or a copy, goes somewhere */
+	bool stopped;       /* nothing more may happen to this packet */
 	bool freezing;
 	uint8_t freeze_table;  /* where to go on; OF_TABLE_ALL: with the list alone */
 	enum drop_reason drop; /* why, if nothing has been output */
@@ -114,8 +118,8 @@ void xlate_on_copy(struct xlate *x, const void *data, size_t size, bool is_set);
 
 /* Ends a clone that was begun @at; it goes if what it does changes nothing for what comes after it. */
 void xlate_end_copy(struct dp_actions *list, size_t at);
-/* A copy that nothing comes after need not be one. */
-void xlate_unwrap_last_clone(struct dp_actions *list);
+/* A copy that nothing comes after need not be one; in the list that begins @from there. */
+void xlate_unwrap_last_clone(struct dp_actions *list, size_t from);
 
 /* --- translate_group.c --- */
 
@@ -123,6 +127,8 @@ void xlate_group(struct xlate *x, uint32_t id);
 void xlate_meter(struct xlate *x, uint32_t id);
 /* The flow, or the bucket, credits the counter. */
 void xlate_note(struct xlate *x, struct of_counter *c);
+/* A number for the packet's connection; looks at what tells connections apart. */
+uint32_t xlate_hash(struct xlate *x, uint32_t basis);
 
 /* --- translate_packet.c --- */
 
@@ -147,8 +153,16 @@ void xlate_set_ttl(struct xlate *x, bool mpls, uint8_t ttl);
 /* False: it is known that the TTL is used up. */
 bool xlate_dec_ttl(struct xlate *x, bool mpls);
 void xlate_copy_ttl(struct xlate *x, bool out);
-/* Puts the actions that bring the packet to what the key says. */
+/* Puts the actions that bring the packet to what the key says, but for its tunnel fields. */
 void xlate_commit(struct xlate *x);
+/* The same for the tunnel fields that an encapsulation with these flags (enum dp_encap_flags) takes. */
+void xlate_commit_tunnel(struct xlate *x, uint32_t flags);
+#define XLATE_ALL_TUNNEL_FIELDS UINT32_MAX
+/* The packet came without tunnel fields. */
+void xlate_packet_no_tunnel(struct xlate *x);
+/* Whether any of these bits is not known before the datapath has parsed anew. */
+bool xlate_is_unknown(const struct xlate *x, const struct flow_mask *bits);
+bool xlate_is_unknown_field(const struct xlate *x, enum field_id field);
 
 /* --- translate_output.c --- */
 
@@ -165,6 +179,8 @@ void xlate_to_agent(struct xlate *x, uint8_t reason, uint16_t max_len, uint16_t 
 	const void *userdata, uint16_t userdata_len);
 /* The context in which translation goes on after recirculation: puts RECIRC and ends. */
 void xlate_freeze(struct xlate *x);
+/* Interns the context; the translation owns the reference. False: translation has failed. */
+bool xlate_put_context(struct xlate *x, const struct of_context *c, uint32_t *id);
 /* Why a packet that goes nowhere in the end is dropped: the first cause. */
 void xlate_blame(struct xlate *x, enum drop_reason reason);
 /* Whether the port sends as it is set up; and whether its link is up too. */
@@ -183,3 +199,19 @@ void xlate_receive(struct xlate *x, const struct ofport *port);
 bool xlate_is_allowed(struct xlate *x, const struct of_allow *allow);
 /* A copy of it goes on at the other end of a patch port. */
 void xlate_patch(struct xlate *x, const struct ofport *port);
+/* From here on it is in the switch of @port, as if it had come in there; the key is the caller's to change.
+ * Returns the state of before, for xlate_come_back(). */
+struct xlate *xlate_leave(struct xlate *x, const struct ofport *port);
+void xlate_come_back(struct xlate *x, struct xlate *before);
+
+/* --- translate_tunnel.c --- */
+
+/* A copy of it goes out by a tunnel port. */
+void xlate_tunnel(struct xlate *x, const struct ofport *port);
+/* Whether it is encapsulated, and the action must know more of the outer headers than is known. */
+bool xlate_needs_unknown(const struct xlate *x, const struct of_action_hdr *a);
+/* It is to be output to a plain port: whether it is a tunnel's packet, and has been dealt with as such. */
+bool xlate_decap(struct xlate *x, const struct ofport *port);
+/* The tunnel port of a packet that came in by @face, which is its input port from here on. NULL: none; it is
+ * blamed. */
+const struct ofport *xlate_tunnel_port(struct xlate *x, const struct ofport *face);

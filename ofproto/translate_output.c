@@ -13,7 +13,6 @@
 #include "ofproto/translate_trace.h"
 
 static void output_all(struct xlate *x, uint32_t unless_config);
-static bool put_context(struct xlate *x, const struct of_context *c, uint32_t *id);
 
 void
 xlate_output(struct xlate *x, struct of_port number, uint16_t max_len)
@@ -93,13 +92,14 @@ xlate_to_agent(struct xlate *x, uint8_t reason, uint16_t max_len, uint16_t contr
 	if (!port || port->info.dp_port.v != be32_to(x->in->key->in_port)) {
 		c.in_port = in;
 	}
-	if (!put_context(x, &c, &id)) {
+	if (!xlate_put_context(x, &c, &id)) {
 		return;
 	}
 	if (xlate_is_traced(x)) {
 		xlate_tell_controller(x, reason, max_len);
 	}
 	xlate_commit(x);
+	xlate_commit_tunnel(x, XLATE_ALL_TUNNEL_FIELDS);
 	dp_actions_put_to_agent(&x->out->actions, id, max_len, reason);
 	x->has_output = true;
 }
@@ -134,19 +134,19 @@ xlate_freeze(struct xlate *x)
 	if (!port || port->info.dp_port.v != be32_to(x->in->key->in_port)) {
 		c.in_port = be32_to(k->key.in_port);
 	}
-	if (put_context(x, &c, &id)) {
+	if (xlate_put_context(x, &c, &id)) {
 		if (xlate_is_traced(x)) {
 			xlate_tell_freeze(x, id);
 		}
 		xlate_commit(x);
+		xlate_commit_tunnel(x, XLATE_ALL_TUNNEL_FIELDS);
 		dp_actions_put_u32(&x->out->actions, DP_ACTION_RECIRC, id);
 		x->has_output = true;
 	}
 }
 
-/* Interns the context; the translation owns the reference. */
-static bool
-put_context(struct xlate *x, const struct of_context *c, uint32_t *id)
+bool
+xlate_put_context(struct xlate *x, const struct of_context *c, uint32_t *id)
 {
 	uint64_t buf[DP_CONTEXT_MAX_SIZE / sizeof(uint64_t)];
 	struct translation *t = x->out;
@@ -232,6 +232,13 @@ xlate_put_output(struct xlate *x, const struct ofport *port)
 	}
 	if (port->info.kind == OF_PORT_PATCH) {
 		xlate_patch(x, port);
+		return;
+	}
+	if (port->info.kind == OF_PORT_TUNNEL) {
+		xlate_tunnel(x, port);
+		return;
+	}
+	if (xlate_decap(x, port)) {
 		return;
 	}
 	xlate_commit(x);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/byteorder.h"
+#include "lib/dp_protocol.h"
 #include "ofproto/of_context.h"
 #include "ofproto/translate_internal.h"
 
@@ -110,6 +111,9 @@ xlate_read(struct xlate *x, const struct flow_mask *bits)
 	be16_t had_outer_tci = wc->vlan_tci, had_outer_tpid = wc->vlan_tpid;
 	be16_t had_inner_tci = wc->inner_tci, had_inner_tpid = wc->inner_tpid;
 
+	if (x->pkt.is_outer) {
+		return;
+	}
 	/* Blocks 6 and 7 are the pipeline's own: the packet brings nothing in them. */
 	for (unsigned i = 0; i < 6 * FLOW_BLOCK_WORDS; i++) {
 		wc->words[i] |= bits->bits.words[i] & ~made->bits.words[i];
@@ -154,6 +158,21 @@ bool
 xlate_is_tagged(struct xlate *x)
 {
 	return xlate_holds(x, FIELD_PRE_VLAN);
+}
+
+bool
+xlate_is_unknown(const struct xlate *x, const struct flow_mask *bits)
+{
+	return x->pkt.is_outer && !flow_mask_covers(bits, &x->pkt.made);
+}
+
+bool
+xlate_is_unknown_field(const struct xlate *x, enum field_id field)
+{
+	struct flow_mask bits = {0};
+
+	make(&bits, field, true);
+	return xlate_is_unknown(x, &bits);
 }
 
 /* --- setting ------------------------------------------------------------------------------------- */
@@ -648,6 +667,45 @@ xlate_commit(struct xlate *x)
 	}
 }
 
+/* By the flags of encapsulations that take them. */
+static const struct {
+	uint32_t flag;
+	uint8_t field;
+} tunnel_fields[] = {
+	{DP_ENCAP_ID_FROM_KEY, FIELD_TUN_ID},
+	{DP_ENCAP_SRC_FROM_KEY, FIELD_TUN_SRC},
+	{DP_ENCAP_DST_FROM_KEY, FIELD_TUN_DST},
+	{DP_ENCAP_FLAGS_FROM_KEY, FIELD_TUN_FLAGS},
+	{DP_ENCAP_TOS_FROM_KEY, FIELD_TUN_TOS},
+	{DP_ENCAP_TTL_FROM_KEY, FIELD_TUN_TTL},
+	{DP_ENCAP_GBP_FROM_KEY, FIELD_TUN_GBP_ID},
+	{DP_ENCAP_GBP_FROM_KEY, FIELD_TUN_GBP_FLAGS},
+	{DP_ENCAP_OPTS_FROM_KEY, FIELD_TUN_OPTS},
+	{DP_ENCAP_OPTS_FROM_KEY, FIELD_TUN_OPTS_PRESENT},
+};
+
+void
+xlate_commit_tunnel(struct xlate *x, uint32_t flags)
+{
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(tunnel_fields); i++) {
+		if (tunnel_fields[i].flag & flags &&
+			field_is_masked(field_get(tunnel_fields[i].field), &x->pkt.pending)) {
+			put_pending(x, tunnel_fields[i].field);
+		}
+	}
+}
+
+void
+xlate_packet_no_tunnel(struct xlate *x)
+{
+	static const union field_value zero;
+
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(tunnel_fields); i++) {
+		field_store(field_get(tunnel_fields[i].field), &x->pkt.base, &zero);
+		make(&x->pkt.fixed, tunnel_fields[i].field, true);
+	}
+}
+
 static void
 put_pending(struct xlate *x, enum field_id id)
 {
@@ -693,7 +751,7 @@ is_known(const struct xlate *x, const union field_value *mask, const struct fiel
 	field_load(f, &x->pkt.fixed.bits, &fixed);
 	field_load(f, &x->out->mask.bits, &wc);
 	for (unsigned i = 0; i < f->n_bytes; i++) {
-		if (mask->b[i] & ~(fixed.b[i] | wc.b[i])) {
+		if (mask->b[i] & ~(fixed.b[i] | (x->pkt.is_outer ? 0 : wc.b[i]))) {
 			return false;
 		}
 	}

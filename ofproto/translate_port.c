@@ -58,7 +58,7 @@ xlate_patch(struct xlate *x, const struct ofport *port)
 {
 	const struct ofport *peer = ofport_peer(port);
 	struct dp_actions *list = &x->out->actions;
-	struct xlate *outer;
+	struct xlate *before;
 	size_t at;
 
 	if (!peer) {
@@ -78,25 +78,39 @@ xlate_patch(struct xlate *x, const struct ofport *port)
 	xlate_commit(x);
 	xlate_note(x, port->tx);
 	xlate_note(x, peer->rx);
-	outer = xmemdup(x, sizeof(*x));
+	before = xlate_leave(x, peer);
 	forget_passage(&x->pkt, peer);
+	at = dp_actions_begin(list, DP_ACTION_CLONE, 0);
+	xlate_receive(x, peer);
+	xlate_end_copy(list, at);
+	xlate_come_back(x, before);
+}
+
+struct xlate *
+xlate_leave(struct xlate *x, const struct ofport *port)
+{
+	struct xlate *before = xmemdup(x, sizeof(*x));
+
 	of_actions_init(&x->action_set);
 	of_actions_init(&x->frozen);
-	x->p = peer->ofproto;
+	x->p = port->ofproto;
 	x->rule = NULL;
 	x->cookie = UINT64_MAX;
 	x->table = 0;
 	x->reason = OF_REASON_ACTION;
 	x->is_packet_out = false;
 	x->depth++;
-	at = dp_actions_begin(list, DP_ACTION_CLONE, 0);
-	xlate_receive(x, peer);
-	xlate_end_copy(list, at);
+	return before;
+}
+
+void
+xlate_come_back(struct xlate *x, struct xlate *before)
+{
 	of_actions_uninit(&x->action_set);
 	of_actions_uninit(&x->frozen);
-	keep_result(outer, x);
-	*x = *outer;
-	free(outer);
+	keep_result(before, x);
+	*x = *before;
+	free(before);
 }
 
 /* Another switch: what was written down in this one means nothing there. */
@@ -112,13 +126,15 @@ forget_passage(struct xlate_packet *k, const struct ofport *peer)
 	k->key.tun_id_hi = 0;
 	k->key.tun_id_lo = 0;
 	k->made.bits.tun_id_lo = UINT32_MAX;
-	k->pending.bits.tun_id_lo = 0;
+	/* The datapath forgets them when somebody needs them. */
+	k->pending.bits.tun_id_lo = UINT32_MAX;
+	k->pending.bits.tun_id_hi = UINT32_MAX;
 	for (unsigned i = 0; i < WEFT_ARRAY_SIZE(tunnel_blocks); i++) {
 		size_t word = tunnel_blocks[i] * FLOW_BLOCK_WORDS;
 
 		memset(&k->key.words[word], 0, FLOW_BLOCK_SIZE);
 		memset(&k->made.bits.words[word], 0xff, FLOW_BLOCK_SIZE);
-		memset(&k->pending.bits.words[word], 0, FLOW_BLOCK_SIZE);
+		memset(&k->pending.bits.words[word], 0xff, FLOW_BLOCK_SIZE);
 	}
 }
 

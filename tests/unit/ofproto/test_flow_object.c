@@ -307,6 +307,37 @@ test_object_adoption(void **state)
 	unwant(&w);
 }
 
+/* Prepared tunnel headers have no parts; meters are somebody else's. */
+static void
+test_object_adopts_tunnel_headers(void **state)
+{
+	static const uint64_t body[8] = {7, 7, 7};
+	struct fake f = {.next_request = 1};
+	struct flow_registry_ops ops = fake_ops;
+	struct dp_object_item item = {.object = {9, 3}, .kind = DP_OBJECT_ENCAP};
+	struct dp_message msg = {
+		.body = &item, .data = (const void *)body, .data_len = sizeof(body)};
+	struct translate_object wanted = {
+		.kind = DP_OBJECT_ENCAP, .body = body, .size = sizeof(body)};
+	struct flow_objects *o;
+	struct dp_handle h;
+
+	(void)state;
+	ops.user = &f;
+	o = flow_objects_create(&ops, fake_prepare, &f, &f.next_request);
+	flow_objects_adopt(o, &msg, NULL, 1000);
+	item.kind = DP_OBJECT_METER;
+	flow_objects_adopt(o, &msg, NULL, 1000);
+	flow_objects_begin(o, 1500);
+	assert_int_equal(flow_objects_get(o, &wanted, &h), TRANSLATE_OBJECT_READY);
+	assert_int_equal(h.slot, 9);
+	assert_int_equal(h.gen, 3);
+	flow_objects_begin(o, 1600);
+	assert_true(flow_objects_run(o, 1600 + OBJECT_LINGER_MS, true));
+	expect(&f, "del-9.3 ");
+	flow_objects_destroy(o);
+}
+
 /* A miss that needs an object waits for it, is translated anew and executed; no packet is lost. */
 static void
 test_registry_waits_for_objects(void **state)
@@ -361,6 +392,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_object_life),
 		cmocka_unit_test(test_object_adoption),
+		cmocka_unit_test(test_object_adopts_tunnel_headers),
 		cmocka_unit_test(test_registry_waits_for_objects),
 	};
 

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tunnel ports: what their owner says of them.
+ *
+ * What:   a tunnel port is one end of a tunnel, or of many: each of remote and local address and id (VNI,
+ *         GRE key) is either given, or taken from the packet's tunnel fields (tun_dst, tun_src, tun_id).
+ * In:     a decapsulated packet belongs to the port that agrees with it in kind, UDP port and all that
+ *         is given; of several to the one with a given id, then with a given remote, then with a given
+ *         local address. Such a port is unique.
+ * Out:    outer addresses come from the underlay (underlay_provider.h).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/compiler.h"
+#include "lib/dp_action.h"
+#include "lib/dp_protocol.h"
+#include "ofproto/underlay_provider.h"
+
+struct weft_error;
+
+#define OF_TUNNEL_VXLAN_PORT 4789
+#define OF_TUNNEL_GPE_PORT 4790
+#define OF_TUNNEL_GENEVE_PORT 6081
+#define OF_TUNNEL_TTL 64
+#define OF_TUNNEL_ID_MAX 0xffffffu /* but GRE's, of 32 bits */
+
+enum of_tunnel_from {
+	OF_TUNNEL_GIVEN,
+	OF_TUNNEL_FLOW,   /* the packet's tunnel field */
+	OF_TUNNEL_PACKET, /* TOS, TTL: the inner IP header; without one what is given */
+};
+
+struct of_tunnel {
+	uint8_t kind;      /* enum dp_tunnel_kind: VXLAN, VXLAN_GPE, GENEVE, GRE */
+	uint8_t remote_by; /* these: enum of_tunnel_from */
+	uint8_t local_by;
+	uint8_t id_by;
+	uint8_t tos_by;
+	uint8_t ttl_by;
+	uint8_t flags_by; /* don't fragment, UDP checksum; Geneve's O */
+	uint8_t too_long; /* enum dp_encap_too_long */
+	struct of_underlay_addr remote;
+	struct of_underlay_addr local; /* all zero: any; the kernel chooses the source */
+	uint32_t id;                   /* GRE: 0 is none */
+	uint16_t dst_port;             /* UDP; GRE: 0 */
+	uint8_t tos;                   /* without ECN */
+	uint8_t ttl;                   /* not 0 */
+	bool dont_fragment;
+	bool csum; /* of UDP, or GRE's */
+	bool gbp;  /* VXLAN: group policy is taken from the packet's tunnel fields */
+};
+
+/* Whether it makes sense by itself. The message stands behind "port NAME: ". */
+bool of_tunnel_check(const struct of_tunnel *t, struct weft_error *err) WEFT_MUST_CHECK;
+/* Why both cannot be there at the same time; NULL: they can. */
+const char *of_tunnel_conflict(const struct of_tunnel *a, const struct of_tunnel *b);
+
+bool of_underlay_addr_is_zero(const struct of_underlay_addr *a);
+bool of_underlay_addr_is_v4(const struct of_underlay_addr *a);
