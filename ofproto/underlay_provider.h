@@ -66,8 +66,6 @@ struct of_underlay_path {
 
 /* Immutable once published. */
 struct of_underlay_route {
-	uint32_t
-		id; /* of the pair of addresses; 0: nobody follows it (OF_UNDERLAY_FULL, PENDING) */
 	enum of_underlay_state state;
 	uint64_t generation;         /* another one for each snapshot */
 	char text[OF_UNDERLAY_TEXT]; /* unless READY: what is wrong, in words */

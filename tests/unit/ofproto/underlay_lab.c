@@ -150,7 +150,6 @@ lab_route(struct underlay_lab *t, unsigned remote, unsigned n, unsigned mac)
 {
 	struct of_underlay_route *r = xcalloc(1, sizeof(*r) + n * sizeof(r->paths[0]));
 
-	r->id = remote;
 	r->state = OF_UNDERLAY_READY;
 	r->n_paths = n;
 	r->usable_weight = n;
