@@ -59,8 +59,9 @@ void underlay_device_set(
 	struct underlay *u, const char *name, uint32_t ofproto_id, struct of_port port);
 void underlay_device_del(struct underlay *u, const char *name);
 
-/* A tunnel port has this pair: it is followed without being asked for, until it is unpinned as often. */
-void underlay_pin(struct underlay *u, const struct of_underlay_key *key);
+/* A tunnel port has this pair: it is followed without being asked for, until it is unpinned as often. False:
+ * there are too many already; then it must not be unpinned. */
+bool underlay_pin(struct underlay *u, const struct of_underlay_key *key) WEFT_MUST_CHECK;
 void underlay_unpin(struct underlay *u, const struct of_underlay_key *key);
 
 /* --- listing ------------------------------------------------------------------------------------- */
@@ -78,6 +79,9 @@ struct underlay_view {
 	const char *last_error; /* the last one, also when it is over; NULL: none yet */
 };
 
+/* False: the pair is not followed. */
+bool underlay_find(
+	struct underlay *u, const struct of_underlay_key *key, struct underlay_view *view);
 /* Visits all, in the order of remote and local address. @visit false stops. */
 void underlay_list(struct underlay *u, bool (*visit)(const struct underlay_view *view, void *user),
 	void *user);
