@@ -127,6 +127,7 @@ make_parts(struct agent *a, struct weft_error *err)
 	agent_meters_create(a);
 	a->model = of_model_create(&events);
 	a->reader = of_reader_create(a->model);
+	agent_tunnels_create(a);
 	a->service = of_service_create(a->base, &service);
 	a->handlers =
 		handlers_create(a->base, a->model, a->options.n_handlers, &handlers_ops, a, err);
@@ -234,6 +235,7 @@ agent_destroy(struct agent *a)
 		of_service_destroy(a->service);
 	}
 	handlers_destroy(a->handlers);
+	agent_tunnels_destroy(a);
 	persist_destroy(a->persist);
 	agent_meters_destroy(a);
 	if (a->model) {

@@ -9,6 +9,7 @@
  *   packets.c    packet-ins and packet-outs
  *   meters.c     meters in the datapath
  *   persist.c, persist_old.c    rules, addresses and counters as records of the state: written, read
+ *   tunnels.c    what the underlay is to know, and what it says of tunnel ports
  *   rpc.c, rpc_flow.c   agent.sock
  */
 #pragma once
@@ -22,6 +23,7 @@
 #include "controller-agent/handler.h"
 #include "controller-agent/of_service.h"
 #include "controller-agent/state.h"
+#include "controller-agent/underlay.h"
 #include "lib/error.h"
 #include "lib/list.h"
 #include "ofproto/ofproto.h"
@@ -59,6 +61,9 @@ struct agent_port {
 	uint64_t retry_ms;  /* FAILED: when to try again */
 	uint64_t made_ms;   /* when it came into the datapath */
 	char *error;        /* FAILED: why */
+	bool is_device;     /* the underlay knows the port's device */
+	bool is_pinned;     /* the underlay follows the tunnel's @ends for it */
+	struct of_underlay_key ends;
 	struct dp_port_info info; /* last heard; options NULL */
 	json_t *entry;            /* the last port.list entry, for counters; NULL: none */
 };
@@ -89,7 +94,8 @@ struct agent {
 	struct persist *persist;
 	struct agent_meters *meters;
 	struct of_model *model;
-	struct of_reader *reader; /* the loop's own */
+	struct of_reader *reader;  /* the loop's own */
+	struct underlay *underlay; /* NULL: no netlink here */
 	struct of_service *service;
 	struct handlers *handlers;
 	struct dp_client *client;
@@ -101,10 +107,11 @@ struct agent {
 	bool turn_is_pending;
 
 	/* apply.c */
-	struct list changes;     /* queued; the first is running */
-	struct event *resume;    /* goes on with the first */
-	struct list jobs;        /* rpc_flow.c: calls that are being worked off */
-	struct list object_jobs; /* rpc_object.c: likewise */
+	struct list changes;         /* queued; the first is running */
+	struct event *resume;        /* goes on with the first */
+	struct list jobs;            /* rpc_flow.c: calls that are being worked off */
+	struct list object_jobs;     /* rpc_object.c: likewise */
+	struct list tunnel_listings; /* tunnels.c: likewise */
 
 	/* takeover */
 	bool state_was_loaded; /* rules are complete as far as the state goes */
@@ -199,6 +206,16 @@ void agent_switch_port_stats(
 void agent_packet_in(struct agent *a, const struct handler_packet_in *packet);
 bool agent_packet_out(struct agent *a, struct ofproto *ofproto, const struct of_packet_out *po,
 	struct weft_error *err);
+
+/* tunnels.c */
+void agent_tunnels_create(struct agent *a);
+/* When no handler runs any more. */
+void agent_tunnels_destroy(struct agent *a);
+/* The port has come, gone or changed. */
+void agent_tunnels_port_changed(struct agent_port *p);
+/* For agent.stats. */
+json_t *agent_tunnels_stats(const struct agent *a);
+void agent_rpc_tunnel_list(struct rpc_call *call, json_t *params, void *user);
 
 /* meters.c */
 void agent_meters_create(struct agent *a);

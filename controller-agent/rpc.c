@@ -690,13 +690,14 @@ agent_stats(struct rpc_call *call, json_t *params, void *user)
 		snprintf(instance, sizeof(instance), "%llu", (unsigned long long)s->instance);
 	}
 	rpc_call_reply(call,
-		json_pack("{s:{s:I, s:I, s:s, s:I}, s:{s:s, s:s, s:s, s:b}, s:o, s:o, s:o}",
+		json_pack("{s:{s:I, s:I, s:s, s:I}, s:{s:s, s:s, s:s, s:b}, s:o, s:o, s:o, s:o}",
 			"agent", "uptime_ms", (json_int_t)(agent_now_ms() - a->started_ms),
 			"version", (json_int_t)of_model_version(a->model), "config", a->config_path,
 			"packet_ins_unknown", (json_int_t)a->n_unknown_packet_ins, "datapath",
 			"session", s ? "open" : "none", "instance", instance, "problem",
 			dp_client_problem(a->client), "rules_complete", a->is_released, "handlers",
-			handler_stats(a), "openflow", service_stats(a), "rpc", rpc_stats(a)));
+			handler_stats(a), "openflow", service_stats(a), "rpc", rpc_stats(a),
+			"underlay", agent_tunnels_stats(a)));
 }
 
 static void
@@ -742,6 +743,7 @@ static const struct rpc_method rows[] = {
 	{"meter.list", agent_rpc_meter_list},
 	{"table.list", agent_rpc_table_list},
 	{"fdb.list", agent_rpc_fdb_list},
+	{"tunnel.list", agent_rpc_tunnel_list},
 	{"agent.stats", agent_stats},
 	{"log.set", log_set},
 };
