@@ -378,6 +378,8 @@ is_up(json_t *value, bool otherwise)
 static bool
 port_info(json_t *entry, struct dp_port_info *info)
 {
+	const char *medium;
+
 	memset(info, 0, sizeof(*info));
 	if (!number(entry, "port", 0, DP_PORT_MAX, &info->port.v)) {
 		return false;
@@ -391,6 +393,9 @@ port_info(json_t *entry, struct dp_port_info *info)
 	parse_mac(json_string_value(json_object_get(entry, "mac")), info->mac);
 	number(entry, "mtu", 0, UINT32_MAX, &info->mtu);
 	number(entry, "speed_mbps", 0, UINT32_MAX, &info->speed_mbps);
+	medium = json_string_value(json_object_get(entry, "medium"));
+	info->is_copper = medium && !strcmp(medium, "copper");
+	info->is_fibre = medium && !strcmp(medium, "fibre");
 	return true;
 }
 

@@ -56,6 +56,7 @@ struct dp_port_info {
 	uint8_t mac[6];
 	uint32_t mtu;
 	uint32_t speed_mbps;
+	bool is_copper, is_fibre;
 	char peer[128];
 };
 

@@ -4,13 +4,17 @@
  *
  * Spec: OpenFlow 1.3.5 s.A.3.7.
  */
+#include <string.h>
+
 #include "controller-agent/of_conn.h"
 #include "controller-agent/of_msg.h"
 #include "lib/error.h"
+#include "lib/packet_key.h"
 
 #define ETH_HEADER_LEN 14
 
 static bool check(const struct of_packet_out_msg *msg, struct weft_error *err);
+static void what_it_is(const struct of_packet_out_msg *msg, struct of_match *match);
 
 void
 of_msg_packet_out(struct of_conn *c, const struct of_request *rq)
@@ -43,6 +47,7 @@ static bool
 check(const struct of_packet_out_msg *msg, struct weft_error *err)
 {
 	struct of_check how = {.is_actions = true, .is_packet_out = true};
+	struct of_match match;
 
 	if (msg->buffer_id != OF_NO_BUFFER) {
 		return of_error_set(err, OFPET_BAD_REQUEST, OFPBRC_BUFFER_UNKNOWN,
@@ -52,5 +57,16 @@ check(const struct of_packet_out_msg *msg, struct weft_error *err)
 		return of_error_set(err, OFPET_BAD_REQUEST, OFPBRC_BAD_PACKET,
 			"a packet-out of %zu bytes is no Ethernet frame", msg->len);
 	}
+	what_it_is(msg, &match);
+	how.match = &match;
 	return of_actions_check(msg->actions.data, msg->actions.size, &how, err);
+}
+
+/* The match that only this packet meets: what actions ask for must be in it. */
+static void
+what_it_is(const struct of_packet_out_msg *msg, struct of_match *match)
+{
+	of_match_init(match);
+	packet_key_parse(msg->data, msg->len, &match->value);
+	memset(&match->mask, 0xff, sizeof(match->mask));
 }

@@ -28,6 +28,8 @@ static const struct {
 	{1000000, 1u << 9},
 };
 #define FEATURE_OTHER (1u << 10)
+#define FEATURE_COPPER (1u << 11)
+#define FEATURE_FIBER (1u << 12)
 
 static bool attach_service(struct agent_switch *sw, bool keep_going, struct weft_error *err);
 static void apply_settings(struct agent_switch *sw, const struct config_switch *config);
@@ -394,9 +396,8 @@ describe(const struct agent_port *p, struct of_port_info *info)
 	info->config = p->of_config;
 	info->state = up ? OF_PORT_LIVE : OF_PORT_LINK_DOWN;
 	info->curr = speed_feature(p->info.speed_mbps);
-	info->supported = info->curr;
+	info->curr |= p->info.is_copper ? FEATURE_COPPER : p->info.is_fibre ? FEATURE_FIBER : 0;
 	info->curr_speed = p->info.speed_mbps * 1000;
-	info->max_speed = info->curr_speed;
 	info->mtu = p->info.mtu;
 	info->is_underlay = c->underlay;
 	info->vlan_mode = vlan_mode(c);
@@ -527,16 +528,22 @@ agent_switch_port_stats(
 	struct agent *a, struct ofproto *ofproto, struct of_port port, struct of_port_stats *stats)
 {
 	struct agent_port *p = find_port(a, ofproto, port);
+	uint64_t by_rule;
 
 	memset(stats, 0xff, sizeof(*stats));
 	if (!p) {
 		return;
 	}
+	by_rule = counter(p, "rx_dropped_by_rule");
 	stats->rx_packets = counter(p, "rx_packets");
 	stats->tx_packets = counter(p, "tx_packets");
 	stats->rx_bytes = counter(p, "rx_bytes");
 	stats->tx_bytes = counter(p, "tx_bytes");
 	stats->rx_dropped = counter(p, "rx_dropped");
+	if (stats->rx_dropped != UINT64_MAX) {
+		/* What rules dropped is no loss of the port's. */
+		stats->rx_dropped -= by_rule == UINT64_MAX ? 0 : by_rule;
+	}
 	stats->tx_dropped = counter(p, "tx_dropped");
 	stats->rx_errors = counter(p, "rx_errors");
 	stats->tx_errors = counter(p, "tx_errors");

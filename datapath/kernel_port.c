@@ -525,6 +525,7 @@ static void
 kernel_status(struct port_dev *dev, struct port_status *status)
 {
 	struct netdev_info own, other;
+	struct netdev_link link;
 
 	*status = (struct port_status){.n_rxq = 1, .n_txq = 1};
 	if (atomic_load(&dev->is_gone) || netdev_find(&dev->here, NULL, dev->ifindex, &own)) {
@@ -536,6 +537,10 @@ kernel_status(struct port_dev *dev, struct port_status *status)
 	status->mtu = own.mtu;
 	status->ifindex = own.ifindex;
 	memcpy(status->mac, own.mac, sizeof status->mac);
+	netdev_read_link(&dev->here, own.name, &link);
+	status->speed_mbps = link.speed_mbps;
+	status->is_copper = link.is_copper;
+	status->is_fibre = link.is_fibre;
 	snprintf(status->peer, sizeof status->peer, "%s%s%.90s", *dev->peer ? dev->peer : dev->name,
 		dev->netns ? " in " : "", dev->netns ? dev->netns : "");
 	if (dev->kind == KIND_INTERNAL) {

@@ -84,6 +84,9 @@ listing_port(const struct port *port, json_t *options)
 	set_text(o, "mac", mac);
 	set(o, "mtu", status.mtu);
 	set(o, "speed_mbps", status.speed_mbps);
+	if (status.is_copper || status.is_fibre) {
+		set_text(o, "medium", status.is_copper ? "copper" : "fibre");
+	}
 	set(o, "n_rxq", status.n_rxq);
 	set(o, "n_txq", status.n_txq);
 	set(o, "ifindex", status.ifindex);
@@ -116,6 +119,9 @@ listing_port(const struct port *port, json_t *options)
 		tx_dropped += sums.drops[r];
 	}
 	set(o, "rx_dropped", sums.dropped - tx_dropped);
+	/* Of them, those that were wanted: nothing of the port's was lost. */
+	set(o, "rx_dropped_by_rule",
+		sums.drops[DROP_EXPLICIT] + sums.drops[DROP_METER] + sums.drops[DROP_FRAGMENT]);
 	set(o, "tx_dropped", tx_dropped + dev.tx_dropped);
 	set(o, "upcalls", sums.upcalls);
 	return o;

@@ -7,9 +7,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <linux/veth.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
@@ -299,6 +301,31 @@ netdev_find(struct netdev *n, const char *name, uint32_t ifindex, struct netdev_
 	}
 	free(reply);
 	return rc;
+}
+
+void
+netdev_read_link(struct netdev *n, const char *name, struct netdev_link *link)
+{
+	/* Behind the head stand three masks of link modes: the kernel says how many words each has. */
+	union {
+		struct ethtool_link_settings head;
+		uint32_t words[sizeof(struct ethtool_link_settings) / 4 + 3 * INT8_MAX];
+	} settings = {.head.cmd = ETHTOOL_GLINKSETTINGS};
+	struct ifreq request = {.ifr_data = (void *)&settings};
+
+	memset(link, 0, sizeof *link);
+	snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+	if (ioctl(n->fd, SIOCETHTOOL, &request) || settings.head.link_mode_masks_nwords >= 0) {
+		return;
+	}
+	settings.head.cmd = ETHTOOL_GLINKSETTINGS;
+	settings.head.link_mode_masks_nwords = (int8_t)-settings.head.link_mode_masks_nwords;
+	if (ioctl(n->fd, SIOCETHTOOL, &request) || settings.head.link_mode_masks_nwords <= 0) {
+		return;
+	}
+	link->speed_mbps = settings.head.speed == (uint32_t)SPEED_UNKNOWN ? 0 : settings.head.speed;
+	link->is_copper = settings.head.port == PORT_TP;
+	link->is_fibre = settings.head.port == PORT_FIBRE;
 }
 
 /* The part of the message that describes the pair. */

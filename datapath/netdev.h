@@ -39,6 +39,12 @@ struct netdev_info {
 	uint64_t tx_errors, tx_dropped, collisions;
 };
 
+/* What the driver says of the link now, 0 and false if it does not know. */
+struct netdev_link {
+	uint32_t speed_mbps;
+	bool is_copper, is_fibre;
+};
+
 /* What to change; zero members stay. */
 struct netdev_change {
 	enum { NETDEV_KEEP, NETDEV_UP, NETDEV_DOWN } state;
@@ -56,6 +62,9 @@ void netdev_close(struct netdev *n);
 /* Finds an interface by @name, or by @ifindex when that is NULL. -ENODEV: there is none. */
 int netdev_find(struct netdev *n, const char *name, uint32_t ifindex,
 	struct netdev_info *info) WEFT_MUST_CHECK;
+
+/* Asks the driver (as ethtool(8) does). */
+void netdev_read_link(struct netdev *n, const char *name, struct netdev_link *link);
 
 /* Makes a veth pair: @name here, @peer_name in @peer's namespace. @mtu 0: the kernel's default. */
 int netdev_make_veth(struct netdev *n, const char *name, const struct netdev *peer,

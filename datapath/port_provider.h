@@ -71,6 +71,8 @@ struct port_status {
 	uint8_t mac[6];      /* our end's address, or zero */
 	uint32_t mtu;        /* of L3; 0: unknown */
 	uint32_t speed_mbps; /* 0: unknown */
+	bool is_copper;      /* as the driver says */
+	bool is_fibre;
 	uint32_t max_len; /* longest frame for tx, the core drops longer ones; 0: PACKET_MAX_LEN */
 	uint16_t n_rxq;   /* queues in use now */
 	uint16_t n_txq;

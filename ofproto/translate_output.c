@@ -71,7 +71,7 @@ xlate_to_agent(struct xlate *x, uint8_t reason, uint16_t max_len, uint16_t contr
 	uint32_t in = be32_to(k->key.in_port), id;
 	struct of_context c = {
 		.kind = OF_CONTEXT_PACKET_IN,
-		.table = x->table,
+		.table = x->table == OF_TABLE_ALL ? 0 : x->table, /* a packet-out's: none */
 		.reason = reason,
 		.ofproto_id = x->p->id,
 		.max_len = max_len,

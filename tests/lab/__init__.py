@@ -12,7 +12,7 @@ A Lab owns all that a run starts or makes, names it with its own id, and removes
 from .capture import Capture, Pcapng
 from .core import Lab, LabError, Process, ROOT, wait_for
 from .net import Netns, PacketPort
-from .openflow import OsKen, TestController, free_port, ovs_ofctl
+from .openflow import OpenVSwitch, OsKen, TestController, free_port, ovs_ofctl
 from .qemu import GuestError, Nic, QemuGuest
 from .testpmd import Testpmd
 from .vhost import VhostGuest
@@ -26,6 +26,7 @@ __all__ = [
     "LabError",
     "Netns",
     "Nic",
+    "OpenVSwitch",
     "OsKen",
     "PacketPort",
     "Pcapng",

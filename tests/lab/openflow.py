@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The OpenFlow peers: ovs-ofctl, os-ken applications, Open vSwitch's test controller."""
+"""The OpenFlow peers: ovs-ofctl, os-ken applications, Open vSwitch's test controller and its switch."""
 
 import os
 import pathlib
@@ -79,3 +79,27 @@ class TestController:
     def _listens(self):
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+class OpenVSwitch:
+    """Open vSwitch's userspace datapath, unpacked under build/, in a namespace and a directory of its own."""
+
+    def __init__(self, lab, netns):
+        self.package = ROOT / "build/unpacked/openvswitch-switch"
+        self.netns = netns
+        self.dir = lab.dir / "openvswitch"
+        self.dir.mkdir()
+        private = str(self.dir)
+        self.env = {"OVS_RUNDIR": private, "OVS_LOGDIR": private, "OVS_DBDIR": private, "OVS_SYSCONFDIR": private}
+        database, self.socket = self.dir / "conf.db", f"unix:{self.dir}/db.sock"
+        schema = self.package / "usr/share/openvswitch/vswitch.ovsschema"
+        lab.run(["ovsdb-tool", "create", database, schema], env=self.env)
+        netns.start("ovsdb-server", database, f"--remote=p{self.socket}", name="ovsdb", env=self.env, expect=None)
+        wait_for("ovsdb-server serves", (self.dir / "db.sock").exists)
+        self.vsctl("--no-wait", "init")
+        daemon = self.package / "usr/lib/openvswitch-switch/ovs-vswitchd"
+        netns.start(daemon, self.socket, name="vswitchd", env=self.env, expect=None)
+
+    def vsctl(self, *words):
+        program = self.package / "usr/bin/ovs-vsctl"
+        return self.netns.run(program, f"--db={self.socket}", "--timeout=30", *words, env=self.env)

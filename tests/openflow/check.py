@@ -26,7 +26,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from lab import ROOT, Lab, LabError, Netns, Weft, wait_for  # noqa: E402
+from lab import Lab, LabError, Netns, OpenVSwitch, Weft, wait_for  # noqa: E402
 
 CASES = HERE / "ryu"
 FIRST_TCP_PORT = 6700
@@ -43,30 +43,6 @@ def case_units(paths):
                 is_slow = any(isinstance(test["ingress"], dict) for test in case["tests"])
                 units.append((not is_slow, str(file), index))
     return [(file, index) for _, file, index in sorted(units)]
-
-
-class OpenVSwitch:
-    """Open vSwitch's userspace datapath, unpacked under build/, in a namespace and a directory of its own."""
-
-    def __init__(self, lab, netns):
-        self.package = ROOT / "build/unpacked/openvswitch-switch"
-        self.netns = netns
-        self.dir = lab.dir / "ovs"
-        self.dir.mkdir()
-        private = str(self.dir)
-        self.env = {"OVS_RUNDIR": private, "OVS_LOGDIR": private, "OVS_DBDIR": private, "OVS_SYSCONFDIR": private}
-        database, self.socket = self.dir / "conf.db", f"unix:{self.dir}/db.sock"
-        schema = self.package / "usr/share/openvswitch/vswitch.ovsschema"
-        lab.run(["ovsdb-tool", "create", database, schema], env=self.env)
-        netns.start("ovsdb-server", database, f"--remote=p{self.socket}", name="ovsdb", env=self.env, expect=None)
-        wait_for("ovsdb-server serves", (self.dir / "db.sock").exists)
-        self.vsctl("--no-wait", "init")
-        daemon = self.package / "usr/lib/openvswitch-switch/ovs-vswitchd"
-        netns.start(daemon, self.socket, name="vswitchd", env=self.env, expect=None)
-
-    def vsctl(self, *words):
-        program = self.package / "usr/bin/ovs-vsctl"
-        return self.netns.run(program, f"--db={self.socket}", "--timeout=30", *words, env=self.env)
 
 
 def make_pairs(weft, ovs, netns, n, version):
