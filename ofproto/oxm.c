@@ -49,9 +49,11 @@ static const struct row rows[] = {
 #undef OXM
 };
 #define N_ROWS WEFT_ARRAY_SIZE(rows)
+#define N_VERSIONS 8u /* wire numbers; the last stands for all later ones */
 
-/* By class and number: index + 1. Filled before main(). */
+/* By class and number, and by field and version: index + 1. Filled before main(). */
 static uint8_t index_of[5][128];
+static uint8_t index_to_send[FIELD_N][N_VERSIONS];
 _Static_assert(N_ROWS < 255, "rows fit in a byte");
 
 static const struct row *find_row(uint32_t header, uint32_t exp);
@@ -74,6 +76,13 @@ static void __attribute__((constructor)) fill_index(void)
 {
 	for (size_t i = 0; i < N_ROWS; i++) {
 		index_of[class_index(rows[i].class)][rows[i].number] = (uint8_t)(i + 1);
+	}
+	for (size_t i = N_ROWS; i-- > 0;) {
+		for (uint8_t v = rows[i].version; v < N_VERSIONS; v++) {
+			if (rows[i].quirk != QUIRK_MAPPED) {
+				index_to_send[rows[i].field][v] = (uint8_t)(i + 1);
+			}
+		}
 	}
 }
 
@@ -454,13 +463,9 @@ find_row(uint32_t header, uint32_t exp)
 static const struct row *
 row_to_send(enum field_id field, uint8_t version)
 {
-	for (size_t i = 0; i < N_ROWS; i++) {
-		if (rows[i].field == field && rows[i].version <= version &&
-			rows[i].quirk != QUIRK_MAPPED) {
-			return &rows[i];
-		}
-	}
-	return NULL;
+	uint8_t i = index_to_send[field][WEFT_MIN(version, N_VERSIONS - 1)];
+
+	return i ? &rows[i - 1] : NULL;
 }
 
 /* The row for IPv4 addresses of a field that holds both kinds. */
