@@ -39,6 +39,11 @@ of_msg_config_set(struct of_conn *c, const struct of_request *rq)
 		return;
 	}
 	c->config = config;
+	if (c->role == OF_ROLE_SLAVE) {
+		of_switch_update_settings(
+			c->sw); /* the rest is the switch's: a slave only reads (s.6.3.4) */
+		return;
+	}
 	ofproto_get_settings(c->sw->ofproto, &settings);
 	settings.drop_fragments = config.flags == OFPC_FRAG_DROP;
 	if (c->controller) {

@@ -13,7 +13,9 @@
 
 #define ETH_HEADER_LEN 14
 
-static bool check(const struct of_packet_out_msg *msg, struct weft_error *err);
+static bool check(
+	const struct ofproto *p, const struct of_packet_out_msg *msg, struct weft_error *err);
+static bool is_in_port(const struct ofproto *p, struct of_port port);
 static void what_it_is(const struct of_packet_out_msg *msg, struct of_match *match);
 
 void
@@ -25,7 +27,8 @@ of_msg_packet_out(struct of_conn *c, const struct of_request *rq)
 	struct of_packet_out po;
 
 	s->counters.packet_outs++;
-	if (c->codec->get_packet_out(rq->body, rq->body_len, &msg, &err) && check(&msg, &err)) {
+	if (c->codec->get_packet_out(rq->body, rq->body_len, &msg, &err) &&
+		check(c->sw->ofproto, &msg, &err)) {
 		po = (struct of_packet_out){
 			.in_port = msg.in_port,
 			.actions = msg.actions.data,
@@ -44,22 +47,31 @@ of_msg_packet_out(struct of_conn *c, const struct of_request *rq)
 }
 
 static bool
-check(const struct of_packet_out_msg *msg, struct weft_error *err)
+check(const struct ofproto *p, const struct of_packet_out_msg *msg, struct weft_error *err)
 {
-	struct of_check how = {.is_actions = true, .is_packet_out = true};
 	struct of_match match;
 
 	if (msg->buffer_id != OF_NO_BUFFER) {
 		return of_error_set(err, OFPET_BAD_REQUEST, OFPBRC_BUFFER_UNKNOWN,
 			"buffer 0x%x: packets are not buffered", msg->buffer_id);
 	}
+	if (!is_in_port(p, msg->in_port)) {
+		return of_error_set(err, OFPET_BAD_REQUEST, OFPBRC_BAD_PORT,
+			"there is no port %u that a packet-out could come in by", msg->in_port.v);
+	}
 	if (msg->len < ETH_HEADER_LEN) {
 		return of_error_set(err, OFPET_BAD_REQUEST, OFPBRC_BAD_PACKET,
 			"a packet-out of %zu bytes is no Ethernet frame", msg->len);
 	}
 	what_it_is(msg, &match);
-	how.match = &match;
-	return of_actions_check(msg->actions.data, msg->actions.size, &how, err);
+	return ofproto_packet_out_check(p, msg->actions.data, msg->actions.size, &match, err);
+}
+
+/* A port that there is, or one that stands for none (the codec knows which may). */
+static bool
+is_in_port(const struct ofproto *p, struct of_port port)
+{
+	return (port.v >= OFPP_MAX && !of_port_is(port, OFPP_LOCAL)) || ofproto_port_find(p, port);
 }
 
 /* The match that only this packet meets: what actions ask for must be in it. */

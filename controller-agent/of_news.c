@@ -22,6 +22,7 @@ static void send_packet_in(struct of_conn *c, const struct of_packet_in *pi);
 static void wait_for_turn(struct of_conn *c, uint64_t now);
 static bool is_wanted(const struct of_conn *c, enum of_async_kind kind, unsigned reason);
 static unsigned packet_in_reason(const struct of_conn *c, uint8_t reason);
+static unsigned removed_reason(const struct of_conn *c, enum of_removed_reason reason);
 static void copy_field(struct of_match *match, const struct flow_key *key, enum field_id field);
 static void set_bytes(struct of_match *match, enum field_id field, const void *bytes);
 
@@ -166,7 +167,7 @@ of_service_flow_removed(struct of_service *s, struct ofproto *p, const struct of
 		return;
 	}
 	LIST_FOREACH_SAFE (c, next, link, &sw->conns) {
-		if (is_wanted(c, OF_ASYNC_FLOW_REMOVED, reason)) {
+		if (is_wanted(c, OF_ASYNC_FLOW_REMOVED, c->codec ? removed_reason(c, reason) : 0)) {
 			s->counters.flow_removed++;
 			c->codec->put_flow_removed(&c->out, flow, reason);
 			of_conn_send(c);
@@ -228,6 +229,16 @@ packet_in_reason(const struct of_conn *c, uint8_t reason)
 {
 	if (reason > OF_REASON_INVALID_TTL && !(c->codec->protocol & OFP_LATER_REASONS)) {
 		return OF_REASON_ACTION;
+	}
+	return reason;
+}
+
+/* The reasons that 1.4 added (meter, eviction) are deletions to those before. */
+static unsigned
+removed_reason(const struct of_conn *c, enum of_removed_reason reason)
+{
+	if (reason > OF_REMOVED_GROUP && !(c->codec->protocol & OFP_LATER_REASONS)) {
+		return OF_REMOVED_DELETE;
 	}
 	return reason;
 }

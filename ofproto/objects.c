@@ -80,6 +80,23 @@ txn_meter_exists(void *scope, uint32_t id)
 	return versioned_find(&s->p->meters, id, s->version) != NULL;
 }
 
+bool
+ofproto_packet_out_check(const struct ofproto *p, const void *actions, size_t size,
+	const struct of_match *match, struct weft_error *err)
+{
+	struct txn_scope scope = {p, of_model_version(p->model)};
+	const struct of_check check = {
+		.match = match,
+		.is_actions = true,
+		.is_packet_out = true,
+		.group_exists = txn_group_exists,
+		.meter_exists = txn_meter_exists,
+		.user = &scope,
+	};
+
+	return of_actions_check(actions, size, &check, err);
+}
+
 void
 of_count_refs(struct ofproto *p, uint64_t version)
 {

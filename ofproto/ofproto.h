@@ -42,6 +42,8 @@ struct ofproto;
 struct rule;
 struct weft_error;
 
+#define OF_MAX_RULES_PER_TABLE 1000000u
+
 /* --- the model ----------------------------------------------------------------------------------- */
 
 enum of_removed_reason { /* OFPRR_* */
@@ -277,6 +279,11 @@ void of_flow_mod_uninit(struct of_flow_mod *fm);
 /* Executes one flow-mod whole or not at all, and publishes it. No transaction may be open. */
 bool ofproto_flow_mod(struct ofproto *p, const struct of_flow_mod *fm, uint64_t now_ms,
 	struct weft_error *err) WEFT_MUST_CHECK;
+
+/* Whether the actions are fit for a packet-out, by the groups and meters that there are. @match: that only the
+ * packet meets. */
+bool ofproto_packet_out_check(const struct ofproto *p, const void *actions, size_t size,
+	const struct of_match *match, struct weft_error *err) WEFT_MUST_CHECK;
 
 /* Transactions: flow-, group- and meter-mods of any switches that come into force together. Each step sees those
  * before it. One is open at a time: of_txn_begin() returns NULL while another is, and until commit

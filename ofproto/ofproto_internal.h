@@ -15,7 +15,6 @@
 #include "ofproto/tunnel_internal.h"
 #include "ofproto/underlay_provider.h"
 
-#define OF_MAX_RULES_PER_TABLE 1000000u
 #define OF_DP_PAGE 256u
 #define OF_DP_PAGES ((DP_PORT_MAX + 1) / OF_DP_PAGE)
 

@@ -14,6 +14,7 @@
 #include "lib/strbuf.h"
 #include "ofproto/of_error.h"
 #include "ofproto/of_text.h"
+#include "ofproto/ofproto_internal.h"
 #include "tests/unit/ofproto/world.h"
 
 static struct world *
@@ -115,6 +116,43 @@ test_add_checks_overlap_only_when_asked(void **state)
 	world_flow(w, "priority=6,ip,nw_src=1.2.3.4,check_overlap,actions=1");
 	world_flow(w, "priority=5,ip,nw_src=1.2.3.4,actions=1");
 	assert_int_equal(ofproto_n_rules(w->p), 4);
+}
+
+/* A million rules would take a while: the table only thinks that it has them. */
+static void
+test_add_is_refused_by_full_tables(void **state)
+{
+	struct world *w = setup(state);
+	struct classifier *cls = &w->p->tables[3].cls;
+
+	world_flow(w, "table=3,priority=5,ip,actions=1");
+	cls->n_rules += OF_MAX_RULES_PER_TABLE - 1;
+	world_refuse(
+		w, "table=3,priority=6,ip,actions=1", OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL);
+	/* What takes the place of another rule, and other tables, are not concerned. */
+	world_flow(w, "priority=6,ip,actions=1");
+	cls->n_rules -= OF_MAX_RULES_PER_TABLE - 1;
+	assert_flows(w, "priority=6,ip actions=output:1\ntable=3,priority=5,ip actions=output:1\n");
+}
+
+/* What a rule does not count, it does not tell; its use is noted all the same. */
+static void
+test_add_leaves_counters_out(void **state)
+{
+	struct world *w = setup(state);
+
+	world_flow(w, "idle_timeout=5,no_packet_counts,ip,actions=1");
+	world_run(w, 4000);
+	credit(w, "in_port=1,ip", 3, 300);
+	assert_int_equal(sum(w).packets, 0);
+	assert_int_equal(sum(w).bytes, 300);
+	world_run(w, 4000);
+	assert_int_equal(ofproto_n_rules(w->p), 1);
+	world_flow(w, "delete");
+	world_flow(w, "no_byte_counts,ip,actions=1");
+	credit(w, "in_port=1,ip", 3, 300);
+	assert_int_equal(sum(w).packets, 3);
+	assert_int_equal(sum(w).bytes, 0);
 }
 
 static void
@@ -627,6 +665,8 @@ main(void)
 		TEST(test_add_replaces_the_same_match),
 		TEST(test_credit_after_replacement_goes_to_the_heir),
 		TEST(test_add_checks_overlap_only_when_asked),
+		TEST(test_add_is_refused_by_full_tables),
+		TEST(test_add_leaves_counters_out),
 		TEST(test_modify_is_loose_or_strict),
 		TEST(test_delete_filters),
 		TEST(test_refused),
