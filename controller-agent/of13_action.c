@@ -384,6 +384,18 @@ of13_action_number(unsigned n, uint16_t *number)
 	return false;
 }
 
+uint32_t
+of13_action_bits(void)
+{
+	uint32_t bits = 0;
+	uint16_t number;
+
+	for (unsigned n = 0; of13_action_number(n, &number); n++) {
+		bits |= 1u << number;
+	}
+	return bits;
+}
+
 static void
 put_action(struct strbuf *out, const struct of_action_hdr *a)
 {

@@ -253,6 +253,7 @@ const struct of_codec of13_codec = {
 	.get_flow_query = of13_get_flow_query,
 	.get_number = of13_get_number,
 	.get_queue = of13_get_queue,
+	.get_table_features = of13_get_table_features,
 	.put_error = put_error,
 	.put_features = put_features,
 	.put_config = put_config,

@@ -149,12 +149,8 @@ put_bucket(struct strbuf *out, const struct of_bucket_view *b)
 void
 of13_put_group_features(struct strbuf *out)
 {
-	uint32_t actions = 0;
-	uint16_t number;
+	uint32_t actions = of13_action_bits();
 
-	for (unsigned n = 0; of13_action_number(n, &number); n++) {
-		actions |= 1u << number;
-	}
 	wire_put_u32(out, (1u << OF_GROUP_TYPE_N) - 1);
 	wire_put_u32(out, GROUP_CAPABILITIES);
 	for (unsigned type = 0; type < OF_GROUP_TYPE_N; type++) {

@@ -85,6 +85,7 @@ void of13_put_actions(struct strbuf *out, const void *actions, size_t size);
 void of13_put_instructions(struct strbuf *out, const void *list, size_t size);
 /* Wire numbers of the actions that tables support, one after the other: begin with 0 for @n. */
 bool of13_action_number(unsigned n, uint16_t *number);
+uint32_t of13_action_bits(void);
 
 /* of13_flow.c. */
 bool of13_get_packet_out(
@@ -126,8 +127,12 @@ void of13_put_table(struct strbuf *out, uint8_t table, const struct of_table_sta
 void of13_put_port_stats(
 	struct strbuf *out, struct of_port port, const struct of_port_stats *stats);
 void of13_put_port(struct strbuf *out, const struct of_port_info *info);
-void of13_put_table_features(struct strbuf *out, uint8_t table);
 extern const struct of_wire_type of13_parts[OFPMP13_N];
+
+/* of13_table_features.c. */
+bool of13_get_table_features(
+	const uint8_t *body, size_t len, struct of_table_wish *wish, struct weft_error *err);
+void of13_put_table_features(struct strbuf *out, uint8_t table);
 
 /* Approved extensions of the ONF: 230, bundles. */
 #define ONF_EXPERIMENTER 0x4f4e4600u

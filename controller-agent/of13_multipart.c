@@ -8,28 +8,12 @@
 
 #include "controller-agent/of13_internal.h"
 #include "lib/error.h"
-#include "ofproto/oxm.h"
 
 #define OFPMPF_REQ_MORE 1u
 #define OFPMPF_REPLY_MORE 1u
 #define DESC_STR_LEN 256
 #define SERIAL_NUM_LEN 32
 #define MAX_PORT_NAME_LEN 16
-#define MAX_TABLE_NAME_LEN 32
-#define TABLE_MAX_ENTRIES 1000000u
-
-/* s.A.3.5.5, enum ofp_table_feature_prop_type: the required ones (those of table-miss entries may be
- * left out, being the same). */
-enum {
-	OFPTFPT13_INSTRUCTIONS = 0,
-	OFPTFPT13_NEXT_TABLES = 2,
-	OFPTFPT13_WRITE_ACTIONS = 4,
-	OFPTFPT13_APPLY_ACTIONS = 6,
-	OFPTFPT13_MATCH = 8,
-	OFPTFPT13_WILDCARDS = 10,
-	OFPTFPT13_WRITE_SETFIELD = 12,
-	OFPTFPT13_APPLY_SETFIELD = 14,
-};
 
 /* By number; the lengths are those of the request's body behind the multipart header. */
 const struct of_wire_type of13_parts[OFPMP13_N] = {
@@ -48,13 +32,6 @@ const struct of_wire_type of13_parts[OFPMP13_N] = {
 	[OFPMP13_TABLE_FEATURES] = {OF_PART_TABLE_FEATURES, false, 0},
 	[OFPMP13_PORT_DESC] = {OF_PART_PORT_DESC, true, 0},
 };
-
-static size_t begin_property(struct strbuf *out, uint16_t type);
-static void end_property(struct strbuf *out, size_t start);
-static void put_instructions(struct strbuf *out, uint8_t table);
-static void put_next_tables(struct strbuf *out, uint8_t table);
-static void put_action_list(struct strbuf *out, uint16_t type);
-static void put_field_list(struct strbuf *out, uint16_t type, bool set);
 
 /* --- requests ----------------------------------------------------------------------------------- */
 
@@ -187,99 +164,4 @@ of13_put_port(struct strbuf *out, const struct of_port_info *info)
 	wire_put_u32(out, info->peer);
 	wire_put_u32(out, info->curr_speed);
 	wire_put_u32(out, info->max_speed);
-}
-
-/* --- table features, s.A.3.5.5 ------------------------------------------------------------------ */
-
-void
-of13_put_table_features(struct strbuf *out, uint8_t table)
-{
-	size_t start = out->len;
-
-	wire_put_u16(out, 0);
-	wire_put_u8(out, table);
-	wire_put_zeros(out, 5);
-	wire_put_zeros(out, MAX_TABLE_NAME_LEN); /* no name: clients then print numbers */
-	wire_put_u64(out, UINT64_MAX);           /* bits of metadata that can be matched */
-	wire_put_u64(out, UINT64_MAX);           /* and written */
-	wire_put_u32(out, 0);
-	wire_put_u32(out, TABLE_MAX_ENTRIES);
-	put_instructions(out, table);
-	put_next_tables(out, table);
-	put_action_list(out, OFPTFPT13_WRITE_ACTIONS);
-	put_action_list(out, OFPTFPT13_APPLY_ACTIONS);
-	put_field_list(out, OFPTFPT13_MATCH, false);
-	put_field_list(out, OFPTFPT13_WILDCARDS, false);
-	put_field_list(out, OFPTFPT13_WRITE_SETFIELD, true);
-	put_field_list(out, OFPTFPT13_APPLY_SETFIELD, true);
-	wire_set_u16(out, start, (uint16_t)(out->len - start));
-}
-
-static size_t
-begin_property(struct strbuf *out, uint16_t type)
-{
-	size_t start = out->len;
-
-	wire_put_u16(out, type);
-	wire_put_u16(out, 0);
-	return start;
-}
-
-/* The length does not count the padding. */
-static void
-end_property(struct strbuf *out, size_t start)
-{
-	wire_set_u16(out, start + 2, (uint16_t)(out->len - start));
-	wire_pad8(out, start);
-}
-
-static void
-put_instructions(struct strbuf *out, uint8_t table)
-{
-	size_t start = begin_property(out, OFPTFPT13_INSTRUCTIONS);
-
-	for (unsigned type = OFPIT13_GOTO_TABLE; type <= OFPIT13_METER; type++) {
-		if (type != OFPIT13_GOTO_TABLE || table < OF_N_TABLES - 1) {
-			wire_put_u16(out, (uint16_t)type);
-			wire_put_u16(out, 4);
-		}
-	}
-	end_property(out, start);
-}
-
-static void
-put_next_tables(struct strbuf *out, uint8_t table)
-{
-	size_t start = begin_property(out, OFPTFPT13_NEXT_TABLES);
-
-	for (unsigned next = table + 1u; next < OF_N_TABLES; next++) {
-		wire_put_u8(out, (uint8_t)next);
-	}
-	end_property(out, start);
-}
-
-static void
-put_action_list(struct strbuf *out, uint16_t type)
-{
-	size_t start = begin_property(out, type);
-	uint16_t number;
-
-	for (unsigned n = 0; of13_action_number(n, &number); n++) {
-		wire_put_u16(out, number);
-		wire_put_u16(out, 4);
-	}
-	end_property(out, start);
-}
-
-static void
-put_field_list(struct strbuf *out, uint16_t type, bool set)
-{
-	size_t start = begin_property(out, type);
-
-	for (enum field_id f = oxm_next_field(FIELD_N, OFP13_VERSION, set); f != FIELD_N;
-		f = oxm_next_field(f, OFP13_VERSION, set)) {
-		oxm_put_header(out, f, OFP13_VERSION,
-			!set && type == OFPTFPT13_MATCH && oxm_is_maskable(f));
-	}
-	end_property(out, start);
 }

@@ -164,6 +164,13 @@ struct of_multipart {
 	size_t len;
 };
 
+/* Tables as a controller would have them, of which no capability is more than they have. */
+struct of_table_wish {
+	uint8_t tables[OF_N_TABLES]; /* each once */
+	unsigned n;
+	bool has_names; /* some table is to be called something */
+};
+
 struct of_desc {
 	const char *manufacturer;
 	const char *hardware;
@@ -224,6 +231,9 @@ struct of_codec {
 	uint32_t (*get_number)(const uint8_t *body);
 	/* QUEUE. */
 	void (*get_queue)(const uint8_t *body, struct of_port *port, uint32_t *queue);
+	/* TABLE_FEATURES. */
+	bool (*get_table_features)(const uint8_t *body, size_t len, struct of_table_wish *wish,
+		struct weft_error *err);
 
 	/* Replies. */
 	void (*put_error)(struct strbuf *out, uint32_t xid, uint16_t type, uint16_t code,

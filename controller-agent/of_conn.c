@@ -102,7 +102,9 @@ of_conn_destroy(struct of_conn *c)
 	}
 	channel_destroy(c->channel);
 	strbuf_uninit(&c->out);
-	strbuf_uninit(&c->assembly.body);
+	for (unsigned i = 0; i < OF_MAX_ASSEMBLIES; i++) {
+		strbuf_uninit(&c->assemblies[i].body);
+	}
 	free(c);
 }
 

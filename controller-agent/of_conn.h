@@ -26,7 +26,8 @@
 struct of_conn;
 struct weft_error;
 
-#define OF_MULTIPART_MAX (1u << 20) /* bytes of a request in parts */
+#define OF_MULTIPART_MAX (1u << 20) /* bytes of a connection's requests in parts */
+#define OF_MAX_ASSEMBLIES 8u        /* of a connection */
 
 /* A message as its handler sees it. */
 struct of_request {
@@ -59,8 +60,10 @@ struct of_job {
 /* A multipart request that comes in several messages. */
 struct of_assembly {
 	bool is_open;
+	bool is_refused; /* it was too long: the messages that follow are refused too */
 	uint32_t xid;
 	enum of_part_type part;
+	uint64_t touched; /* by @assembly_clock: the one that was left alone longest gives way */
 	struct strbuf body;
 };
 
@@ -76,7 +79,8 @@ struct of_conn {
 	enum of_role role;
 	struct of_switch_config config;
 	struct of_async async;
-	struct of_assembly assembly;
+	struct of_assembly assemblies[OF_MAX_ASSEMBLIES];
+	uint64_t assembly_clock;
 	struct list bundles; /* of_msg_bundle.c */
 	unsigned n_bundles;
 	size_t bundle_bytes;

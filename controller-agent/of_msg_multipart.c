@@ -26,70 +26,122 @@ static of_msg_fn *const rows[OF_PART_N] = {
 	[OF_PART_EXPERIMENTER] = of_part_experimenter,
 };
 
-static bool assemble(
-	struct of_conn *c, const struct of_request *rq, struct of_multipart *part, bool *complete);
+static struct of_assembly *find(struct of_conn *c, uint32_t xid);
+static struct of_assembly *begin(struct of_conn *c, uint32_t xid, enum of_part_type part);
+static bool add(struct of_conn *c, struct of_assembly *a, const struct of_multipart *part);
+static void forget(struct of_assembly *a);
+static void run(struct of_conn *c, const struct of_request *rq, const struct of_multipart *part);
 
+/* Requests in several messages may be interleaved; their xids tell them apart. */
 void
 of_msg_multipart(struct of_conn *c, const struct of_request *rq)
 {
 	struct weft_error err = WEFT_ERROR_INIT;
-	struct of_request inner = *rq;
-	const struct of_wire_type *wire;
 	struct of_multipart part;
-	bool complete;
+	struct of_assembly *a;
 
 	if (!c->codec->get_multipart(rq->body, rq->body_len, &part, &err)) {
 		of_conn_send_error(c, rq, &err);
 		return;
 	}
-	if (!assemble(c, rq, &part, &complete)) {
+	a = find(c, rq->xid);
+	if (a && a->part != part.part) {
+		forget(a); /* the xid is used for something else now */
+		a = NULL;
+	}
+	if (!a && !part.has_more) {
+		run(c, rq, &part);
+		return;
+	}
+	if (!a) {
+		a = begin(c, rq->xid, part.part);
+	}
+	if (!add(c, a, &part)) {
 		of_conn_refuse(c, rq, OFPET_BAD_REQUEST, OFPBRC_MULTIPART_BUFFER_OVERFLOW);
-		return;
+	} else if (!part.has_more) {
+		part.body = (const uint8_t *)strbuf_text(&a->body);
+		part.len = a->body.len;
+		run(c, rq, &part);
 	}
-	if (!complete) {
-		return;
+	if (!part.has_more) {
+		forget(a);
 	}
-	inner.body = part.body;
-	inner.body_len = part.len;
-	wire = of_codec_part(c->codec, part.part);
-	if (wire && !of_wire_type_fits(wire, part.len)) {
-		of_conn_refuse(c, rq, OFPET_BAD_REQUEST, OFPBRC_BAD_LEN);
-	} else {
-		rows[part.part](c, &inner);
-	}
-	strbuf_clear(&c->assembly.body);
 }
 
-/* Collects the bodies of a request that comes in several messages; one request at a time. False: it
- * is too long. */
-static bool
-assemble(struct of_conn *c, const struct of_request *rq, struct of_multipart *part, bool *complete)
-{
-	struct of_assembly *a = &c->assembly;
-	bool goes_on = a->is_open && a->xid == rq->xid && a->part == part->part;
+/* --- requests in several messages ---------------------------------------------------------------- */
 
-	*complete = !part->has_more;
-	if (!goes_on) {
-		/* One that was begun and left alone is forgotten. */
-		a->is_open = false;
-		strbuf_clear(&a->body);
-		if (*complete) {
-			return true;
+static struct of_assembly *
+find(struct of_conn *c, uint32_t xid)
+{
+	for (unsigned i = 0; i < OF_MAX_ASSEMBLIES; i++) {
+		if (c->assemblies[i].is_open && c->assemblies[i].xid == xid) {
+			return &c->assemblies[i];
 		}
-		a->is_open = true;
-		a->xid = rq->xid;
-		a->part = part->part;
 	}
-	if (a->body.len + part->len > OF_MULTIPART_MAX) {
-		a->is_open = false;
-		strbuf_clear(&a->body);
+	return NULL;
+}
+
+/* If there are too many, one that was left alone is forgotten. */
+static struct of_assembly *
+begin(struct of_conn *c, uint32_t xid, enum of_part_type part)
+{
+	struct of_assembly *a = &c->assemblies[0];
+
+	for (unsigned i = 0; i < OF_MAX_ASSEMBLIES && a->is_open; i++) {
+		struct of_assembly *other = &c->assemblies[i];
+
+		if (!other->is_open || other->touched < a->touched) {
+			a = other;
+		}
+	}
+	forget(a);
+	a->is_open = true;
+	a->xid = xid;
+	a->part = part;
+	return a;
+}
+
+/* False: too many bytes. What is left of the request is refused too, so that its end is not taken for a request
+ * of its own. */
+static bool
+add(struct of_conn *c, struct of_assembly *a, const struct of_multipart *part)
+{
+	size_t bytes = part->len;
+
+	a->touched = ++c->assembly_clock;
+	for (unsigned i = 0; i < OF_MAX_ASSEMBLIES; i++) {
+		bytes += c->assemblies[i].body.len;
+	}
+	if (a->is_refused || bytes > OF_MULTIPART_MAX) {
+		strbuf_uninit(&a->body);
+		a->is_refused = true;
 		return false;
 	}
 	strbuf_put_bytes(&a->body, part->body, part->len);
-	if (*complete) {
-		a->is_open = false;
-		part->body = (const uint8_t *)strbuf_text(&a->body);
-		part->len = a->body.len;
-	}
 	return true;
+}
+
+static void
+forget(struct of_assembly *a)
+{
+	strbuf_uninit(&a->body);
+	a->is_open = false;
+	a->is_refused = false;
+}
+
+/* --- execution ----------------------------------------------------------------------------------- */
+
+static void
+run(struct of_conn *c, const struct of_request *rq, const struct of_multipart *part)
+{
+	const struct of_wire_type *wire = of_codec_part(c->codec, part->part);
+	struct of_request inner = *rq;
+
+	inner.body = part->body;
+	inner.body_len = part->len;
+	if (wire && !of_wire_type_fits(wire, part->len)) {
+		of_conn_refuse(c, rq, OFPET_BAD_REQUEST, OFPBRC_BAD_LEN);
+	} else {
+		rows[part->part](c, &inner);
+	}
 }

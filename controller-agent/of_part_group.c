@@ -7,6 +7,8 @@
 #include "controller-agent/of_conn.h"
 #include "controller-agent/of_msg.h"
 
+#define EXPERIMENTER_SIZE 8u /* its number and that of the type */
+
 /* Statistics of groups or meters. */
 struct stats_job {
 	struct of_job job;
@@ -189,8 +191,17 @@ of_part_meter_features(struct of_conn *c, const struct of_request *rq)
 	of_multi_end(&m, c);
 }
 
+/* None is known; some experimenters are, for their messages. */
 void
 of_part_experimenter(struct of_conn *c, const struct of_request *rq)
 {
-	of_conn_refuse(c, rq, OFPET_BAD_REQUEST, OFPBRC_BAD_EXPERIMENTER);
+	bool known;
+
+	if (rq->body_len < EXPERIMENTER_SIZE) {
+		of_conn_refuse(c, rq, OFPET_BAD_REQUEST, OFPBRC_BAD_LEN);
+		return;
+	}
+	(void)of_codec_experimenter(c->codec, rq->body, &known);
+	of_conn_refuse(
+		c, rq, OFPET_BAD_REQUEST, known ? OFPBRC_BAD_EXP_TYPE : OFPBRC_BAD_EXPERIMENTER);
 }
