@@ -6,13 +6,13 @@
  */
 #include "datapath/action.h"
 
-#include <errno.h>
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <rte_random.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "datapath/action_internal.h"
 #include "datapath/edit.h"
 #include "datapath/edit_internal.h"
 #include "datapath/key_hash.h"
@@ -22,7 +22,6 @@
 #include "datapath/worker.h"
 #include "lib/alloc.h"
 #include "lib/dp_action.h"
-#include "lib/error.h"
 
 static enum parse_depth
 depth_of_field(enum field_id id)
@@ -30,7 +29,7 @@ depth_of_field(enum field_id id)
 	const struct field *f = field_get(id);
 
 	switch ((enum field_prereq)f->prereq) {
-	case FIELD_PRE_NONE:
+	case FIELD_PRE_NONE: /* tunnel fields among them, which are not parsed */
 	case FIELD_PRE_VLAN:
 	case FIELD_PRE_VLAN2:
 		return PARSE_L2;
@@ -62,7 +61,8 @@ depth_of_list(const void *actions, size_t size)
 								       ->field));
 		} else if (a->type == DP_ACTION_DEC_TTL || a->type == DP_ACTION_TO_AGENT ||
 			   a->type == DP_ACTION_HASH || a->type == DP_ACTION_SELECT ||
-			   a->type == DP_ACTION_FIRST_LIVE || a->type == DP_ACTION_METER) {
+			   a->type == DP_ACTION_FIRST_LIVE || a->type == DP_ACTION_METER ||
+			   a->type == DP_ACTION_ENCAP || a->type == DP_ACTION_DECAP) {
 			/* Buckets may do anything, and be others tomorrow. */
 			depth = PARSE_L4;
 		}
@@ -88,69 +88,13 @@ action_program_create(const void *actions, size_t size)
 	return program;
 }
 
-static bool
-is_tunnel_field(enum field_id id)
-{
-	const struct field *f = field_get(id);
-
-	return f->block == 2 || f->block == 5 || id == FIELD_TUN_ID;
-}
-
-bool
-actions_supported(const void *actions, size_t size, struct weft_error *err)
-{
-	for (const struct dp_action_hdr *a = dp_action_first(actions, size); a;
-		a = dp_action_next(a, actions, size)) {
-		switch ((enum dp_action_type)a->type) {
-		case DP_ACTION_SET_FIELD: {
-			enum field_id id =
-				(enum field_id)((const struct dp_action_set_field *)a)->field;
-
-			if (is_tunnel_field(id)) {
-				return weft_error_set(err, WEFT_ERR_INVALID, EOPNOTSUPP,
-					"this datapath cannot set %s", field_get(id)->name);
-			}
-			break;
-		}
-		case DP_ACTION_ENCAP:
-		case DP_ACTION_DECAP:
-			return weft_error_set(err, WEFT_ERR_INVALID, EOPNOTSUPP,
-				"this datapath has no action of type %u", a->type);
-		default:
-			break;
-		}
-		for (unsigned which = 0; which < 2; which++) {
-			size_t nested_size;
-			const void *nested = dp_action_nested(a, which, &nested_size);
-
-			if (!actions_supported(nested, nested_size, err)) {
-				return false;
-			}
-		}
-	}
-	return true;
-}
-
 /* --- running ------------------------------------------------------------------------------------------ */
-
-struct run {
-	struct worker *w;
-	unsigned n_copies;    /* made of the packet that the run is about */
-	const uint8_t *edits; /* behind this place of the list nothing writes to the packet */
-	unsigned depth;       /* objects that it is in */
-	unsigned *looks; /* at objects and buckets, that are left to the packet and its copies */
-};
-
-/* What became of the packet that a list ran on. */
-enum fate {
-	FATE_LEFT,  /* still ours */
-	FATE_TAKEN, /* gone: sent, dropped, recirculated */
-};
 
 static const uint8_t *last_edit(const void *actions, size_t size);
 static void run_whole(struct run *r, struct packet *p, const void *actions, size_t size);
 static enum fate run_list(
 	struct run *r, struct packet *p, const void *actions, size_t size, bool last);
+static enum fate run_from(struct run *r, struct packet *p, struct frame *f);
 
 /* Where the last action of a list stands that may write to the packet: what is output behind it may share
  * the packet's bytes. Nested lists that run on the packet itself count in whole. */
@@ -232,7 +176,13 @@ static enum fate
 run_copy(struct run *r, struct packet *p, const void *nested, size_t size, bool take)
 {
 	struct packet *copy = take ? p : worker_copy(r->w, p, 0);
-	struct run inner = {r->w, 0, last_edit(nested, size), r->depth, r->looks};
+	struct run inner = {
+		.w = r->w,
+		.key = r->key,
+		.edits = last_edit(nested, size),
+		.depth = r->depth,
+		.looks = r->looks,
+	};
 
 	r->n_copies += !take;
 	if (copy) {
@@ -244,6 +194,7 @@ run_copy(struct run *r, struct packet *p, const void *nested, size_t size, bool 
 static enum fate
 verdict(struct run *r, struct packet *p, int result)
 {
+	r->key = NULL;
 	if (result == EDIT_OK) {
 		return FATE_LEFT;
 	}
@@ -255,27 +206,29 @@ static enum fate
 dec_ttl(struct run *r, struct packet *p, const struct dp_action_hdr *a)
 {
 	int result = a->type == DP_ACTION_DEC_TTL ? packet_dec_ttl(p) : packet_dec_mpls_ttl(p);
-	const void *nested;
-	size_t size;
+	struct frame f = {.up = r->frame, .depth = r->depth, .last = true, .expired = true};
 
 	if (result != EDIT_EXPIRED) {
 		return verdict(r, p, result);
 	}
-	nested = dp_action_nested(a, 0, &size);
-	if (run_list(r, p, nested, size, true) == FATE_LEFT) {
+	f.actions = dp_action_nested(a, 0, &f.size);
+	f.at = dp_action_first(f.actions, f.size);
+	if (run_from(r, p, &f) == FATE_LEFT) {
 		worker_drop(r->w, p, DROP_INVALID_TTL);
 	}
 	return FATE_TAKEN;
 }
 
-/* The hash of a packet's 5-tuple, as it is now. */
-static uint32_t
-tuple_hash(struct packet *p, uint32_t basis)
+uint32_t
+action_tuple_hash(const struct run *r, struct packet *p, uint32_t basis)
 {
 	uint8_t blocks = p->key_blocks;
 	struct flow_key key;
 	uint32_t hash = 0;
 
+	if (r->key) {
+		return key_hash_tuple(r->key, blocks, basis);
+	}
 	if (packet_parse(p, &key, PARSE_L4)) {
 		hash = key_hash_tuple(&key, p->key_blocks, basis);
 	}
@@ -284,14 +237,14 @@ tuple_hash(struct packet *p, uint32_t basis)
 }
 
 static void
-set_hash(struct packet *p, const struct dp_action_hash *a)
+set_hash(const struct run *r, struct packet *p, const struct dp_action_hash *a)
 {
 	uint8_t blocks = p->key_blocks;
 	struct flow_mask mask;
 	struct flow_key key;
 
 	if (!a->n_fields) {
-		p->hash = tuple_hash(p, a->basis);
+		p->hash = action_tuple_hash(r, p, a->basis);
 		return;
 	}
 	if (packet_parse(p, &key, PARSE_L4)) {
@@ -349,7 +302,7 @@ run_bucket(struct run *r, struct packet *p, const struct dp_action_object *a, bo
 		return FATE_TAKEN;
 	}
 	if (body->kind == DP_OBJECT_SELECT) {
-		hash = p->hash ? p->hash : tuple_hash(p, 0);
+		hash = p->hash ? p->hash : action_tuple_hash(r, p, 0);
 	}
 	bucket = object_choose(body, hash, &part, r->looks);
 	if (!bucket) {
@@ -433,10 +386,14 @@ run_action(struct run *r, struct packet *p, const struct dp_action_hdr *a, bool 
 		return verdict(r, p, packet_pop_vlan(p));
 	case DP_ACTION_SET_FIELD: {
 		const struct dp_action_set_field *set = body;
-
-		return verdict(r, p,
+		const struct flow_key *key =
+			edit_is_tunnel_field((enum field_id)set->field) ? r->key : NULL;
+		enum fate fate = verdict(r, p,
 			packet_set_field(
 				p, (enum field_id)set->field, set->data, set->data + set->n_bytes));
+
+		r->key = key; /* that of its headers still holds */
+		return fate;
 	}
 	case DP_ACTION_DEC_TTL:
 	case DP_ACTION_DEC_MPLS_TTL:
@@ -458,7 +415,7 @@ run_action(struct run *r, struct packet *p, const struct dp_action_hdr *a, bool 
 	case DP_ACTION_POP_PBB:
 		return verdict(r, p, packet_pop_pbb(p));
 	case DP_ACTION_HASH:
-		set_hash(p, body);
+		set_hash(r, p, body);
 		return FATE_LEFT;
 	case DP_ACTION_SELECT:
 	case DP_ACTION_FIRST_LIVE:
@@ -481,33 +438,53 @@ run_action(struct run *r, struct packet *p, const struct dp_action_hdr *a, bool 
 	case DP_ACTION_RECIRC:
 		worker_recirculate(r->w, p, ((const struct dp_action_u32 *)body)->v);
 		return FATE_TAKEN;
+	case DP_ACTION_ENCAP: {
+		const struct object_body *object = enter(r, p, body);
+
+		return object ? action_encap(r, p, object->encap) : FATE_TAKEN;
+	}
+	case DP_ACTION_DECAP:
+		action_decap(r, p, body);
+		return FATE_TAKEN;
 	default:
-		/* actions_supported() lets no other in. */
+		/* dp_actions_validate() lets no other in. */
 		worker_drop(r->w, p, DROP_ACTION_LIMIT);
 		return FATE_TAKEN;
 	}
+}
+
+/* Runs the rest of a list, from the frame's action on. */
+static enum fate
+run_from(struct run *r, struct packet *p, struct frame *f)
+{
+	enum fate fate = FATE_LEFT;
+
+	r->frame = f;
+	for (; f->at && fate == FATE_LEFT; f->at = dp_action_next(f->at, f->actions, f->size)) {
+		fate = run_action(r, p, f->at, is_last(f->at, f->actions, f->size, f->last));
+	}
+	r->frame = f->up;
+	return fate;
 }
 
 /* @last: nothing behind this list needs the packet. */
 static enum fate
 run_list(struct run *r, struct packet *p, const void *actions, size_t size, bool last)
 {
-	for (const struct dp_action_hdr *a = dp_action_first(actions, size); a;
-		a = dp_action_next(a, actions, size)) {
-		if (run_action(r, p, a, is_last(a, actions, size, last)) == FATE_TAKEN) {
-			return FATE_TAKEN;
-		}
-	}
-	return FATE_LEFT;
+	struct frame f = {.actions = actions,
+		.size = size,
+		.at = dp_action_first(actions, size),
+		.up = r->frame,
+		.depth = r->depth,
+		.last = last};
+
+	return run_from(r, p, &f);
 }
 
-/* Runs a list and consumes the packet. */
+/* Ends a packet that all actions have left alone. */
 static void
-run_whole(struct run *r, struct packet *p, const void *actions, size_t size)
+end_left(struct run *r, struct packet *p)
 {
-	if (run_list(r, p, actions, size, true) == FATE_TAKEN) {
-		return;
-	}
 	if (r->n_copies) {
 		/* All that it had to do was done by copies: the original is one too many, not a loss. */
 		worker_uncount_copied(r->w, p);
@@ -517,11 +494,46 @@ run_whole(struct run *r, struct packet *p, const void *actions, size_t size)
 	}
 }
 
+/* Runs a list and consumes the packet. */
+static void
+run_whole(struct run *r, struct packet *p, const void *actions, size_t size)
+{
+	if (run_list(r, p, actions, size, true) == FATE_LEFT) {
+		end_left(r, p);
+	}
+}
+
 void
-actions_run(struct worker *w, struct packet *p, const void *actions, size_t size)
+action_run_rest(const struct run *r, struct packet *piece)
+{
+	/* Other pieces may share its bytes. */
+	struct run rest = {.w = r->w,
+		.n_copies = r->n_copies,
+		.edits = (const uint8_t *)UINTPTR_MAX,
+		.looks = r->looks};
+
+	for (const struct frame *from = r->frame; from; from = from->up) {
+		struct frame f = *from;
+
+		f.at = dp_action_next(f.at, f.actions, f.size);
+		rest.depth = f.depth;
+		if (run_from(&rest, piece, &f) == FATE_TAKEN) {
+			return;
+		}
+		if (f.expired) {
+			worker_drop(r->w, piece, DROP_INVALID_TTL);
+			return;
+		}
+	}
+	end_left(&rest, piece);
+}
+
+void
+actions_run(struct worker *w, struct packet *p, const struct flow_key *key, const void *actions,
+	size_t size)
 {
 	unsigned looks = OBJECT_MAX_LOOKS;
-	struct run r = {w, 0, last_edit(actions, size), 0, &looks};
+	struct run r = {.w = w, .key = key, .edits = last_edit(actions, size), .looks = &looks};
 
 	run_whole(&r, p, actions, size);
 }

@@ -19,13 +19,11 @@
 #include "lib/packet.h"
 
 struct worker;
-struct weft_error;
 
 /* A copy of a validated list. Freed by free(). */
 struct action_program *action_program_create(const void *actions, size_t size);
 
-/* Whether this datapath can do all that a validated list asks for. @err names what it cannot. */
-bool actions_supported(const void *actions, size_t size, struct weft_error *err);
-
-/* Runs a list on a parsed packet and consumes it. */
-void actions_run(struct worker *w, struct packet *p, const void *actions, size_t size);
+/* Runs a list on a parsed packet and consumes it. @key: the packet's, if it was parsed as deep as the list
+ * asks; or NULL. */
+void actions_run(struct worker *w, struct packet *p, const struct flow_key *key,
+	const void *actions, size_t size);

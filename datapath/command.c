@@ -8,6 +8,7 @@
 #include "datapath/object.h"
 #include "datapath/port.h"
 #include "datapath/tables_internal.h"
+#include "datapath/tunnel_options.h"
 #include "datapath/worker.h"
 #include "lib/alloc.h"
 #include "lib/error.h"
@@ -59,6 +60,22 @@ worker_for(const struct dp_execute *cmd)
 	return port && port->rxq_worker[0] < workers.n ? port->rxq_worker[0] : 0;
 }
 
+/* The tunnel fields that a packet of the agent's has. */
+static void
+set_tunnel(struct worker_execute *x, const struct dp_message *m)
+{
+	struct packet_tunnel *t = &x->tunnel;
+
+	x->has_tunnel =
+		m->key_blocks & (FLOW_BLOCK(2) | FLOW_BLOCK(5)) || be32_to(m->key.tun_id_lo);
+	if (x->has_tunnel) {
+		memcpy(t, m->key.tun_src, offsetof(struct packet_tunnel, id));
+		t->id = m->key.tun_id_lo;
+		t->has_opts = m->key_blocks & FLOW_BLOCK(5);
+		memcpy(t->opts, m->key.tun_opts, FLOW_BLOCK_SIZE);
+	}
+}
+
 static void
 do_execute(uint32_t handler, const struct dp_message *m) WEFT_REQUIRES(weft_tables)
 {
@@ -76,14 +93,11 @@ do_execute(uint32_t handler, const struct dp_message *m) WEFT_REQUIRES(weft_tabl
 		.data_len = (uint32_t)m->data_len,
 	};
 	struct dp_part parts[] = {{m->actions, m->actions_size}, {m->data, m->data_len}};
-	struct weft_error err = WEFT_ERROR_INIT;
 	int status = 0;
 
+	set_tunnel(&x, m);
 	atomic_fetch_add_explicit(&tables.executes, 1, memory_order_relaxed);
-	if (!actions_supported(m->actions, m->actions_size, &err)) {
-		LOG_WARN_RL("execute refused: %s", err.text);
-		status = -EOPNOTSUPP;
-	} else if (to >= workers.n) {
+	if (to >= workers.n) {
 		status = -ESTALE;
 	} else if ((status = objects_check(m->actions, m->actions_size)) == 0 &&
 		   !dp_send(&workers.inbox_in[to], WORKER_EXECUTE, &x, sizeof x, parts, 2)) {
@@ -92,6 +106,25 @@ do_execute(uint32_t handler, const struct dp_message *m) WEFT_REQUIRES(weft_tabl
 	if (status) {
 		reply_status(handler, DP_EXECUTE, cmd->cmd.request, status);
 	}
+}
+
+static void
+do_tun_opts(uint32_t handler, const struct dp_message *m)
+{
+	const struct dp_tun_opts *cmd = m->body;
+	struct dp_tun_opts_reply reply = {.reply.request = cmd->cmd.request};
+	const struct tunnel_options *options;
+	struct dp_part part = {NULL, 0};
+
+	if (cmd->flags & DP_TUN_OPTS_SET) {
+		reply.reply.status = tunnel_options_put((const void *)m->data, cmd->n);
+	}
+	options = tunnel_options_get();
+	if (options) {
+		reply.n = options->n;
+		part = (struct dp_part){options->list, options->n * sizeof options->list[0]};
+	}
+	send_reply(handler, DP_TUN_OPTS, &reply, sizeof reply, &part, part.size ? 1 : 0);
 }
 
 static void
@@ -150,6 +183,9 @@ command(uint32_t handler, uint32_t kind, size_t len) WEFT_REQUIRES(weft_tables)
 		break;
 	case DP_BARRIER:
 		barrier_command(handler, m.body);
+		break;
+	case DP_TUN_OPTS:
+		do_tun_opts(handler, &m);
 		break;
 	default:
 		break;

@@ -11,23 +11,13 @@
 #include "lib/compiler.h"
 #include "lib/flow_key.h"
 #include "lib/packet_parse.h"
+#include "vhost/packet_mbuf.h"
 
 #define ND_SOLICITATION 135
 #define ND_ADVERTISEMENT 136
 
-/* What the IP header(s) say. */
-struct ip_view {
-	uint32_t end; /* of the packet; link-layer padding may follow */
-	uint32_t proto_at;
-	uint8_t proto; /* behind the extension headers */
-	bool is_ipv4;
-	bool fragment;
-	bool later;  /* a fragment but the first: no L4 header */
-	bool routed; /* under way by a routing header: the destination is not the last one */
-};
-
-static struct ip_view
-ip_view(const struct packet *p, uint16_t type)
+struct ip_view
+edit_ip_view(const struct packet *p, uint16_t type)
 {
 	const uint8_t *ip = p->data + p->l3_off;
 	struct ip_view v = {.end = p->len, .is_ipv4 = type == TYPE_IPV4};
@@ -122,7 +112,7 @@ change(struct packet *p, uint16_t type, uint8_t *at, const uint8_t *value, const
 	if (!(covers & (COVER_PSEUDO | COVER_L4))) {
 		return;
 	}
-	v = ip_view(p, type);
+	v = edit_ip_view(p, type);
 	csum = l4_csum(p, &v, covers & COVER_PSEUDO);
 	if (!csum) {
 		return;
@@ -192,7 +182,7 @@ set_eth_type(struct packet *p, const uint8_t *value)
 static int
 set_ip_proto(struct packet *p, uint16_t type, uint8_t proto)
 {
-	struct ip_view v = ip_view(p, type);
+	struct ip_view v = edit_ip_view(p, type);
 	uint8_t was[2] = {0, v.proto}, now[2] = {0, proto}, mask[2] = {0, 0xff};
 	uint8_t *csum = l4_csum(p, &v, true);
 
@@ -258,7 +248,7 @@ set_icmp(struct packet *p, uint16_t type, enum field_id field, const uint8_t *va
 	case FIELD_ND_TARGET:
 	case FIELD_ND_SLL:
 	case FIELD_ND_TLL:
-		end = WEFT_MIN(ip_view(p, type).end, p->head_len);
+		end = WEFT_MIN(edit_ip_view(p, type).end, p->head_len);
 		if (end < p->l4_off + 24u || l4[1] ||
 			!((l4[0] == ND_SOLICITATION && field != FIELD_ND_TLL) ||
 				(l4[0] == ND_ADVERTISEMENT && field != FIELD_ND_SLL))) {
@@ -292,7 +282,7 @@ set_ipv6(struct packet *p, enum field_id field, const uint8_t *value, const uint
 	case FIELD_IPV6_DST:
 		/* Under way by a routing header the pseudo header has the last address (RFC 8200 s.8.1). */
 		change(p, TYPE_IPV6, ip + 24, value, mask, 16,
-			ip_view(p, TYPE_IPV6).routed ? COVER_NONE : COVER_PSEUDO);
+			edit_ip_view(p, TYPE_IPV6).routed ? COVER_NONE : COVER_PSEUDO);
 		break;
 	default: /* flow label */
 		word = get_be32(ip);
@@ -348,7 +338,7 @@ has_l3(const struct packet *p, uint16_t type)
 static bool
 has_l4(const struct packet *p, uint16_t type, enum field_prereq prereq)
 {
-	struct ip_view v = ip_view(p, type);
+	struct ip_view v = edit_ip_view(p, type);
 
 	if (v.later || !p->l4_payload_off) {
 		return false;
@@ -428,6 +418,45 @@ set_sctp_port(struct packet *p, uint16_t type, const struct ip_view *v, uint8_t 
 	return EDIT_OK;
 }
 
+bool
+edit_is_tunnel_field(enum field_id id)
+{
+	const struct field *f = field_get(id);
+
+	return f->block == 2 || f->block == 5 || id == FIELD_TUN_ID;
+}
+
+/* What the packet is to have of a tunnel; no byte of it changes. */
+static int
+set_tunnel(struct packet *p, const struct field *f, const uint8_t *value, const uint8_t *mask)
+{
+	struct packet_tunnel *t = packet_tunnel_open(p);
+	uint8_t n = f->n_bytes, *at;
+
+	if (f->block == 2) {
+		at = (uint8_t *)t + (f->offset - offsetof(struct flow_key, tun_src));
+	} else if (f->block == 5) {
+		if (!t->has_opts) {
+			memset(t->opts, 0, FLOW_BLOCK_SIZE);
+			t->has_opts = true;
+		}
+		at = t->opts + (f->offset - offsetof(struct flow_key, tun_opts));
+	} else {
+		/* No tunnel carries the upper half of an id. */
+		if (get_be32(value)) {
+			return DROP_TUNNEL_ID_RANGE;
+		}
+		at = (uint8_t *)&t->id;
+		value += 4;
+		mask += 4;
+		n = 4;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		at[i] = (uint8_t)((at[i] & ~mask[i]) | (value[i] & mask[i]));
+	}
+	return EDIT_OK;
+}
+
 int
 packet_set_field(struct packet *p, enum field_id field, const uint8_t *value, const uint8_t *mask)
 {
@@ -435,6 +464,10 @@ packet_set_field(struct packet *p, enum field_id field, const uint8_t *value, co
 	enum field_prereq prereq = (enum field_prereq)f->prereq;
 	uint16_t type;
 	uint8_t *l4;
+
+	if (edit_is_tunnel_field(field)) {
+		return set_tunnel(p, f, value, mask);
+	}
 
 	switch (field) {
 	case FIELD_ETH_DST:
@@ -475,7 +508,7 @@ packet_set_field(struct packet *p, enum field_id field, const uint8_t *value, co
 	case FIELD_PRE_UDP:
 	case FIELD_PRE_SCTP:
 	case FIELD_PRE_L4: {
-		struct ip_view v = ip_view(p, type);
+		struct ip_view v = edit_ip_view(p, type);
 
 		l4 += f->offset == offsetof(struct flow_key, l4_src) ? 0 : 2;
 		if (v.proto == IPPROTO_SCTP) {

@@ -43,7 +43,11 @@ int packet_pop_pbb(struct packet *p);
  * or the other way. */
 int packet_copy_ttl(struct packet *p, bool out);
 
-/* Sets the bits of @mask in @field to those of @value (n_bytes of the field each). */
+/* Whether a field is none of the packet's bytes, but one of what it has of tunnels. */
+bool edit_is_tunnel_field(enum field_id id);
+
+/* Sets the bits of @mask in @field to those of @value (n_bytes of the field each). A tunnel id beyond 32
+ * bits: tunnel-id-range. */
 int packet_set_field(
 	struct packet *p, enum field_id field, const uint8_t *value, const uint8_t *mask);
 

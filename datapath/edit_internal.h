@@ -23,6 +23,20 @@
 #define MPLS_BOS 0x100u
 #define MPLS_TTL 0xffu
 
+/* What the IP header(s) say. */
+struct ip_view {
+	uint32_t end; /* of the packet; link-layer padding may follow */
+	uint32_t proto_at;
+	uint8_t proto; /* behind the extension headers */
+	bool is_ipv4;
+	bool fragment;
+	bool later;  /* a fragment but the first: no L4 header */
+	bool routed; /* under way by a routing header: the destination is not the last one */
+};
+
+/* Of a packet whose L3 header is of @type and whole, by the parser's word (l4_off). */
+struct ip_view edit_ip_view(const struct packet *p, uint16_t type);
+
 /* The Ethernet type in front of the L3 header; 0: there is none. */
 static inline uint16_t
 packet_l3_type(const struct packet *p)

@@ -10,10 +10,6 @@
 #include "datapath/port.h"
 #include "datapath/tables_internal.h"
 #include "lib/alloc.h"
-#include "lib/error.h"
-#include "lib/log.h"
-
-WEFT_LOG_MODULE(flow_command);
 
 void
 flow_command_put(uint32_t handler, const struct dp_message *m)
@@ -31,14 +27,10 @@ flow_command_put(uint32_t handler, const struct dp_message *m)
 	};
 	struct flow_put_result result = {0};
 	struct dp_flow_put_reply reply = {.reply.request = cmd->cmd.request};
-	struct weft_error err = WEFT_ERROR_INIT;
 	uint8_t packed[FLOW_KEY_SIZE];
 	struct dp_part part = {packed, 0};
 
-	if (!actions_supported(m->actions, m->actions_size, &err)) {
-		LOG_WARN_RL("flow refused: %s", err.text);
-		reply.reply.status = -EOPNOTSUPP;
-	} else if (!port_find(be32_to(m->key.in_port))) {
+	if (!port_find(be32_to(m->key.in_port))) {
 		reply.reply.status = -ENODEV;
 	} else if ((reply.reply.status = objects_check(m->actions, m->actions_size)) == 0) {
 		reply.reply.status = flow_table_put(tables.table, &put, &result);

@@ -101,10 +101,10 @@ listing_port(const struct port *port, json_t *options)
 		json_decref(details);
 	}
 	json_object_set_new(o, "options", options ? json_deep_copy(options) : json_object());
-	set(o, "rx_packets", sums.rx_packets);
-	set(o, "rx_bytes", sums.rx_bytes);
-	set(o, "tx_packets", sums.tx_packets);
-	set(o, "tx_bytes", sums.tx_bytes);
+	set(o, "rx_packets", sums.rx_packets + sums.tunnel_rx_packets);
+	set(o, "rx_bytes", sums.rx_bytes + sums.tunnel_rx_bytes);
+	set(o, "tx_packets", sums.tx_packets + sums.tunnel_tx_packets);
+	set(o, "tx_bytes", sums.tx_bytes + sums.tunnel_tx_bytes);
 	set(o, "rx_errors", dev.rx_errors + dev.rx_crc + dev.rx_frame + dev.rx_over);
 	set(o, "tx_errors", dev.tx_errors);
 	set(o, "rx_missed", dev.rx_missed);

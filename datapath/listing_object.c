@@ -4,12 +4,14 @@
  *
  * Threads: the ports thread, online as a reader while it looks at an object.
  */
+#include <arpa/inet.h>
 #include <stdlib.h>
 
 #include "datapath/listing.h"
 #include "datapath/object.h"
 #include "datapath/ports_thread.h"
 #include "datapath/rcu.h"
+#include "lib/byteorder.h"
 #include "lib/strbuf.h"
 
 #define ROWS_A_PAGE 1000u
@@ -92,6 +94,71 @@ describe_meter(json_t *row, const struct dp_meter *meter, const struct dp_meter_
 	strbuf_uninit(&words);
 }
 
+static void
+put_address(struct strbuf *out, const uint8_t *address, bool v6)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	inet_ntop(v6 ? AF_INET6 : AF_INET, address, text, sizeof text);
+	strbuf_put(out, text);
+}
+
+/* What the key decides is named by its field. */
+static void
+describe_encap(json_t *row, const struct dp_encap *e)
+{
+	static const struct {
+		uint32_t flag;
+		const char *text;
+	} flags[] = {
+		{DP_ENCAP_TOS_INHERIT, "tos=inherit"},
+		{DP_ENCAP_TOS_FROM_KEY, "tos=tun_tos"},
+		{DP_ENCAP_TTL_INHERIT, "ttl=inherit"},
+		{DP_ENCAP_TTL_FROM_KEY, "ttl=tun_ttl"},
+		{DP_ENCAP_FLAGS_FROM_KEY, "flags=tun_flags"},
+		{DP_ENCAP_OPTS_FROM_KEY, "options=tun_opts"},
+		{DP_ENCAP_GBP_FROM_KEY, "policy=tun_gbp_id"},
+		{DP_ENCAP_UDP_CSUM, "csum"},
+		{DP_ENCAP_L3, "l3"},
+	};
+	static const char *const too_long[] = {"drop", "fragment", "to-agent"};
+	const uint8_t *ip = e->header + e->l3_off;
+	bool v6 = ip[0] >> 4 == 6;
+	uint32_t src = v6 ? 8 : 12, size = v6 ? 16 : 4;
+	struct strbuf words = STRBUF_INIT;
+
+	strbuf_printf(&words, "%s src=", dp_tunnel_kind_name((enum dp_tunnel_kind)e->kind));
+	put_address(&words, ip + src, v6);
+	strbuf_put(&words, e->flags & DP_ENCAP_SRC_FROM_KEY ? "|tun_src dst=" : " dst=");
+	if (e->flags & DP_ENCAP_DST_FROM_KEY) {
+		strbuf_put(&words, "tun_dst");
+	} else {
+		put_address(&words, ip + src + size, v6);
+	}
+	if (e->flags & DP_ENCAP_ID_FROM_KEY) {
+		strbuf_put(&words, " id=tun_id");
+	} else if (e->kind != DP_TUNNEL_GRE && e->kind != DP_TUNNEL_ERSPAN) {
+		strbuf_printf(&words, " id=%u", get_be32(e->header + e->l4_off + 12) >> 8);
+	}
+	strbuf_printf(&words, " via=%02x:%02x:%02x:%02x:%02x:%02x", e->header[0], e->header[1],
+		e->header[2], e->header[3], e->header[4], e->header[5]);
+	if (e->mtu) {
+		strbuf_printf(&words, " mtu=%u too-long=%s", e->mtu, too_long[e->too_long]);
+	}
+	for (unsigned i = 0; i < WEFT_ARRAY_SIZE(flags); i++) {
+		if (e->flags & flags[i].flag) {
+			strbuf_printf(&words, " %s", flags[i].text);
+		}
+	}
+	json_object_set_new(row, "part", json_null());
+	json_object_set_new(row, "live", json_null());
+	if (e->port != UINT32_MAX) {
+		set(row, "port", e->port);
+	}
+	json_object_set_new(row, "what", json_string(strbuf_text(&words)));
+	strbuf_uninit(&words);
+}
+
 /* @part beyond the last: the object has none. */
 static json_t *
 row_of(const struct stats_region *stats, const struct object_info *info, uint32_t part)
@@ -100,6 +167,7 @@ row_of(const struct stats_region *stats, const struct object_info *info, uint32_
 		[DP_OBJECT_SELECT] = "select",
 		[DP_OBJECT_FIRST_LIVE] = "first-live",
 		[DP_OBJECT_METER] = "meter",
+		[DP_OBJECT_ENCAP] = "encap",
 	};
 	const struct object_body *body = info->body;
 	const struct dp_meter *meter = (const void *)body->raw;
@@ -110,7 +178,9 @@ row_of(const struct stats_region *stats, const struct object_info *info, uint32_
 	set_handle(row, "handle", info->object);
 	json_object_set_new(row, "kind", json_string(kinds[body->kind]));
 	set(row, "refs", info->n_refs);
-	if (part >= body->n_parts) {
+	if (body->kind == DP_OBJECT_ENCAP) {
+		describe_encap(row, (const void *)body->raw);
+	} else if (part >= body->n_parts) {
 		json_object_set_new(row, "part", json_null());
 		json_object_set_new(row, "live", json_string("no"));
 		json_object_set_new(row, "what", json_string("no buckets"));

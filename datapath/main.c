@@ -29,6 +29,7 @@
 #include "datapath/ports_thread.h"
 #include "datapath/rcu.h"
 #include "datapath/tables.h"
+#include "datapath/tunnel_options.h"
 #include "datapath/worker.h"
 #include "lib/alloc.h"
 #include "lib/daemon.h"
@@ -461,6 +462,7 @@ free_table:
 	rcu_unregister(RCU_READER_PORTS);
 	flow_table_destroy(config.table);
 	objects_uninit();
+	tunnel_options_uninit();
 free_base:
 	rte_mempool_free(config.pool);
 	stats_region_destroy(&stats);

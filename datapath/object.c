@@ -14,6 +14,7 @@
 #include "datapath/object_internal.h"
 #include "datapath/rcu.h"
 #include "datapath/select.h"
+#include "datapath/tunnel.h"
 #include "lib/alloc.h"
 
 #define NONE UINT32_MAX
@@ -71,6 +72,7 @@ body_free(struct object_body *body)
 		free(body->buckets);
 		free(body->table);
 		free(body->meter);
+		tunnel_encap_destroy(body->encap);
 		free(body);
 	}
 }
@@ -240,6 +242,8 @@ body_create(const struct dp_message *m, uint32_t slot, const struct object_body 
 	} else if (body->kind == DP_OBJECT_METER) {
 		body->meter = meter_create(meter, (const void *)(meter + 1), body->n_parts - 1,
 			rte_get_tsc_hz(), rte_rdtsc(), was ? was->meter : NULL);
+	} else if (body->kind == DP_OBJECT_ENCAP) {
+		body->encap = tunnel_encap_create((const void *)body->raw);
 	}
 	return body;
 }
@@ -275,9 +279,6 @@ check_put(const struct dp_message *m, uint32_t slot, const struct object_body *w
 
 	if (rc) {
 		return rc;
-	}
-	if (put->kind == DP_OBJECT_ENCAP) {
-		return -EOPNOTSUPP;
 	}
 	if (was && was->kind != put->kind) {
 		return -EINVAL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Objects: what flows share by reference. Select and first-live choose a bucket of actions, meters limit.
+ * Objects: what flows share by reference. Select and first-live choose a bucket of actions, meters limit, encap
+ * holds the headers of a tunnel.
  *
  * What:     slots of fixed number and type; an object is {slot, generation}. Its body, with all that was
  *           computed from it, is replaced as a whole. Each part (bucket, meter, band) has a
@@ -35,6 +36,7 @@
 #define OBJECT_MAX_LOOKS 4096u
 
 struct meter;
+struct tunnel_encap;
 struct select_table;
 
 struct object_body {
@@ -46,6 +48,7 @@ struct object_body {
 	const struct dp_bucket **buckets; /* into raw; select and first-live */
 	struct select_table *table;       /* select, with some weight */
 	struct meter *meter;
+	struct tunnel_encap *encap;
 	uint64_t raw[]; /* as it was put */
 };
 

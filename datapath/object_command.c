@@ -5,34 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "datapath/action.h"
 #include "datapath/object.h"
 #include "datapath/tables_internal.h"
-#include "lib/error.h"
-#include "lib/log.h"
-
-WEFT_LOG_MODULE(object_command);
-
-/* Whether the datapath can do what the buckets of a body ask for. */
-static bool
-buckets_supported(const struct dp_message *m, struct weft_error *err)
-{
-	const struct dp_object_put *put = m->body;
-	const uint8_t *at = m->data, *end = at + m->data_len;
-
-	if (put->kind != DP_OBJECT_SELECT && put->kind != DP_OBJECT_FIRST_LIVE) {
-		return true;
-	}
-	while (at < end) {
-		const struct dp_bucket *b = (const void *)at;
-
-		if (!actions_supported(b->actions, b->size - sizeof *b, err)) {
-			return false;
-		}
-		at += b->size;
-	}
-	return true;
-}
 
 void
 object_command_put(uint32_t handler, const struct dp_message *m)
@@ -42,16 +16,10 @@ object_command_put(uint32_t handler, const struct dp_message *m)
 		.reply.request = cmd->cmd.request,
 		.object = cmd->object,
 	};
-	struct weft_error err = WEFT_ERROR_INIT;
 	struct dp_part part = {NULL, 0};
 	const struct dp_handle *parts;
 
-	if (!buckets_supported(m, &err)) {
-		LOG_WARN_RL("object refused: %s", err.text);
-		reply.reply.status = -EOPNOTSUPP;
-	} else {
-		reply.reply.status = objects_put(m, &reply.object, &parts);
-	}
+	reply.reply.status = objects_put(m, &reply.object, &parts);
 	if (!reply.reply.status) {
 		reply.n_parts = m->n_parts;
 		part = (struct dp_part){parts, m->n_parts * sizeof parts[0]};

@@ -34,6 +34,22 @@ offload_complete_csum(struct packet *p)
 	return 0;
 }
 
+uint32_t
+offload_piece_len(const struct packet *p)
+{
+	uint32_t l4_len = 8;
+
+	if (!(p->flags & PACKET_GSO_MASK)) {
+		return p->len;
+	}
+	if (!(p->flags & PACKET_GSO_UDP)) {
+		l4_len = p->csum_start + 13u <= p->head_len
+				 ? (p->data[p->csum_start + 12] >> 4) * 4u
+				 : 20u;
+	}
+	return p->csum_start + l4_len + p->gso_size;
+}
+
 /* Where the headers of a GSO packet stand. */
 struct headers {
 	uint32_t l3, l4, payload;

@@ -15,6 +15,9 @@ struct rte_mempool;
 /* Completes a PACKET_CSUM_PARTIAL checksum in place. -EINVAL: its place is outside the packet. */
 int offload_complete_csum(struct packet *p);
 
+/* Length of the frame; of one that is to be cut: of its longest piece. */
+uint32_t offload_piece_len(const struct packet *p);
+
 /* Cuts a PACKET_GSO_* packet into packets of at most gso_size bytes of payload each, with complete
  * checksums, made from @pool. Returns how many stand in @segments; the packet itself stays the
  * caller's. -EINVAL: not what its flags say; -ENOMEM: no buffers (nothing is left);

@@ -184,6 +184,10 @@ port_read_counters(const struct port *port, struct port_sums *sums)
 		COUNTER(made);
 		COUNTER(copied);
 		COUNTER(to_agent);
+		COUNTER(tunnel_rx_packets);
+		COUNTER(tunnel_rx_bytes);
+		COUNTER(tunnel_tx_packets);
+		COUNTER(tunnel_tx_bytes);
 		COUNTER(upcalls);
 		COUNTER(upcalls_joined);
 		COUNTER(cache_hits);

@@ -34,6 +34,9 @@ struct port_counters {
 	_Atomic uint64_t rx_packets, rx_bytes;
 	_Atomic uint64_t tx_packets, tx_bytes;
 	_Atomic uint64_t made, copied, to_agent;
+	/* Of a tunnel port: what came out of its tunnels and went in. Not in the books, where a packet stays
+	 * the one that was received. */
+	_Atomic uint64_t tunnel_rx_packets, tunnel_rx_bytes, tunnel_tx_packets, tunnel_tx_bytes;
 	_Atomic uint64_t upcalls, upcalls_joined;
 	_Atomic uint64_t cache_hits, table_hits, misses;
 	_Atomic uint64_t drops[DROP_N];
@@ -157,6 +160,7 @@ void port_note_made(struct port *member, uint32_t n);
 /* Sums of a port's counters, any thread that may hold the port. */
 struct port_sums {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, made, copied, to_agent;
+	uint64_t tunnel_rx_packets, tunnel_rx_bytes, tunnel_tx_packets, tunnel_tx_bytes;
 	uint64_t upcalls, upcalls_joined, cache_hits, table_hits, misses, parked;
 	uint64_t drops[DROP_N], dropped;
 };

@@ -211,6 +211,8 @@ reply_size(uint32_t type)
 		return sizeof(struct dp_object_put_reply);
 	case DP_OBJECT_DEL:
 		return sizeof(struct dp_object_del_reply);
+	case DP_TUN_OPTS:
+		return sizeof(struct dp_tun_opts_reply);
 	default:
 		return sizeof(struct dp_reply);
 	}
@@ -226,7 +228,8 @@ reply_status(uint32_t handler, uint32_t type, uint64_t request, int status)
 
 	_Static_assert(sizeof reply >= sizeof(struct dp_object_put_reply) &&
 			       sizeof reply >= sizeof(struct dp_object_del_reply) &&
-			       sizeof reply >= sizeof(struct dp_flow_put_reply),
+			       sizeof reply >= sizeof(struct dp_flow_put_reply) &&
+			       sizeof reply >= sizeof(struct dp_tun_opts_reply),
 		"room for all of reply_size()");
 	send_reply(handler, type, &reply, reply_size(type), NULL, 0);
 }

@@ -454,7 +454,7 @@ park_execute(struct worker *w, uint64_t parked, const void *actions, size_t size
 		struct packet *copy = worker_copy(w, e->pkts[0], 0);
 
 		if (copy) {
-			actions_run(w, copy, actions, size);
+			actions_run(w, copy, NULL, actions, size);
 		}
 		return 0;
 	}
@@ -463,7 +463,7 @@ park_execute(struct worker *w, uint64_t parked, const void *actions, size_t size
 	memcpy(pkts, e->pkts, n * sizeof pkts[0]);
 	release(w, e);
 	for (unsigned i = 0; i < n; i++) {
-		actions_run(w, pkts[i], actions, size);
+		actions_run(w, pkts[i], NULL, actions, size);
 	}
 	return 0;
 }

@@ -2,9 +2,8 @@
  *
  * Workers.
  *
- * Place: the loop reads as the list rx, parse, cache, classify, act, tx.
- * Why:   a burst is handled in passes (parse, then hash, then look up and act), so that the cache
- *        lines of the buckets are on their way before they are looked at.
+ * Place: the loop reads as the list rx, parse, cache, classify, act, tx; what stands between rx and tx is in
+ *        forward.c, which queues a worker polls in worker_queues.c.
  */
 #include "datapath/worker.h"
 
@@ -23,7 +22,8 @@
 
 #include "datapath/action.h"
 #include "datapath/capture.h"
-#include "datapath/key_hash.h"
+#include "datapath/forward.h"
+#include "datapath/offload.h"
 #include "datapath/rcu.h"
 #include "datapath/upcall.h"
 #include "lib/alloc.h"
@@ -37,8 +37,6 @@ WEFT_LOG_MODULE(worker);
 
 struct workers workers;
 
-static void burst(struct worker *w, struct port *port, struct port_worker *pw, struct packet **pkts,
-	unsigned n) WEFT_REQUIRES(weft_worker);
 static void flush_tx(struct worker *w);
 static void take_messages(struct worker *w) WEFT_REQUIRES(weft_worker);
 static void go_to_sleep(struct worker *w);
@@ -165,173 +163,9 @@ worker_kick(struct worker *w)
 	}
 }
 
-/* --- rx queues ------------------------------------------------------------------------------------------ */
-
-/* First pass: a queue that has a worker stays there. Second: the others go where the fewest are. */
-static void
-place_queue(struct rx_list **lists, struct port *port, uint16_t queue, unsigned pass)
-{
-	uint16_t to = port->rxq_worker[queue];
-	bool placed = to < workers.n && lists[to]->n && pass;
-
-	if (pass == 0 && to >= workers.n) {
-		return;
-	}
-	if (pass) {
-		for (unsigned i = 0; placed && i < lists[to]->n; i++) {
-			if (lists[to]->queues[i].port == port &&
-				lists[to]->queues[i].queue == queue) {
-				return;
-			}
-		}
-		to = 0;
-		for (unsigned i = 1; i < workers.n; i++) {
-			to = lists[i]->n < lists[to]->n ? (uint16_t)i : to;
-		}
-		port->rxq_worker[queue] = to;
-	}
-	lists[to]->queues[lists[to]->n++] = (struct rx_queue){port, queue};
-}
-
-static bool
-is_polled(const struct port *port)
-{
-	return port && port->published && !port->is_member;
-}
-
-/* Evens the lists out by moving queues that nobody has assigned. */
-static void
-even_out(struct rx_list **lists)
-{
-	for (;;) {
-		unsigned most = 0, fewest = 0, i;
-
-		for (unsigned w = 1; w < workers.n; w++) {
-			most = lists[w]->n > lists[most]->n ? w : most;
-			fewest = lists[w]->n < lists[fewest]->n ? w : fewest;
-		}
-		if (!workers.n || lists[most]->n <= lists[fewest]->n + 1) {
-			return;
-		}
-		for (i = lists[most]->n; i > 0; i--) {
-			const struct rx_queue *rxq = &lists[most]->queues[i - 1];
-
-			if (!(rxq->port->rxq_pinned >> rxq->queue & 1)) {
-				break;
-			}
-		}
-		if (!i) {
-			return;
-		}
-		lists[most]->queues[i - 1].port->rxq_worker[lists[most]->queues[i - 1].queue] =
-			(uint16_t)fewest;
-		lists[fewest]->queues[lists[fewest]->n++] = lists[most]->queues[i - 1];
-		lists[most]->queues[i - 1] = lists[most]->queues[--lists[most]->n];
-	}
-}
-
-/* Takes the lists and gives them to the workers; waits until the old ones are out of use. */
-static void
-publish_lists(struct rx_list **lists)
-{
-	struct rx_list *was[DP_MAX_WORKERS];
-
-	for (unsigned w = 0; w < workers.n; w++) {
-		for (unsigned i = 0; i < lists[w]->n; i++) {
-			lists[w]->queues[i].port->rxq_now[lists[w]->queues[i].queue] = (uint16_t)w;
-		}
-		was[w] = atomic_exchange_explicit(
-			&workers.list[w]->rx, lists[w], memory_order_acq_rel);
-		worker_kick(workers.list[w]);
-	}
-	rcu_synchronize();
-	for (unsigned w = 0; w < workers.n; w++) {
-		free(was[w]);
-	}
-}
-
-/* Takes the queues that change their worker from the workers that have them. */
-static void
-withdraw_moving(struct rx_list **lists)
-{
-	struct rx_list *staying[DP_MAX_WORKERS];
-	bool moving = false;
-
-	for (unsigned w = 0; w < workers.n; w++) {
-		size_t size = sizeof *staying[w] + (lists[w]->n + 1) * sizeof lists[w]->queues[0];
-
-		staying[w] = xcalloc(1, size);
-		for (unsigned i = 0; i < lists[w]->n; i++) {
-			const struct rx_queue *rxq = &lists[w]->queues[i];
-			uint16_t now = rxq->port->rxq_now[rxq->queue];
-
-			if (now == w || now == UINT16_MAX) {
-				staying[w]->queues[staying[w]->n++] = *rxq;
-			} else {
-				moving = true;
-			}
-		}
-	}
-	if (moving) {
-		publish_lists(staying);
-		return;
-	}
-	for (unsigned w = 0; w < workers.n; w++) {
-		free(staying[w]);
-	}
-}
-
-/* Who polls nothing now is known before ports are told of their workers. */
-static void
-forget_absent(void)
-{
-	for (uint32_t number = 0; number <= DP_PORT_MAX; number++) {
-		struct port *port = port_table[number];
-
-		for (unsigned q = is_polled(port) ? port->n_rxq : 0; port && q < PORT_MAX_QUEUES;
-			q++) {
-			port->rxq_now[q] = UINT16_MAX;
-		}
-	}
-}
-
-void
-workers_assign_queues(void)
-{
-	struct rx_list *fresh[DP_MAX_WORKERS];
-	unsigned total = 0;
-
-	for (uint32_t number = 0; number <= DP_PORT_MAX; number++) {
-		struct port *port = port_table[number];
-
-		total += is_polled(port) ? port->n_rxq : 0;
-	}
-	for (unsigned i = 0; i < workers.n; i++) {
-		fresh[i] = xcalloc(1, sizeof *fresh[i] + (total + 1) * sizeof fresh[i]->queues[0]);
-	}
-	/* Queues keep their worker; the others go where the fewest are. */
-	for (unsigned pass = 0; pass < 2; pass++) {
-		for (uint32_t number = 0; number <= DP_PORT_MAX; number++) {
-			struct port *port = port_table[number];
-
-			for (uint16_t q = 0; is_polled(port) && q < port->n_rxq; q++) {
-				place_queue(fresh, port, q, pass);
-			}
-		}
-	}
-	even_out(fresh);
-	withdraw_moving(fresh);
-	publish_lists(fresh);
-	forget_absent();
-}
-
 /* --- loop ------------------------------------------------------------------------------------------------ */
 
 static unsigned poll_queue(struct worker *w, const struct rx_queue *rxq) WEFT_REQUIRES(weft_worker);
-static void run_recirculated(struct worker *w) WEFT_REQUIRES(weft_worker);
-static struct flow *classify(struct worker *w, struct packet *p, struct flow_key *key)
-	WEFT_REQUIRES(weft_worker);
-static void process_recirculated(struct worker *w, struct packet *p) WEFT_REQUIRES(weft_worker);
 
 /* Polls a queue; again at once while it is full. */
 static unsigned
@@ -349,7 +183,7 @@ poll_queue(struct worker *w, const struct rx_queue *rxq)
 			break;
 		}
 		total += n;
-		burst(w, port, pw, pkts, n);
+		forward_burst(w, port, pw, pkts, n);
 	} while (n == WORKER_BURST && total < WORKER_MAX_BURST);
 	return total;
 }
@@ -525,9 +359,12 @@ execute(struct worker *w, const struct worker_execute *x)
 		status = -ENOMEM;
 	} else {
 		p->recirc_id = x->recirc_id;
+		if (x->has_tunnel) {
+			*packet_tunnel_open(p) = x->tunnel;
+		}
 		if (packet_parse(p, &key, PARSE_L4)) {
 			p->recirc_id = 0;
-			actions_run(w, p, actions, x->actions_size);
+			actions_run(w, p, NULL, actions, x->actions_size);
 		} else {
 			worker_drop(w, p, DROP_RX_TRUNCATED);
 			status = -EINVAL;
@@ -556,7 +393,7 @@ take_messages(struct worker *w)
 		}
 	}
 	if (any) {
-		run_recirculated(w);
+		forward_recirculated(w);
 		flush_tx(w);
 		shm_ring_release(&w->inbox);
 	}
@@ -621,23 +458,6 @@ flush_tx(struct worker *w)
 	w->n_dirty = 0;
 }
 
-/* One that is to be cut is as long as its longest piece. */
-static bool
-is_too_long(const struct packet *p, uint32_t max_len)
-{
-	uint32_t l4_len = 8;
-
-	if (!(p->flags & PACKET_GSO_MASK)) {
-		return p->len > max_len;
-	}
-	if (!(p->flags & PACKET_GSO_UDP)) {
-		l4_len = p->csum_start + 13u <= p->head_len
-				 ? (p->data[p->csum_start + 12] >> 4) * 4u
-				 : 20u;
-	}
-	return p->csum_start + l4_len + p->gso_size > max_len;
-}
-
 void
 worker_output(struct worker *w, struct packet *p, uint32_t number)
 {
@@ -655,7 +475,7 @@ worker_output(struct worker *w, struct packet *p, uint32_t number)
 		return;
 	}
 	if (WEFT_UNLIKELY(p->len > atomic_load_explicit(&port->max_len, memory_order_relaxed)) &&
-		is_too_long(p, atomic_load_explicit(&port->max_len, memory_order_relaxed))) {
+		offload_piece_len(p) > atomic_load_explicit(&port->max_len, memory_order_relaxed)) {
 		counter_add(&pw->counters.drops[DROP_TX_TOO_LONG], 1);
 		worker_free(p);
 		return;
@@ -678,221 +498,5 @@ worker_output(struct worker *w, struct packet *p, uint32_t number)
 				break;
 			}
 		}
-	}
-}
-
-/* --- parse, cache, classify, act ---------------------------------------------------------------------------- */
-
-/* Credits the run of packets of one flow that ended. */
-static void
-credit_run(struct worker *w)
-{
-	if (w->run_packets) {
-		stats_record_credit(stats_region_record(w->stats, w->id, w->run_flow->slot),
-			w->run_packets, w->run_bytes, w->now_ms, w->run_tcp_flags);
-		w->run_packets = 0;
-		w->run_bytes = 0;
-		w->run_tcp_flags = 0;
-	}
-	w->run_flow = NULL;
-}
-
-static inline void
-act(struct worker *w, struct flow *f, struct packet *p, struct flow_key *key)
-{
-	uint32_t single_port = atomic_load_explicit(&f->single_port, memory_order_relaxed);
-	const struct action_program *program;
-
-	if (WEFT_UNLIKELY(f != w->run_flow)) {
-		credit_run(w);
-		w->run_flow = f;
-	}
-	w->run_packets++;
-	w->run_bytes += p->len;
-	if (key->tcp_flags) {
-		w->run_tcp_flags |= be16_to(key->tcp_flags);
-	}
-	if (WEFT_LIKELY(single_port != UINT32_MAX)) {
-		worker_output(w, p, single_port);
-		return;
-	}
-	program = atomic_load_explicit(&f->program, memory_order_acquire);
-	if (WEFT_UNLIKELY(program->depth > p->depth)) {
-		/* Parsed under the live mask of before this program. */
-		packet_parse(p, key, (enum parse_depth)program->depth);
-	}
-	actions_run(w, p, program->actions, program->size);
-}
-
-/* Finds the flow of a packet that was parsed as deep as the live mask of the burst asks. A flow that
- * was put since may look deeper, into fields that are zero as yet. */
-static struct flow *
-classify(struct worker *w, struct packet *p, struct flow_key *key)
-{
-	struct flow *f = flow_table_find(w->table, p->in_port, key, p->key_blocks);
-
-	if (p->depth < PARSE_L4 && (!f || f->mask->depth > p->depth)) {
-		packet_parse(p, key, PARSE_L4);
-		f = flow_table_find(w->table, p->in_port, key, p->key_blocks);
-	}
-	return f;
-}
-
-/* One packet alone. */
-static void
-process_recirculated(struct worker *w, struct packet *p)
-{
-	struct port_worker *pw = worker_port(w, p->in_port);
-	struct flow_key *key = &w->keys[0];
-	struct flow *f;
-
-	if (!packet_parse(p, key, PARSE_L4)) {
-		worker_drop(w, p, DROP_RX_TRUNCATED);
-		return;
-	}
-	f = classify(w, p, key);
-	if (f) {
-		counter_add(&pw->counters.table_hits, 1);
-		act(w, f, p, key);
-	} else {
-		counter_add(&pw->counters.misses, 1);
-		upcall_miss(w, p, key);
-	}
-}
-
-void
-worker_recirculate(struct worker *w, struct packet *p, uint32_t recirc_id)
-{
-	if (++p->n_recirc > DP_RECIRC_MAX || w->n_recirculating == WORKER_MAX_BURST) {
-		worker_drop(w, p, DROP_RECIRC_LIMIT);
-		return;
-	}
-	p->recirc_id = recirc_id;
-	w->recirculating[w->n_recirculating++] = p;
-}
-
-/* In rounds: what a round recirculates is the next one's. DP_RECIRC_MAX bounds them. */
-static void
-run_recirculated(struct worker *w)
-{
-	struct packet *round[WORKER_MAX_BURST];
-	unsigned n;
-
-	while ((n = w->n_recirculating)) {
-		memcpy(round, w->recirculating, n * sizeof round[0]);
-		w->n_recirculating = 0;
-		for (unsigned i = 0; i < n; i++) {
-			process_recirculated(w, round[i]);
-		}
-	}
-	credit_run(w);
-}
-
-static void
-drop_all(struct worker *w, struct packet **pkts, unsigned n, enum drop_reason reason)
-{
-	for (unsigned i = 0; i < n; i++) {
-		worker_drop(w, pkts[i], reason);
-	}
-}
-
-/* The flow in slot @guess if the key hits it, else what the cache finds. */
-static inline struct flow *
-find_cached(struct worker *w, uint32_t guess, uint32_t hash, const struct flow_key *key,
-	uint8_t present)
-{
-	if (WEFT_LIKELY(guess != FLOW_SLOT_NONE)) {
-		struct flow *f = &w->cache.flows[guess];
-
-		if (WEFT_LIKELY(atomic_load_explicit(&f->live, memory_order_acquire) &&
-				flow_matches(f, key, present))) {
-			return f;
-		}
-	}
-	return flow_cache_find(&w->cache, hash, key, present);
-}
-
-static void
-burst(struct worker *w, struct port *port, struct port_worker *pw, struct packet **pkts, unsigned n)
-{
-	const struct capture_set *captures;
-	const struct live_mask *live, *old;
-	uint32_t hashes[WORKER_BURST], guesses[WORKER_BURST], n_cache = 0, n_table = 0;
-	uint64_t bytes = 0;
-	unsigned n_good = 0;
-	enum parse_depth depth;
-
-	captures = atomic_load_explicit(&port->capture_rx, memory_order_acquire);
-	if (WEFT_UNLIKELY(captures)) {
-		capture_received(captures, w->id, pkts[0]->rx_queue, pkts, n);
-	}
-	live = flow_table_live_mask(w->table, port->number, w->now_ms, &old);
-	depth = live ? (enum parse_depth)live->depth : PARSE_L4;
-	rte_prefetch0(pkts[0]->data);
-	for (unsigned i = 0; i < n; i++) {
-		struct packet *p = pkts[i];
-
-		if (i + 1 < n) {
-			rte_prefetch0(pkts[i + 1]->data);
-		}
-		bytes += p->len;
-		if (WEFT_UNLIKELY(!packet_parse(p, &w->keys[n_good], depth))) {
-			worker_drop(w, p, DROP_RX_TRUNCATED);
-			continue;
-		}
-		pkts[n_good++] = p;
-	}
-	/* A pass of its own: read wide right behind the parser's narrow writes a key would stall. */
-	for (unsigned i = 0; live && i < n_good; i++) {
-		hashes[i] =
-			key_hash_live(&w->keys[i], pkts[i]->key_blocks, live->blocks, &live->mask);
-		flow_cache_prefetch(&w->cache, hashes[i]);
-	}
-	for (unsigned i = 0; live && i < n_good; i++) {
-		guesses[i] = flow_cache_guess(&w->cache, hashes[i]);
-		if (guesses[i] != FLOW_SLOT_NONE) {
-			__builtin_prefetch(stats_region_record(w->stats, w->id, guesses[i]), 1);
-		}
-	}
-	counter_add(&pw->counters.rx_packets, n);
-	counter_add(&pw->counters.rx_bytes, bytes);
-	if (WEFT_UNLIKELY(!atomic_load_explicit(&port->admin_up, memory_order_relaxed))) {
-		drop_all(w, pkts, n_good, DROP_RX_DISABLED);
-		return;
-	}
-	for (unsigned i = 0; i < n_good; i++) {
-		struct packet *p = pkts[i];
-		struct flow_key *key = &w->keys[i];
-		struct flow *f =
-			live ? find_cached(w, guesses[i], hashes[i], key, p->key_blocks) : NULL;
-
-		if (WEFT_LIKELY(f && f->mask->depth <= p->depth)) {
-			n_cache++;
-			act(w, f, p, key);
-			continue;
-		}
-		if (old &&
-			(f = flow_cache_find(&w->cache,
-				 key_hash_live(key, p->key_blocks, old->blocks, &old->mask), key,
-				 p->key_blocks)) &&
-			f->mask->depth <= p->depth) {
-			n_cache++;
-		} else if ((f = classify(w, p, key))) {
-			n_table++;
-		}
-		if (!f) {
-			counter_add(&pw->counters.misses, 1);
-			upcall_miss(w, p, key);
-			continue;
-		}
-		if (live) {
-			flow_cache_insert(&w->cache, hashes[i], f->slot);
-		}
-		act(w, f, p, key);
-	}
-	run_recirculated(w);
-	counter_add(&pw->counters.cache_hits, n_cache);
-	if (n_table) {
-		counter_add(&pw->counters.table_hits, n_table);
 	}
 }

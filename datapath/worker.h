@@ -60,6 +60,8 @@ struct worker_execute {
 	uint32_t recirc_id;
 	uint32_t actions_size;
 	uint32_t data_len;
+	bool has_tunnel;
+	struct packet_tunnel tunnel;
 };
 
 struct worker_purge {
@@ -91,6 +93,7 @@ struct worker {
 	bool busy_poll;
 	uint64_t now_ms, now_tsc, hz;
 	uint64_t idle_since;
+	uint32_t ip_id; /* of the next outer packet that may be a fragment, or is one */
 	uint64_t work_cycles;
 	/* Ports with something in their tx batch. */
 	struct port *dirty[512];
@@ -147,6 +150,12 @@ struct packet *worker_copy(struct worker *w, const struct packet *p, uint32_t ma
 /* Likewise, but the copy may share the packet's bytes: neither is to be written to any more. */
 struct packet *worker_share(struct worker *w, const struct packet *p, uint32_t max_len);
 void worker_truncate(struct packet *p, uint32_t len);
+/* Moves the packet's bytes up until there are @n bytes of headroom, and some to spare: what has no room
+ * behind them goes to another buffer. False: no buffer is free. */
+bool worker_make_room(struct worker *w, struct packet *p, uint32_t n);
+/* Brings what follows a short first segment into it, so that PACKET_HEAD_MIN bytes are in one piece. False: its
+ * buffer is too small. */
+bool worker_pull_head(struct packet *p);
 void worker_count_copied(struct worker *w, const struct packet *p);
 void worker_uncount_copied(struct worker *w, const struct packet *p);
 void worker_recirculate(struct worker *w, struct packet *p, uint32_t recirc_id);

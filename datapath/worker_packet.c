@@ -11,6 +11,7 @@
 
 /* Shorter packets are copied as fast as a reference to them is made and dropped again. */
 #define SHARE_MIN 512u
+#define SPARE_ROOM 32u /* for tags and labels behind what room is made for */
 
 struct port_worker *
 worker_port(struct worker *w, uint16_t in_port)
@@ -77,6 +78,76 @@ worker_truncate(struct packet *p, uint32_t len)
 	}
 }
 
+bool
+worker_make_room(struct worker *w, struct packet *p, uint32_t n)
+{
+	struct rte_mbuf *m = packet_mbuf(p), *more;
+	uint32_t shift = n + SPARE_ROOM - p->headroom, room = rte_pktmbuf_tailroom(m), over;
+
+	if (room < shift) {
+		over = shift - room;
+		more = over < m->data_len ? rte_pktmbuf_alloc(w->pool) : NULL;
+		if (!more || rte_pktmbuf_tailroom(more) < over) {
+			rte_pktmbuf_free(more);
+			return false;
+		}
+		m->data_len = (uint16_t)(m->data_len - over);
+		memcpy(rte_pktmbuf_mtod(more, uint8_t *),
+			rte_pktmbuf_mtod_offset(m, uint8_t *, m->data_len), over);
+		more->data_len = (uint16_t)over;
+		more->next = m->next;
+		m->next = more;
+		m->nb_segs++;
+	}
+	memmove(rte_pktmbuf_mtod_offset(m, uint8_t *, shift), rte_pktmbuf_mtod(m, uint8_t *),
+		m->data_len);
+	m->data_off = (uint16_t)(m->data_off + shift);
+	p->data = rte_pktmbuf_mtod(m, uint8_t *);
+	p->head_len = m->data_len;
+	p->headroom = rte_pktmbuf_headroom(m);
+	return true;
+}
+
+bool
+worker_pull_head(struct packet *p)
+{
+	struct rte_mbuf *m = packet_mbuf(p), *next;
+	uint32_t want = WEFT_MIN(p->len, (uint32_t)PACKET_HEAD_MIN);
+
+	if (WEFT_LIKELY(p->head_len >= want)) {
+		return true;
+	}
+	if (m->buf_len < want) {
+		return false;
+	}
+	if (rte_pktmbuf_tailroom(m) < want - m->data_len) {
+		uint8_t *front = (uint8_t *)m->buf_addr + (m->buf_len - want);
+
+		memmove(front, rte_pktmbuf_mtod(m, uint8_t *), m->data_len);
+		m->data_off = (uint16_t)(m->buf_len - want);
+	}
+	while (m->data_len < want) {
+		uint32_t n;
+
+		next = m->next;
+		n = WEFT_MIN(want - m->data_len, (uint32_t)next->data_len);
+		memcpy(rte_pktmbuf_mtod_offset(m, uint8_t *, m->data_len),
+			rte_pktmbuf_mtod(next, uint8_t *), n);
+		m->data_len = (uint16_t)(m->data_len + n);
+		next->data_off = (uint16_t)(next->data_off + n);
+		next->data_len = (uint16_t)(next->data_len - n);
+		if (!next->data_len) {
+			m->next = next->next;
+			m->nb_segs--;
+			rte_pktmbuf_free_seg(next);
+		}
+	}
+	p->data = rte_pktmbuf_mtod(m, uint8_t *);
+	p->head_len = m->data_len;
+	p->headroom = rte_pktmbuf_headroom(m);
+	return true;
+}
+
 struct packet *
 worker_copy(struct worker *w, const struct packet *p, uint32_t max_len)
 {
@@ -96,6 +167,7 @@ worker_copy(struct worker *w, const struct packet *p, uint32_t max_len)
 	copy->len = m->pkt_len;
 	copy->head_len = m->data_len;
 	copy->headroom = rte_pktmbuf_headroom(m);
+	packet_tunnel_copied(copy);
 	if (copy->len < p->len) {
 		copy->flags &= (uint16_t) ~(PACKET_CSUM_PARTIAL | PACKET_GSO_MASK);
 	}
@@ -122,6 +194,7 @@ worker_share(struct worker *w, const struct packet *p, uint32_t max_len)
 	copy = packet_of_mbuf(m);
 	*copy = *p;
 	copy->body = m;
+	packet_tunnel_copied(copy);
 	return copy;
 }
 

@@ -160,6 +160,9 @@ enum dp_tunnel_kind {
 	DP_TUNNEL_ERSPAN,
 };
 
+/* As in the text of DECAP. */
+const char *dp_tunnel_kind_name(enum dp_tunnel_kind kind);
+
 /* Packets longer than @max_len run the first nested list, others the second; both then go on. */
 struct dp_action_check_len {
 	struct dp_action_hdr hdr;

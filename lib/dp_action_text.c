@@ -30,6 +30,12 @@ static const char *const tunnel_names[] = {
 	[DP_TUNNEL_ERSPAN] = "erspan",
 };
 
+const char *
+dp_tunnel_kind_name(enum dp_tunnel_kind kind)
+{
+	return tunnel_names[kind];
+}
+
 /* --- formatting ------------------------------------------------------------------------------------- */
 
 static void format_list(const void *data, size_t size, struct strbuf *out);

@@ -47,6 +47,9 @@ _Static_assert(sizeof(struct dp_context_del) == 16, "DP_CONTEXT_DEL");
 _Static_assert(sizeof(struct dp_context_item) == 16, "DP_CONTEXT_ITEM");
 _Static_assert(sizeof(struct dp_execute) == 40, "DP_EXECUTE");
 _Static_assert(sizeof(struct dp_upcall) == 40, "DP_UPCALL_*");
+_Static_assert(sizeof(struct dp_tun_opts) == 16 && sizeof(struct dp_tun_opts_reply) == 24 &&
+		       sizeof(struct dp_tun_opt) == 8,
+	"DP_TUN_OPTS");
 
 struct cursor {
 	const uint8_t *start;
@@ -230,6 +233,58 @@ decode_execute(struct cursor *c, struct dp_message *msg)
 	       take_data(c, x->data_len, msg);
 }
 
+/* @n options, none known twice and none's data in another's place. */
+static bool
+take_tun_opts(struct cursor *c, uint32_t n, struct dp_message *msg)
+{
+	const struct dp_tun_opt *opts;
+	uint64_t slots = 0, bytes = 0;
+
+	if (n > DP_TUN_OPTS_MAX) {
+		return refuse(c, "too many tunnel options");
+	}
+	if (!take_data(c, n * sizeof *opts, msg)) {
+		return false;
+	}
+	opts = (const void *)msg->data;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct dp_tun_opt *o = &opts[i];
+		uint64_t mine = o->len < 64 ? (UINT64_C(1) << o->len) - 1 : UINT64_MAX;
+
+		if (!is_reserved_zero(c, o->zero[0] | o->zero[1])) {
+			return false;
+		}
+		if (o->len % 4 || o->slot >= DP_TUN_OPTS_MAX || slots >> o->slot & 1 ||
+			o->offset + o->len > (int)sizeof(((struct flow_key *)0)->tun_opts) ||
+			bytes & mine << o->offset) {
+			return refuse(c, "bad tunnel option");
+		}
+		for (uint32_t j = 0; j < i; j++) {
+			if (opts[j].opt_class == o->opt_class && opts[j].type == o->type) {
+				return refuse(c, "two tunnel options of one class and type");
+			}
+		}
+		slots |= UINT64_C(1) << o->slot;
+		bytes |= mine << o->offset;
+	}
+	return true;
+}
+
+static bool
+decode_tun_opts(struct cursor *c, struct dp_message *msg)
+{
+	const struct dp_tun_opts *opts = take(c, sizeof *opts);
+
+	msg->body = opts;
+	if (!opts) {
+		return false;
+	}
+	if (opts->flags & ~DP_TUN_OPTS_SET || (opts->n && !opts->flags)) {
+		return refuse(c, "unknown flags, or tunnel options in a question");
+	}
+	return take_tun_opts(c, opts->n, msg);
+}
+
 bool
 dp_command_decode(
 	uint32_t kind, const void *buf, size_t len, struct dp_message *msg, struct weft_error *err)
@@ -266,6 +321,9 @@ dp_command_decode(
 		break;
 	case DP_BARRIER:
 		ok = (msg->body = take(&c, sizeof(struct dp_barrier)));
+		break;
+	case DP_TUN_OPTS:
+		ok = decode_tun_opts(&c, msg);
 		break;
 	default:
 		ok = refuse(&c, "unknown command");
@@ -317,6 +375,14 @@ decode_list_reply(struct cursor *c, struct dp_message *msg)
 	const struct dp_list_reply *reply = take_reply(c, sizeof *reply, msg);
 
 	return reply && is_reserved_zero(c, reply->zero);
+}
+
+static bool
+decode_tun_opts_reply(struct cursor *c, struct dp_message *msg)
+{
+	const struct dp_tun_opts_reply *reply = take_reply(c, sizeof *reply, msg);
+
+	return reply && is_reserved_zero(c, reply->zero) && take_tun_opts(c, reply->n, msg);
 }
 
 static bool
@@ -400,6 +466,9 @@ dp_reply_decode(
 	case DP_REPLY + DP_OBJECT_LIST:
 	case DP_REPLY + DP_CONTEXT_LIST:
 		ok = decode_list_reply(&c, msg);
+		break;
+	case DP_REPLY + DP_TUN_OPTS:
+		ok = decode_tun_opts_reply(&c, msg);
 		break;
 	case DP_REPLY + DP_OBJECT_PUT:
 		ok = decode_object_reply(&c, msg, false);

@@ -70,6 +70,7 @@ enum dp_command_type {
 	DP_CONTEXT_LIST,
 	DP_EXECUTE,
 	DP_BARRIER,
+	DP_TUN_OPTS,
 	DP_COMMAND_N,
 };
 #define DP_REPLY 0x100u
@@ -396,6 +397,36 @@ struct dp_barrier {
 	struct dp_command cmd;
 };
 
+/* An option of Geneve that flows know: where its data stand in tun_opts. */
+struct dp_tun_opt {
+	uint16_t opt_class;
+	uint8_t type;   /* all 8 bits: also the one that says that it must be understood */
+	uint8_t len;    /* of its data, a multiple of 4; one of another length is not known */
+	uint8_t offset; /* of its data in tun_opts; no two overlap */
+	uint8_t slot;   /* 1 << slot in tun_opts_present says that it is there */
+	uint8_t zero[2];
+};
+#define DP_TUN_OPTS_MAX 64u
+
+enum dp_tun_opts_flags {
+	DP_TUN_OPTS_SET = 1 << 0, /* from now on these @n, and no others; else @n is 0 */
+};
+
+/* Asks which options flows know, or says so. They outlast the session. -EAGAIN: set too often for now.
+ * Behind it: the options. */
+struct dp_tun_opts {
+	struct dp_command cmd;
+	uint32_t n;
+	uint32_t flags; /* enum dp_tun_opts_flags */
+};
+
+/* Behind it: the options in force. */
+struct dp_tun_opts_reply {
+	struct dp_reply reply;
+	uint32_t n;
+	uint32_t zero;
+};
+
 /* Records of an upcall ring (worker to handler). */
 enum dp_upcall_type {
 	DP_UPCALL_MISS = 1,
@@ -435,7 +466,7 @@ struct dp_message {
 	uint8_t mask_blocks;
 	const void *actions; /* validated, for commands and flow items */
 	size_t actions_size;
-	const uint8_t *data; /* packet bytes, context bytes or object body */
+	const uint8_t *data; /* packet bytes, context bytes, object body or struct dp_tun_opt */
 	size_t data_len;
 	const struct dp_handle *parts;
 	const struct flow_stats *part_stats;

@@ -11,8 +11,11 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "lib/byteorder.h"
 
 #define PACKET_HEAD_MIN 256
 
@@ -30,7 +33,36 @@ enum packet_flags {
 	PACKET_GSO_TCP6 = 1 << 3,
 	PACKET_GSO_UDP = 1 << 4, /* UDP segmentation (USO) */
 	PACKET_GSO_ECN = 1 << 5,
+	/* The switch has put it into a tunnel, and not taken it out since. */
+	PACKET_ENCAPSULATED = 1 << 6,
 	PACKET_GSO_MASK = PACKET_GSO_TCP4 | PACKET_GSO_TCP6 | PACKET_GSO_UDP,
+};
+
+/* What a packet's key has of tunnels: of the one it came by, and for the one it will go by. */
+struct packet_tunnel {
+	/* As block 2 of struct flow_key, without its reserved end. */
+	uint8_t src[16];
+	uint8_t dst[16];
+	be16_t flags;
+	uint8_t tos;
+	uint8_t ttl;
+	be16_t tp_src;
+	be16_t tp_dst;
+	be16_t gbp_id;
+	uint8_t gbp_flags;
+	uint8_t gpe_proto;
+	uint8_t gpe_flags;
+	uint8_t erspan_ver;
+	uint8_t erspan_dir;
+	uint8_t erspan_hwid;
+	be32_t erspan_idx;
+
+	be32_t id;     /* as tun_id_lo */
+	bool has_opts; /* else what stands behind is undefined, and counts as zero */
+	uint8_t zero[7];
+	/* As block 5. */
+	uint8_t opts[56];
+	be64_t opts_present;
 };
 
 /* Offsets of headers from the start of the frame; 0: none (but for the Ethernet header's). */
@@ -57,6 +89,7 @@ struct packet {
 	uint8_t zero;
 	uint32_t hash; /* of the key, for select and multi-queue tx */
 	uint32_t recirc_id;
+	struct packet_tunnel *tunnel; /* its own; NULL: all zero */
 };
 
 _Static_assert(sizeof(struct packet) <= 64, "a packet's metadata is one cache line");

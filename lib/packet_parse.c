@@ -28,6 +28,19 @@
 #define TYPE_MIN 0x0600u /* smaller: a length of IEEE 802.2 */
 #define MAX_EXTENSIONS 16u
 
+/* A packet's tunnel fields are copied to the key as they stand. */
+_Static_assert(
+	offsetof(struct flow_key, zero2) - offsetof(struct flow_key, tun_src) ==
+			offsetof(struct packet_tunnel, id) &&
+		offsetof(struct flow_key, tun_flags) - offsetof(struct flow_key, tun_src) ==
+			offsetof(struct packet_tunnel, flags) &&
+		offsetof(struct flow_key, tun_erspan_idx) - offsetof(struct flow_key, tun_src) ==
+			offsetof(struct packet_tunnel, erspan_idx),
+	"block 2");
+_Static_assert(
+	sizeof(struct packet_tunnel) - offsetof(struct packet_tunnel, opts) == FLOW_BLOCK_SIZE,
+	"block 5");
+
 struct cursor {
 	struct packet *p;
 	struct flow_key *key;
@@ -64,6 +77,23 @@ u16_at(const struct cursor *c, uint32_t off)
 	return get_be16(c->data + off);
 }
 
+/* What the packet brings from the tunnel it came by. */
+static void
+take_tunnel(struct cursor *c)
+{
+	const struct packet_tunnel *t = c->p->tunnel;
+	struct flow_key *key = c->key;
+
+	key->tun_id_lo = t->id;
+	c->p->key_blocks |= FLOW_BLOCK(2);
+	memcpy(key->tun_src, t, offsetof(struct packet_tunnel, id));
+	memset(key->zero2, 0, sizeof key->zero2);
+	if (t->has_opts) {
+		c->p->key_blocks |= FLOW_BLOCK(5);
+		memcpy(key->tun_opts, t->opts, FLOW_BLOCK_SIZE);
+	}
+}
+
 enum parse_depth
 parse_depth_of(const struct flow_mask *mask)
 {
@@ -96,6 +126,9 @@ packet_parse(struct packet *p, struct flow_key *key, enum parse_depth depth)
 	key->in_port = be32_from(p->in_port);
 	key->recirc_id = be32_from(p->recirc_id);
 	key->hash = be32_from(p->recirc_id ? p->hash : 0);
+	if (WEFT_UNLIKELY(p->tunnel != NULL)) {
+		take_tunnel(&c);
+	}
 	if (!parse_l2(&c)) {
 		return false;
 	}

@@ -5,8 +5,8 @@
  * Depth: as deep as asked. Only a frame without a complete Ethernet or VLAN header is refused. A bad
  *        L3 or L4 header ends the parse: deeper fields are zero, a bad bit stands in ip_frag.
  * Where: reads packet->data up to head_len; sets the offsets, n_tags and key_blocks of the packet
- *        and every byte of the key's present blocks. in_port, recirc_id
- *        and, when that is not 0, hash come from the packet.
+ *        and every byte of the key's present blocks. in_port, recirc_id,
+ *        and, when that is not 0, hash come from the packet; so do its tunnel fields.
  */
 #pragma once
 

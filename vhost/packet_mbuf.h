@@ -9,10 +9,13 @@
 #pragma once
 
 #include <rte_mbuf.h>
+#include <string.h>
 
 #include "lib/packet.h"
 
-#define PACKET_MBUF_PRIV RTE_ALIGN_CEIL(sizeof(struct packet), RTE_MBUF_PRIV_ALIGN)
+/* The packet, and behind it its tunnel fields, which are written when there are some. */
+#define PACKET_MBUF_PRIV                                                                           \
+	RTE_ALIGN_CEIL(sizeof(struct packet) + sizeof(struct packet_tunnel), RTE_MBUF_PRIV_ALIGN)
 
 static inline struct packet *
 packet_of_mbuf(struct rte_mbuf *m)
@@ -41,4 +44,28 @@ packet_init_from_mbuf(struct packet *p, struct rte_mbuf *m, uint16_t in_port, ui
 		.headroom = rte_pktmbuf_headroom(m),
 		.rx_queue = rx_queue,
 	};
+}
+
+/* The packet's tunnel fields, to be written: zero if it had none yet. */
+static inline struct packet_tunnel *
+packet_tunnel_open(struct packet *p)
+{
+	if (!p->tunnel) {
+		p->tunnel = (struct packet_tunnel *)(packet_of_mbuf(packet_mbuf(p)) + 1);
+		memset(p->tunnel, 0, offsetof(struct packet_tunnel, opts));
+	}
+	return p->tunnel;
+}
+
+/* Gives @copy, whose metadata was copied, tunnel fields of its own. Its body is in place. */
+static inline void
+packet_tunnel_copied(struct packet *copy)
+{
+	const struct packet_tunnel *from = copy->tunnel;
+
+	if (from) {
+		copy->tunnel = (struct packet_tunnel *)(packet_of_mbuf(packet_mbuf(copy)) + 1);
+		memcpy(copy->tunnel, from,
+			from->has_opts ? sizeof *from : offsetof(struct packet_tunnel, opts));
+	}
 }

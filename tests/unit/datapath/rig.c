@@ -16,6 +16,7 @@
 
 #include "datapath/object.h"
 #include "datapath/rcu.h"
+#include "datapath/tunnel_options.h"
 #include "datapath/upcall.h"
 #include "datapath/worker.h"
 #include "lib/alloc.h"
@@ -115,6 +116,7 @@ rig_stop(void)
 	rcu_unregister(RCU_READER_PORTS);
 	flow_table_destroy(rig_table);
 	objects_uninit();
+	tunnel_options_uninit();
 	stats_region_destroy(&rig_stats);
 	close(stats_fd);
 	close(tables_fd);

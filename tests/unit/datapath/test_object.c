@@ -245,27 +245,42 @@ test_object_references(void **state)
 	end();
 }
 
-/* What the datapath cannot do it does not take. */
+/* A tunnel's header: put, replaced, referred to by a bucket, deleted when nothing does any more. */
 static void
-test_object_unsupported(void **state)
+test_object_encap(void **state)
 {
-	struct dp_encap encap = {.kind = DP_TUNNEL_GRE, .size = 38, .l3_off = 14, .l4_off = 34};
+	struct dp_encap encap = {
+		.kind = DP_TUNNEL_GRE, .size = 38, .l3_off = 14, .l4_off = 34, .port = UINT32_MAX};
 	uint8_t header[40] = {[12] = 8, [14] = 0x45, [23] = 47, [36] = 0x65, [37] = 0x58};
-	struct dp_handle fresh = RIG_NONE;
+	struct dp_handle gre = RIG_NONE, select = RIG_NONE;
 	struct rig_body body;
+	char text[64];
 
 	(void)state;
 	begin();
 	rig_body_init(&body, DP_OBJECT_ENCAP);
 	dp_actions_append(&body.bytes, &encap, sizeof encap);
 	dp_actions_append(&body.bytes, header, sizeof header);
-	assert_int_equal(rig_object_put(&agent, &body, &fresh), -EOPNOTSUPP);
+	assert_int_equal(rig_object_put(&agent, &body, &gre), 0);
+	assert_int_equal(rig_n_parts, 0);
 	rig_body_uninit(&body);
 	rig_body_init(&body, DP_OBJECT_SELECT);
 	rig_bucket(&body, 1, 1, UINT32_MAX, RIG_NONE, "output(2)");
-	rig_bucket(&body, 2, 1, UINT32_MAX, RIG_NONE, "clone(encap(1.1))");
-	assert_int_equal(rig_object_put(&agent, &body, &fresh), -EOPNOTSUPP);
+	snprintf(text, sizeof text, "clone(%s)", rig_on("encap", gre));
+	rig_bucket(&body, 2, 1, UINT32_MAX, RIG_NONE, text);
+	assert_int_equal(rig_object_put(&agent, &body, &select), 0);
+	/* The kind of an object stays. */
+	assert_int_equal(rig_object_put(&agent, &body, &gre), -EINVAL);
 	rig_body_uninit(&body);
+	assert_int_equal(rig_object_del(&agent, gre), -EBUSY);
+	encap.flags = DP_ENCAP_TTL_INHERIT;
+	rig_body_init(&body, DP_OBJECT_ENCAP);
+	dp_actions_append(&body.bytes, &encap, sizeof encap);
+	dp_actions_append(&body.bytes, header, sizeof header);
+	assert_int_equal(rig_object_put(&agent, &body, &gre), 0);
+	rig_body_uninit(&body);
+	assert_int_equal(rig_object_del(&agent, select), 0);
+	assert_int_equal(rig_object_del(&agent, gre), 0);
 	assert_int_equal(objects_count(), 0);
 	end();
 }
@@ -380,7 +395,7 @@ main(void)
 		cmocka_unit_test(test_object_flows_name_what_is_there),
 		cmocka_unit_test(test_object_replace_keeps_parts),
 		cmocka_unit_test(test_object_references),
-		cmocka_unit_test(test_object_unsupported),
+		cmocka_unit_test(test_object_encap),
 		cmocka_unit_test(test_object_takeover),
 		cmocka_unit_test(test_object_many_large),
 	};

@@ -388,6 +388,49 @@ test_dp_protocol_encap(void **state)
 	dp_actions_uninit(&body);
 }
 
+static void
+test_dp_protocol_tun_opts(void **state)
+{
+	static const struct dp_tun_opt opts[] = {
+		{0x0102, 0x80, 4, 0, 0, {0, 0}},
+		{0x0102, 0x00, 52, 4, 63, {0, 0}},
+		{0xffff, 0x00, 0, 56, 5, {0, 0}},
+	};
+	struct dp_tun_opts cmd = {{7}, 3, DP_TUN_OPTS_SET};
+	struct dp_tun_opts_reply reply = {{5, 0, 0}, 3, 0};
+	struct dp_part part = {opts, sizeof opts};
+
+	(void)state;
+	assert_true(dp_send(&in, DP_TUN_OPTS, &cmd, sizeof cmd, &part, 1));
+	receive();
+	check_lengths(dp_command_decode);
+	assert_int_equal(msg.data_len, sizeof opts);
+	assert_memory_equal(msg.data, opts, sizeof opts);
+	refuse_byte(dp_command_decode, 8, 2, "bytes behind the end of the message");
+	refuse_byte(dp_command_decode, 8, 65, "too many tunnel options");
+	refuse_byte(dp_command_decode, 12, 3, "unknown flags, or tunnel options in a question");
+	refuse_byte(dp_command_decode, 12, 0, "unknown flags, or tunnel options in a question");
+	refuse_byte(dp_command_decode, 19, 5, "bad tunnel option");
+	refuse_byte(dp_command_decode, 19, 8, "bad tunnel option");
+	refuse_byte(dp_command_decode, 28, 0, "bad tunnel option");
+	refuse_byte(dp_command_decode, 28, 5, "bad tunnel option");
+	refuse_byte(dp_command_decode, 21, 64, "bad tunnel option");
+	refuse_byte(dp_command_decode, 29, 0, "bad tunnel option");
+	refuse_byte(dp_command_decode, 26, 0x80, "two tunnel options of one class and type");
+	refuse_byte(dp_command_decode, 22, 1, "reserved bytes are not zero");
+	assert_true(dp_send(&in, DP_REPLY + DP_TUN_OPTS, &reply, sizeof reply, &part, 1));
+	receive();
+	check_lengths(dp_reply_decode);
+	assert_memory_equal(msg.data, opts, sizeof opts);
+	refuse_byte(dp_reply_decode, 20, 1, "reserved bytes are not zero");
+	refuse_byte(dp_reply_decode, 28, 3, "bad tunnel option");
+	cmd.n = cmd.flags = 0;
+	assert_true(dp_send(&in, DP_TUN_OPTS, &cmd, sizeof cmd, NULL, 0));
+	receive();
+	check_lengths(dp_command_decode);
+	assert_int_equal(msg.data_len, 0);
+}
+
 /* --- replies ---------------------------------------------------------------------------------------- */
 
 static void
@@ -614,6 +657,7 @@ main(void)
 		cmocka_unit_test(test_dp_protocol_groups),
 		cmocka_unit_test(test_dp_protocol_meters),
 		cmocka_unit_test(test_dp_protocol_encap),
+		cmocka_unit_test(test_dp_protocol_tun_opts),
 		cmocka_unit_test(test_dp_protocol_fixed_replies),
 		cmocka_unit_test(test_dp_protocol_flow_replies),
 		cmocka_unit_test(test_dp_protocol_object_replies),
