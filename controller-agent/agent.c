@@ -128,6 +128,7 @@ make_parts(struct agent *a, struct weft_error *err)
 	a->model = of_model_create(&events);
 	a->reader = of_reader_create(a->model);
 	agent_tunnels_create(a);
+	a->traces = agent_traces_create(a);
 	a->service = of_service_create(a->base, &service);
 	a->handlers =
 		handlers_create(a->base, a->model, a->options.n_handlers, &handlers_ops, a, err);
@@ -221,6 +222,7 @@ agent_destroy(struct agent *a)
 	agent_apply_destroy(a);
 	agent_rpc_flow_destroy(a);
 	agent_rpc_object_destroy(a);
+	agent_traces_destroy(a->traces);
 	while (!list_is_empty(&a->switches)) {
 		struct agent_switch *sw = LIST_ENTRY(a->switches.next, struct agent_switch, link);
 

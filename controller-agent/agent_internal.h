@@ -10,7 +10,7 @@
  *   meters.c     meters in the datapath
  *   persist.c, persist_old.c    rules, addresses and counters as records of the state: written, read
  *   tunnels.c    what the underlay is to know, and what it says of tunnel ports
- *   rpc.c, rpc_flow.c   agent.sock
+ *   rpc.c, rpc_flow.c, rpc_object.c, rpc_trace.c   agent.sock
  */
 #pragma once
 
@@ -29,6 +29,7 @@
 #include "ofproto/ofproto.h"
 
 struct agent_meters;
+struct agent_traces;
 struct change;
 struct persist;
 struct rpc_call;
@@ -112,6 +113,7 @@ struct agent {
 	struct list jobs;            /* rpc_flow.c: calls that are being worked off */
 	struct list object_jobs;     /* rpc_object.c: likewise */
 	struct list tunnel_listings; /* tunnels.c: likewise */
+	struct agent_traces *traces;
 
 	/* takeover */
 	bool state_was_loaded; /* rules are complete as far as the state goes */
@@ -276,6 +278,11 @@ void agent_rpc_meter_del(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_meter_list(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_object_destroy(struct agent *a);
 void agent_rpc_flow_destroy(struct agent *a);
+/* rpc_trace.c */
+struct agent_traces *agent_traces_create(struct agent *a);
+/* Waits for the one that is under way. */
+void agent_traces_destroy(struct agent_traces *t);
+void agent_rpc_trace_run(struct rpc_call *call, json_t *params, void *user);
 /* The switch that a parameter names; NULL: the call has failed. */
 struct agent_switch *agent_rpc_switch(
 	struct agent *a, struct rpc_call *call, json_t *params, const char *key);

@@ -744,6 +744,7 @@ static const struct rpc_method rows[] = {
 	{"table.list", agent_rpc_table_list},
 	{"fdb.list", agent_rpc_fdb_list},
 	{"tunnel.list", agent_rpc_tunnel_list},
+	{"trace.run", agent_rpc_trace_run},
 	{"agent.stats", agent_stats},
 	{"log.set", log_set},
 };

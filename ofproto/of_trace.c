@@ -158,6 +158,7 @@ run_pass(struct of_trace *t, const struct of_trace_in *in, struct of_trace_pass 
 	} else {
 		pass->final = of_trace_flow_text(in->ofproto, &t->final, false);
 		of_trace_set_fast_path(pass, &result);
+		t->text_len += strlen(pass->match) + strlen(pass->actions);
 		of_trace_replay(t, pass, recirculated);
 	}
 	translation_uninit(&result, in->ofproto->model);
@@ -176,7 +177,7 @@ recirculated(struct of_trace *t, const struct of_trace_pass *from, const struct 
 			drop_reason_name(DROP_RECIRC_LIMIT));
 
 		of_trace_put_text(n, "reason", drop_reason_name(DROP_RECIRC_LIMIT));
-	} else if (list_count(&t->passes) >= OF_TRACE_MAX_PASSES) {
+	} else if (list_count(&t->passes) >= OF_TRACE_MAX_PASSES || t->is_cut) {
 		of_trace_add(t, OF_TRACE_NOTE,
 			"recirculation 0x%x is not followed: there are too many", id);
 	} else {
@@ -193,10 +194,11 @@ of_trace_add(struct of_trace *t, enum of_trace_kind kind, const char *format, ..
 	struct of_trace_node *n;
 	va_list args;
 
-	if (t->n_nodes > OF_TRACE_MAX_NODES) {
+	if (t->is_cut) {
 		return NULL;
 	}
-	if (t->n_nodes++ == OF_TRACE_MAX_NODES) {
+	t->is_cut = t->n_nodes++ == OF_TRACE_MAX_NODES || t->text_len > OF_TRACE_MAX_TEXT;
+	if (t->is_cut) {
 		kind = OF_TRACE_NOTE;
 		strbuf_put(&text, "the trace is cut here: it is too long");
 	} else {
@@ -207,10 +209,11 @@ of_trace_add(struct of_trace *t, enum of_trace_kind kind, const char *format, ..
 	n = xcalloc(1, sizeof(*n));
 	n->kind = kind;
 	n->parent = t->at;
+	t->text_len += text.len;
 	n->text = strbuf_take(&text);
 	list_init(&n->children);
 	list_push_back(&t->at->children, &n->link);
-	return t->n_nodes > OF_TRACE_MAX_NODES ? NULL : n;
+	return t->is_cut ? NULL : n;
 }
 
 struct of_trace_node *

@@ -12,7 +12,8 @@
  *           Nothing is learned or credited.
  * Unknown:  which bucket of a select group the datapath takes (it alone knows its hash's seed), whether
  *           a meter's rate is exceeded, which headers lie behind labels if only a text was given.
- * Limits:   OF_TRACE_MAX_NODES nodes, OF_TRACE_MAX_PASSES passes; beyond, the trace says that it is cut.
+ * Limits:   OF_TRACE_MAX_NODES nodes, OF_TRACE_MAX_TEXT bytes of text, OF_TRACE_MAX_PASSES passes; beyond, the
+ *           trace says that it is cut. The fast-path flows that it shows are whole.
  * Threads:  any, with a reader of its own; a trace is its maker's.
  */
 #pragma once
@@ -34,6 +35,7 @@ struct strbuf;
 struct weft_error;
 
 #define OF_TRACE_MAX_NODES 4096u
+#define OF_TRACE_MAX_TEXT 262144u
 #define OF_TRACE_MAX_PASSES 64u
 #define OF_TRACE_MAX_VALUES 6u
 

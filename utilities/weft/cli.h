@@ -25,7 +25,7 @@ enum cli_show {
 	CLI_SHOW_NOTHING, /* success is silent */
 	CLI_SHOW_TABLE,   /* an array of objects in columns */
 	CLI_SHOW_RECORD,  /* one object, a line each member */
-	CLI_SHOW_TEXT,    /* an array of objects: the member "text" of each, a line */
+	CLI_SHOW_TEXT,    /* an object, or an array of them: the member "text" of each, a line */
 };
 
 struct cli_column {
@@ -44,7 +44,8 @@ enum cli_arg_kind {
 	CLI_ARG_TEXT,            /* all that follow, joined by spaces, if there are any */
 	CLI_ARG_TEXTS,           /* the same, as an array of one; or the lines of -f FILE */
 	CLI_ARG_TEXTS_NEEDED,
-	CLI_ARG_FLAG, /* --PARAM anywhere: true */
+	CLI_ARG_FLAG,  /* --PARAM anywhere: true */
+	CLI_ARG_VALUE, /* --PARAM WORD anywhere */
 };
 
 struct cli_arg {

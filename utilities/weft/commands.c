@@ -190,6 +190,12 @@ const struct cli_command cli_commands[] = {
 	{"dp", "log", "[MODULE:]LEVEL", "set the datapath's log level: off, err, warn, info, dbg",
 		CLI_DATAPATH, "log.set", NULL, CLI_SHOW_NOTHING, {{CLI_ARG_NAME, "level"}}, {{0}},
 		false, false, false, NULL},
+	{"trace", NULL, "SWITCH FLOW [--packet HEX]",
+		"what becomes of a packet: rules, actions, the fast-path flow; FLOW as in ovs-ofctl(8), "
+		"with in_port=",
+		CLI_AGENT, "trace.run", NULL, CLI_SHOW_TEXT,
+		{{CLI_ARG_NAME, "switch"}, {CLI_ARG_TEXT, "flow"}, {CLI_ARG_VALUE, "packet"}},
+		{{0}}, false, false, false, NULL},
 	{"log", NULL, "[MODULE:]LEVEL", "set the agent's log level: off, err, warn, info, dbg",
 		CLI_AGENT, "log.set", NULL, CLI_SHOW_NOTHING, {{CLI_ARG_NAME, "level"}}, {{0}},
 		false, false, false, NULL},

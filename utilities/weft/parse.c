@@ -241,7 +241,8 @@ parse_arg(const struct cli_command *c, const struct cli_arg *arg, struct words *
 			free(text);
 		}
 		break;
-	case CLI_ARG_FLAG: /* take_flags() has it */
+	case CLI_ARG_FLAG: /* take_flags() has these */
+	case CLI_ARG_VALUE:
 	case CLI_ARG_END:
 		return true;
 	}
@@ -255,17 +256,18 @@ parse_arg(const struct cli_command *c, const struct cli_arg *arg, struct words *
 /* Takes the options that may stand anywhere out of the words. */
 struct flags {
 	bool json, bundle, strict;
-	bool given[CLI_MAX_ARGS]; /* CLI_ARG_FLAG */
+	bool given[CLI_MAX_ARGS];         /* CLI_ARG_FLAG */
+	const char *values[CLI_MAX_ARGS]; /* CLI_ARG_VALUE */
 	const char *file;
 };
 
-/* The place of the command's flag --PARAM, or CLI_MAX_ARGS. */
+/* The place of the command's option --PARAM, or CLI_MAX_ARGS. */
 static unsigned
-find_flag(const struct cli_command *c, const char *word)
+find_option(const struct cli_command *c, const char *word, enum cli_arg_kind kind)
 {
 	unsigned i = 0;
 
-	while (i < CLI_MAX_ARGS && (c->args[i].kind != CLI_ARG_FLAG || strncmp(word, "--", 2) ||
+	while (i < CLI_MAX_ARGS && (c->args[i].kind != kind || strncmp(word, "--", 2) ||
 					   strcmp(c->args[i].param, word + 2))) {
 		i++;
 	}
@@ -292,8 +294,15 @@ take_flags(struct words *w, char **rest, const struct cli_command *c, struct fla
 				return missing(c, "FILE behind -f", err);
 			}
 			flags->file = w->argv[i];
-		} else if (find_flag(c, word) < CLI_MAX_ARGS) {
-			flags->given[find_flag(c, word)] = true;
+		} else if (find_option(c, word, CLI_ARG_FLAG) < CLI_MAX_ARGS) {
+			flags->given[find_option(c, word, CLI_ARG_FLAG)] = true;
+		} else if (find_option(c, word, CLI_ARG_VALUE) < CLI_MAX_ARGS) {
+			if (++i == w->argc) {
+				return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+					"%s needs a value; usage: weft %s%s%s %s", word, c->object,
+					c->verb ? " " : "", c->verb ? c->verb : "", c->usage);
+			}
+			flags->values[find_option(c, word, CLI_ARG_VALUE)] = w->argv[i];
 		} else if (word[0] == '-' && word[1] == '-') {
 			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
 				"unknown option %s; usage: weft %s%s%s %s", word, c->object,
@@ -321,6 +330,12 @@ cli_parse(
 		ok = parse_arg(c, &c->args[i], &w, flags.file, in, request->params, err);
 		if (ok && flags.given[i]) {
 			json_object_set_new(request->params, c->args[i].param, json_true());
+		}
+		if (ok && flags.values[i]) {
+			ok = !json_object_set_new(request->params, c->args[i].param,
+				     json_string(flags.values[i])) ||
+			     weft_error_set(err, WEFT_ERR_INVALID, EILSEQ, "%s is not UTF-8",
+				     c->args[i].param);
 		}
 	}
 	if (ok && w.at < w.argc) {

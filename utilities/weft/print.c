@@ -139,6 +139,14 @@ print_record(const json_t *record, int indent, FILE *out)
 	}
 }
 
+static void
+print_text(const json_t *object, FILE *out)
+{
+	const char *text = json_string_value(json_object_get(object, "text"));
+
+	fprintf(out, "%s\n", text ? text : "");
+}
+
 void
 cli_print(const struct cli_command *c, const json_t *result, bool json, FILE *out)
 {
@@ -158,10 +166,11 @@ cli_print(const struct cli_command *c, const json_t *result, bool json, FILE *ou
 		print_record(result, 0, out);
 		break;
 	case CLI_SHOW_TEXT:
+		if (json_is_object(result)) {
+			print_text(result, out);
+		}
 		json_array_foreach (result, i, row) {
-			const char *text = json_string_value(json_object_get(row, "text"));
-
-			fprintf(out, "%s\n", text ? text : "");
+			print_text(row, out);
 		}
 		break;
 	case CLI_SHOW_NOTHING:

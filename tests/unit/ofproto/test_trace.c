@@ -458,6 +458,25 @@ test_trace_is_cut(void **state)
 	/* The flow is whole. */
 	assert_int_equal(pass->dp_actions_size,
 		1200 * (sizeof(struct dp_action_output) + 32 /* set-field */));
+	of_trace_destroy(t);
+	/* By much text in few nodes. */
+	strbuf_clear(&text);
+	strbuf_put(&text, "add table=1,actions=clear_actions,write_actions(output:2");
+	for (unsigned i = 0; i < 1400; i++) {
+		strbuf_put(&text, ",set_field:00:00:00:00:00:01->eth_dst");
+	}
+	strbuf_put(&text, ")");
+	world_flow(&w, strbuf_text(&text));
+	world_flow(&w,
+		"add priority=65535,in_port=2,actions=resubmit(,1),resubmit(,1),resubmit(,1),resubmit(,1),"
+		"resubmit(,1),resubmit(,1),resubmit(,1),resubmit(,1),output:2");
+	world_key("in_port=2", &key);
+	key.in_port = be32_from(2);
+	t = world_trace(&w, &key, NULL, 0);
+	strbuf_clear(&text);
+	of_trace_format(t, &text);
+	assert_non_null(strstr(strbuf_text(&text), "the trace is cut here: it is too long\n"));
+	assert_true(text.len > OF_TRACE_MAX_TEXT && text.len < 2 * OF_TRACE_MAX_TEXT);
 	strbuf_uninit(&text);
 	of_trace_destroy(t);
 	world_uninit(&w);

@@ -73,6 +73,10 @@ test_cli_makes_parameters(void **state)
 			"{\"bundle\":false,\"flows\":[\"in_port=1\"],\"strict\":true,\"switch\":\"br0\"}"},
 		{"flow list br0 table=1", "flow.list", "{\"flow\":\"table=1\",\"switch\":\"br0\"}"},
 		{"drops p1", "drop.list", "{\"port\":\"p1\"}"},
+		{"trace br0 in_port=1, tcp", "trace.run",
+			"{\"flow\":\"in_port=1, tcp\",\"switch\":\"br0\"}"},
+		{"trace --packet 00:01 br0 in_port=1", "trace.run",
+			"{\"flow\":\"in_port=1\",\"packet\":\"00:01\",\"switch\":\"br0\"}"},
 		{"dp flows", "flow.list", "{}"},
 		{"dp objects", "object.list", "{}"},
 	};
@@ -119,6 +123,8 @@ test_cli_refuses(void **state)
 		{"switch list --strict", "unknown option --strict"},
 		{"flow add br0", "FLOW is missing"},
 		{"flow add br0 -f", "FILE behind -f is missing"},
+		{"trace", "switch is missing; usage: weft trace SWITCH FLOW [--packet HEX]"},
+		{"trace br0 in_port=1 --packet", "--packet needs a value; usage: weft trace "},
 		{"flow add br0 x -f -", "both as words and by -f"},
 		{"flow add br0 -f /nowhere/at/all", "cannot read /nowhere/at/all"},
 	};
@@ -187,6 +193,9 @@ test_cli_prints_records_texts_and_json(void **state)
 	free(text);
 	text = print("flow list br0", "[{\"text\":\"priority=1\"},{\"text\":\"b\"}]", false);
 	assert_string_equal(text, "priority=1\nb\n");
+	free(text);
+	text = print("trace br0 in_port=1", "{\"text\":\"packet: a\\n  b\",\"passes\":[]}", false);
+	assert_string_equal(text, "packet: a\n  b\n");
 	free(text);
 	text = print("flow list br0", "[]", true);
 	assert_string_equal(text, "[]\n");
