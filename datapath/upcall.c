@@ -411,6 +411,8 @@ upcall_miss(struct worker *w, struct packet *p, const struct flow_key *key)
 	count_parked(w->park, p->in_port, 1);
 }
 
+static void credit_joined(struct worker *w, const struct parked *e) WEFT_REQUIRES(weft_worker);
+
 /* Those that joined the first: the agent counts that one alone, so the flow that it has put for them counts
  * these, as if they had come after it. */
 static void

@@ -40,7 +40,8 @@ void upcall_to_agent(
 void upcall_flush(struct worker *w);
 
 /* Runs an answer on a parked packet. 0 or -ESTALE. */
-int park_execute(struct worker *w, uint64_t parked, const void *actions, size_t size, bool keep);
+int park_execute(struct worker *w, uint64_t parked, const void *actions, size_t size, bool keep)
+	WEFT_REQUIRES(weft_worker);
 
 /* Drops what has waited too long. */
 void park_expire(struct worker *w);

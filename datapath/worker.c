@@ -343,6 +343,8 @@ post_done(struct worker *w, uint64_t request, uint64_t session, uint32_t handler
 	}
 }
 
+static void execute(struct worker *w, const struct worker_execute *x) WEFT_REQUIRES(weft_worker);
+
 static void
 execute(struct worker *w, const struct worker_execute *x)
 {
