@@ -8,7 +8,10 @@
  * Versions: a rule is visible in versions [added, removed). A lookup is given one version and sees
  *           exactly the rules of that version, whatever the writer does meanwhile.
  * Bits:     a lookup adds to @wc every bit of the key that its result depends on: any packet that
- *           agrees in those bits gets the same rule from the same version.
+ *           agrees in those bits gets the same rule from the same version. To keep them few a subtable is
+ *           looked at in stages (pipeline fields, L2, L3 without and with addresses, L4): when no rule has the packet's values up to one, the
+ *           later ones are not looked at. And of addresses and L4 ports no more is looked at than
+ *           tells that no rule's prefix of the subtable's length is the packet's.
  * Threads:  lookups run in any number of readers between grace_enter() and grace_leave(), without
  *           locks; insert, remove, find and iterate in the one writer.
  * Memory:   a rule stores the non-zero words of its mask's value alone, behind struct cls_rule; the
@@ -23,11 +26,13 @@
 
 #include "ofproto/grace.h"
 #include "ofproto/of_match.h"
+#include "ofproto/prefix_trie.h"
 
 struct cls_subtable;
 struct cls_subtables;
 
 #define CLS_NEVER UINT64_MAX /* removed: not yet */
+#define CLS_N_PREFIXES 6     /* fields whose prefixes are followed */
 
 /* Stands in a rule, with the value's words behind the rule: cls_rule_words_size() bytes at the
  * place that cls_insert() is told. */
@@ -45,6 +50,7 @@ struct classifier {
 	_Atomic(struct cls_subtables *) subtables; /* sorted by priority; replaced as a whole */
 	struct cls_subtable **by_mask;             /* the writer's hash of subtables */
 	uint32_t by_mask_size;
+	struct prefix_trie prefixes[CLS_N_PREFIXES];
 	uint32_t n_subtables;
 	uint64_t next_serial;
 	size_t n_rules;

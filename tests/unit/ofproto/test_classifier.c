@@ -52,7 +52,10 @@ random_value(struct flow_key *key)
 	key->eth_dst[5] = (uint8_t)upto(3);
 	key->eth_type = be16_from(upto(2) ? 0x0800 : 0x0806);
 	key->ip_dst = be32_from(upto(2) << 24 | upto(3));
-	key->l4_dst = be16_from((uint16_t)upto(4));
+	key->ip_src = be32_from(upto(3) << 30 | upto(2));
+	key->ipv6_dst[0] = (uint8_t)(upto(3) << 6);
+	key->ipv6_dst[15] = (uint8_t)upto(3);
+	key->l4_dst = be16_from((uint16_t)(upto(4) | upto(2) << 15));
 	key->regs[0] = be32_from(upto(3));
 	key->metadata = be64_from(upto(2));
 }
@@ -60,15 +63,21 @@ random_value(struct flow_key *key)
 static void
 random_match(struct of_match *m)
 {
-	static const be32_t prefixes[] = {0, 0xff, 0xffffffff};
+	static const uint32_t prefixes[] = {
+		0, 0xff000000, 0xffffffff, 0xfffffffe, 0xc0000000, 0xff};
 
 	memset(m, 0, sizeof(*m));
 	random_value(&m->value);
 	m->mask.bits.in_port = upto(2) ? UINT32_MAX : 0;
 	m->mask.bits.eth_dst[5] = upto(2) ? 0xff : 0;
 	m->mask.bits.eth_type = upto(2) ? UINT16_MAX : 0;
-	m->mask.bits.ip_dst = prefixes[upto(3)];
-	m->mask.bits.l4_dst = upto(3) ? 0 : UINT16_MAX;
+	m->mask.bits.ip_dst = be32_from(prefixes[upto(6)]); /* one that is no prefix, too */
+	m->mask.bits.ip_src = be32_from(upto(2) ? 0 : prefixes[upto(6)]);
+	m->mask.bits.ipv6_dst[0] = upto(4) ? 0 : upto(2) ? 0xc0 : 0xff;
+	if (m->mask.bits.ipv6_dst[0] == 0xff) {
+		memset(m->mask.bits.ipv6_dst, 0xff, sizeof(m->mask.bits.ipv6_dst));
+	}
+	m->mask.bits.l4_dst = be16_from((uint16_t)(upto(3) ? 0 : upto(2) ? 0x8000 : UINT16_MAX));
 	m->mask.bits.regs[0] = upto(4) ? 0 : UINT32_MAX;
 	m->mask.bits.metadata = upto(4) ? 0 : UINT64_MAX;
 	for (unsigned i = 0; i < OF_N_WORDS; i++) {
