@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Messages of OpenFlow 1.3 with something wrong, and the error that says what. They are for a switch with ports 1, 2 and
- * LOCAL and what base_state of test_of_errors.c makes, and for a connection that has seen generation 5.
+ * LOCAL and what of_state.h makes, and for a connection that has seen generation 5.
  */
 #pragma once
 
@@ -260,7 +260,7 @@ static const struct error_case error_cases[] = {
 	{OFPET_TABLE_MOD_FAILED, OFPTMFC_BAD_CONFIG, "0411001011223344 00000000 00000004"},
 	{OFPET_ROLE_REQUEST_FAILED, OFPRRFC_BAD_ROLE,
 		"0418001811223344 00000004 00000000 0000000000000001"},
-	/* What is there already: see base_state. */
+	/* Of what is there already. */
 	{OFPET_BAD_REQUEST, OFPBRC_EPERM, /* recirc_id is the switch's own */
 		FLOW_MOD("0040", "00", "00", NO_BUFFER, "0000",
 			"0001 000c 00014804 00000001 00000000")},

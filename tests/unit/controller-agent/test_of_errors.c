@@ -4,10 +4,9 @@
  * by byte. Whatever is refused changes nothing. At the end all codes of the specification have been seen, but those
  * of which docs/openflow.md says why they cannot be.
  */
-#include "tests/unit/controller-agent/of_world.h"
+#include "tests/unit/controller-agent/of_state.h"
 
 #include "controller-agent/channel.h"
-#include "lib/strbuf.h"
 #include "tests/unit/controller-agent/of_error_cases.h"
 
 #define XID 0x11223344u
@@ -18,102 +17,9 @@
 /* Which have been seen. */
 static bool seen[N_TYPES][N_CODES];
 
-/* --- what is there ------------------------------------------------------------------------------- */
-
-/* Group 100, group 101 that leads to it, meter 100, and in table 3 a rule of priority 1 that uses both. */
-static const char base_state[] =
-	"040f0030112233440000 00 00 00000064 0020 0000 ffffffff ffffffff 00000000"
-	"0000 0010 00000002 0000 000000000000"
-	"040f0028112233440000 02 00 00000065 0018 0000 ffffffff ffffffff 00000000"
-	"0016 0008 00000064"
-	"041d0020112233440000 0001 00000064 0001 0010 00000064 0000000a 00000000"
-	"040e005811223344 0000000000000007 0000000000000000 03 00 0000 0000 0001 ffffffff ffffffff"
-	"ffffffff 0000 0000 0001 000c 80000004 00000001 00000000"
-	"0006 0008 00000064 0004 0010 00000000 0016 0008 00000065";
-
-/* Flows, groups, meters and their users, ports; configuration, role and filters of the connection. */
-static const char ask_state[] =
-	"04120038000000a10001000000000000ff000000ffffffffffffffff00000000000000000000000000000000"
-	"0000000000010004 00000000"
-	"04120018000000a20006000000000000fffffffc00000000 04120010000000a30007000000000000"
-	"04120018000000a40009000000000000ffffffff00000000"
-	"04120018000000a5000a000000000000ffffffff00000000 04120010000000a6000d000000000000"
-	"04070008000000a7 041a0008000000a8 04180018000000a9 00000000 00000000 0000000000000000";
-
-struct test {
-	struct world w;
-	int fd;
-	int slave;
-	struct strbuf state;
-};
-
-static struct test t;
-
-static void
-read_all(int fd, struct strbuf *all)
-{
-	static uint8_t bytes[65536];
-	ssize_t n;
-
-	strbuf_clear(all);
-	do {
-		world_run(&t.w);
-		n = raw_recv(fd, bytes, sizeof(bytes));
-		if (n > 0) {
-			strbuf_put_bytes(all, bytes, (size_t)n);
-		}
-	} while (n > 0);
-}
-
-static void
-note_state(struct strbuf *state)
-{
-	send_hex(t.fd, ask_state);
-	read_all(t.fd, state);
-	strbuf_put_bytes(state, &t.w.n_packet_outs, sizeof(t.w.n_packet_outs));
-	strbuf_put_bytes(state, &t.w.n_port_mods, sizeof(t.w.n_port_mods));
-}
-
-static void
-begin(void)
-{
-	world_open(&t.w);
-	t.fd = world_client(&t.w);
-	t.slave = world_client(&t.w);
-	strbuf_init(&t.state);
-	/* Generation 5. */
-	send_hex(t.slave, "0418001800000001 00000003 00000000 0000000000000005");
-	send_hex(t.fd, base_state);
-	world_run(&t.w);
-	read_all(t.slave, &t.state);
-	assert_int_equal(t.state.len, 24);
-	expect_nothing(t.fd);
-	note_state(&t.state);
-	assert_int_equal(of_service_counters(t.w.service)->errors_sent, 0);
-	assert_int_equal(ofproto_n_rules(t.w.ofproto), 1);
-}
-
-static void
-end(void)
-{
-	expect_nothing(t.fd);
-	close(t.fd);
-	close(t.slave);
-	strbuf_uninit(&t.state);
-	world_run(&t.w);
-	world_close(&t.w);
-}
+static struct state_world t;
 
 /* --- one error ----------------------------------------------------------------------------------- */
-
-static void
-send_long(int fd, const uint8_t *msg, size_t len)
-{
-	for (size_t at = 0; at < len; at += 8192) {
-		raw_send(fd, msg + at, WEFT_MIN(len - at, (size_t)8192));
-		world_run(&t.w);
-	}
-}
 
 /* The whole answer to @request is this error, with its xid and all of it. */
 static void
@@ -131,7 +37,7 @@ expect_error(int fd, uint16_t type, uint16_t code, const uint8_t *request, size_
 	put_be16(wanted + 10, code);
 	memcpy(wanted + 12, request, quoted);
 	strbuf_init(&reply);
-	read_all(fd, &reply);
+	state_read(&t, fd, &reply);
 	if (reply.len != 12 + quoted || memcmp(reply.data, wanted, reply.len) != 0) {
 		const uint8_t *got = (const uint8_t *)reply.data;
 
@@ -147,14 +53,14 @@ expect_error(int fd, uint16_t type, uint16_t code, const uint8_t *request, size_
 	seen[type][code] = true;
 }
 
-/* @before: as note_state() left it. */
+/* @before: as state_note() left it. */
 static void
 expect_state(const struct strbuf *before)
 {
 	struct strbuf now;
 
 	strbuf_init(&now);
-	note_state(&now);
+	state_note(&t, &now);
 	assert_int_equal(now.len, before->len);
 	assert_memory_equal(now.data, before->data, now.len);
 	strbuf_uninit(&now);
@@ -163,7 +69,7 @@ expect_state(const struct strbuf *before)
 static void
 provoke(int fd, uint16_t type, uint16_t code, const uint8_t *request, size_t len)
 {
-	send_long(fd, request, len);
+	state_send(&t, fd, request, len);
 	expect_error(fd, type, code, request, len);
 }
 
@@ -187,14 +93,15 @@ static void
 test_errors_are_exact(void **state)
 {
 	(void)state;
-	begin();
+	state_open(&t);
 	for (size_t i = 0; i < WEFT_ARRAY_SIZE(error_cases); i++) {
 		provoke_hex(t.fd, error_cases[i].type, error_cases[i].code, error_cases[i].request);
 		expect_state(&t.state);
 	}
 	assert_int_equal(
 		of_service_counters(t.w.service)->errors_sent, WEFT_ARRAY_SIZE(error_cases));
-	end();
+	expect_nothing(t.fd);
+	state_close(&t);
 }
 
 /* What writes, though it be without fault. */
@@ -213,7 +120,7 @@ test_errors_refuse_slaves(void **state)
 	};
 
 	(void)state;
-	begin();
+	state_open(&t);
 	for (size_t i = 0; i < WEFT_ARRAY_SIZE(writes); i++) {
 		provoke_hex(t.slave, OFPET_BAD_REQUEST, OFPBRC_IS_SLAVE, writes[i]);
 		expect_state(&t.state);
@@ -229,7 +136,8 @@ test_errors_refuse_slaves(void **state)
 		world_run(&t.w);
 		expect_nothing(t.fd);
 	}
-	end();
+	expect_nothing(t.fd);
+	state_close(&t);
 }
 
 /* --- limits -------------------------------------------------------------------------------------- */
@@ -242,7 +150,7 @@ test_errors_of_long_messages(void **state)
 	size_t len = 0;
 
 	(void)state;
-	begin();
+	state_open(&t);
 	/* A flow-mod whose 8000 actions are more than the switch keeps of a rule. */
 	len = from_hex(EMPTY_FLOW_MOD, msg, sizeof(msg));
 	put_be16(msg + len, 4);
@@ -276,12 +184,13 @@ test_errors_of_long_messages(void **state)
 	memset(msg, 0, sizeof(msg));
 	from_hex("0412fff8112233440001 0001", msg, sizeof(msg));
 	for (unsigned i = 0; i < 16; i++) {
-		send_long(t.fd, msg, 65528);
+		state_send(&t, t.fd, msg, 65528);
 		expect_nothing(t.fd);
 	}
 	provoke(t.fd, OFPET_BAD_REQUEST, OFPBRC_MULTIPART_BUFFER_OVERFLOW, msg, 65528);
 	expect_state(&t.state);
-	end();
+	expect_nothing(t.fd);
+	state_close(&t);
 }
 
 static void
@@ -291,7 +200,7 @@ test_errors_of_full_tables(void **state)
 	struct of_meter_mod mm = {.command = OF_MOD_ADD, .flags = OF_METER_KBPS};
 
 	(void)state;
-	begin();
+	state_open(&t);
 	of_group_mod_init(&gm);
 	gm.command = OF_MOD_ADD;
 	for (gm.group = 1000; gm.group < 1000 + OF_MAX_GROUPS - 2; gm.group++) {
@@ -308,7 +217,8 @@ test_errors_of_full_tables(void **state)
 	/* One more is one too many: those that are there can still be changed. */
 	send_hex(t.fd, "040f0010112233440001 00 00 000003e8 041d001011223344 0001 0001 000003e8");
 	world_run(&t.w);
-	end();
+	expect_nothing(t.fd);
+	state_close(&t);
 }
 
 /* --- connections --------------------------------------------------------------------------------- */
@@ -325,7 +235,7 @@ test_errors_end_connections(void **state)
 	int fd;
 
 	(void)state;
-	begin();
+	state_open(&t);
 	fd = world_client(&t.w);
 	raw_send(fd, version_1, sizeof(version_1));
 	world_run(&t.w);
@@ -354,7 +264,8 @@ test_errors_end_connections(void **state)
 	close(fd);
 	seen[OFPET_HELLO_FAILED][OFPHFC_INCOMPATIBLE] = true;
 	expect_state(&t.state);
-	end();
+	expect_nothing(t.fd);
+	state_close(&t);
 }
 
 /* --- all of them --------------------------------------------------------------------------------- */
