@@ -5,6 +5,7 @@
  *   apply.c      changes: from what is present to what is wanted
  *   ports.c      ports in the datapath: made, adopted, removed, tried again
  *   patch.c      patch ports
+ *   tunnel_port.c    tunnel ports
  *   switches.c   switches and their ports in ofproto/ and on the wire
  *   packets.c    packet-ins and packet-outs
  *   meters.c     meters in the datapath
@@ -174,6 +175,15 @@ void agent_port_changed(struct agent *a, const struct dp_port_info *info);
 /* Reads all ports' counters anew, then calls @done. */
 void agent_ports_refresh(struct agent *a, void (*done)(void *user), void *user);
 bool config_port_equal(const struct config_port *a, const struct config_port *b);
+
+/* tunnel_port.c */
+/* Fills what a tunnel port has beside its datapath port. */
+void agent_tunnel_describe(const struct agent_port *p, struct of_port_info *info);
+/* Whether the port, if it is a tunnel's, may be added or changed to what it is in @wanted. */
+bool agent_tunnel_check(const struct agent *a, const struct config *wanted,
+	const struct config_port *port, struct weft_error *err) WEFT_MUST_CHECK;
+/* What flows have carried through it, in the datapath's listing of the port. */
+void agent_tunnel_count(struct agent_port *p);
 
 /* patch.c */
 /* Fills what a patch port has instead of a datapath port. */

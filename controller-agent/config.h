@@ -21,6 +21,7 @@
 #include "lib/compiler.h"
 
 struct of_allow;
+struct of_tunnel;
 struct weft_error;
 
 #define CONFIG_NAME_MAX 63
@@ -179,6 +180,14 @@ bool config_bonds_check(const struct config_switch *sw, struct weft_error *err) 
 /* allow= as a list, which the caller frees; NULL and @err if it is not one. */
 struct of_allow *config_allow_parse(const char *text, struct weft_error *err) WEFT_MUST_CHECK;
 
+/* Tunnel ports: vxlan, geneve, gre; what their options say, if it makes sense by itself. */
+bool config_port_is_tunnel(const struct config_port *p);
+bool config_tunnel_parse(
+	const struct config_port *p, struct of_tunnel *t, struct weft_error *err) WEFT_MUST_CHECK;
+/* Whether all of them make sense, and packets from outside can tell them apart. @last: the one that is added or
+ * changed; NULL: the last one. */
+bool config_tunnels_check(const struct config *c, const struct config_port *last,
+	struct weft_error *err) WEFT_MUST_CHECK;
 /* Patch ports. The name of the other end; NULL: no patch port, or none is said. */
 bool config_port_is_patch(const struct config_port *p);
 const char *config_patch_peer(const struct config_port *p);

@@ -254,7 +254,7 @@ config_from_json(json_t *root, struct weft_error *err)
 			goto destroy;
 		}
 	}
-	if (!config_patches_check(c, err)) {
+	if (!config_patches_check(c, err) || !config_tunnels_check(c, NULL, err)) {
 		goto destroy;
 	}
 	return c;

@@ -173,13 +173,13 @@ agent_port_is_busy(const struct agent_port *p)
 
 /* --- what the datapath is told ------------------------------------------------------------------ */
 
-/* Options as port.add takes them. */
+/* Options as port.add takes them. Those of tunnels are the agent's own. */
 static json_t *
 options_of(const struct config_port *c)
 {
 	json_t *options = json_object();
 
-	for (size_t i = 0; i < c->n_options; i++) {
+	for (size_t i = 0; i < c->n_options && !config_port_is_tunnel(c); i++) {
 		json_object_set_new(options, c->options[i].key, json_string(c->options[i].value));
 	}
 	return options;
@@ -190,8 +190,10 @@ static json_t *
 changed_options(const struct config_port *from, const struct config_port *to)
 {
 	json_t *options = json_object();
+	size_t n_from = config_port_is_tunnel(from) ? 0 : from->n_options;
+	size_t n_to = config_port_is_tunnel(to) ? 0 : to->n_options;
 
-	for (size_t i = 0; i < to->n_options; i++) {
+	for (size_t i = 0; i < n_to; i++) {
 		const char *old = config_port_option(from, to->options[i].key);
 
 		if (!old || strcmp(old, to->options[i].value) != 0) {
@@ -199,7 +201,7 @@ changed_options(const struct config_port *from, const struct config_port *to)
 				options, to->options[i].key, json_string(to->options[i].value));
 		}
 	}
-	for (size_t i = 0; i < from->n_options; i++) {
+	for (size_t i = 0; i < n_from; i++) {
 		if (!config_port_option(to, from->options[i].key)) {
 			json_object_set_new(options, from->options[i].key, json_string(""));
 		}
@@ -647,7 +649,7 @@ struct refresh {
 	void *user;
 };
 
-/* Of ports that the datapath does not have: what flows have carried is credited. */
+/* Of ports that the datapath does not have, and tunnels: what flows have carried is credited. */
 static void
 pulled(void *user)
 {
@@ -660,6 +662,8 @@ pulled(void *user)
 			if (config_port_is_virtual(p->config)) {
 				json_decref(p->entry);
 				p->entry = agent_patch_counters(p);
+			} else if (config_port_is_tunnel(p->config)) {
+				agent_tunnel_count(p);
 			}
 		}
 	}
@@ -668,14 +672,14 @@ pulled(void *user)
 }
 
 static bool
-has_virtual_ports(const struct agent *a)
+counts_by_flows(const struct agent *a)
 {
 	struct agent_switch *sw;
 	struct agent_port *p;
 
 	LIST_FOREACH (sw, link, &a->switches) {
 		LIST_FOREACH (p, link, &sw->ports) {
-			if (config_port_is_virtual(p->config)) {
+			if (config_port_is_virtual(p->config) || config_port_is_tunnel(p->config)) {
 				return true;
 			}
 		}
@@ -704,7 +708,7 @@ refreshed(void *user, json_t *result, const struct weft_error *err)
 			p->entry = json_incref(entry);
 		}
 	}
-	if (has_virtual_ports(r->agent)) {
+	if (counts_by_flows(r->agent)) {
 		handlers_pull(r->agent->handlers, pulled, r);
 	} else {
 		pulled(r);

@@ -212,7 +212,8 @@ edit_port_add(const struct request *r, struct config *c, struct weft_error *err)
 	return sw && need_text(r->params, "name", &name, err) &&
 	       (p = config_port_add(c, sw, name, err)) != NULL &&
 	       each_setting(r->params, p, set_port, err) && config_port_check(sw, p, err) &&
-	       config_bonds_check(sw, err) && config_patches_check(c, err);
+	       config_bonds_check(sw, err) && config_patches_check(c, err) &&
+	       agent_tunnel_check(r->agent, c, p, err);
 }
 
 static bool
@@ -270,7 +271,8 @@ edit_port_set(const struct request *r, struct config *c, struct weft_error *err)
 		}
 	}
 	return each_setting(r->params, p, set_port, err) && config_port_check(sw, p, err) &&
-	       config_bonds_check(sw, err) && config_patches_check(c, err);
+	       config_bonds_check(sw, err) && config_patches_check(c, err) &&
+	       agent_tunnel_check(r->agent, c, p, err);
 }
 
 static bool set_up_controller(
@@ -533,9 +535,10 @@ port_json(const struct agent_port *p, bool with_settings)
 		"admin", p->of_config & OF_PORT_DOWN ? "down" : "up", "link", is_up ? "up" : "down",
 		"mtu", (int)p->info.mtu, "vlan_mode",
 		config_vlan_mode_name(config_port_vlan_mode(c)), "peer",
-		config_port_is_patch(c)   ? config_patch_peer(c)
-		: p->state == PORT_ABSENT ? "unknown"
-					  : p->info.peer,
+		config_port_is_patch(c)    ? config_patch_peer(c)
+		: config_port_is_tunnel(c) ? config_port_option(c, "remote")
+		: p->state == PORT_ABSENT  ? "unknown"
+					   : p->info.peer,
 		"error",
 		p->error                  ? p->error
 		: p->state == PORT_ABSENT ? "no datapath"

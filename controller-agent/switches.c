@@ -400,6 +400,7 @@ describe(const struct agent_port *p, struct of_port_info *info)
 	info->curr_speed = p->info.speed_mbps * 1000;
 	info->mtu = p->info.mtu;
 	info->is_underlay = c->underlay;
+	info->is_internal = strcmp(c->type, "internal") == 0 && !config_port_option(c, "netns");
 	info->vlan_mode = vlan_mode(c);
 	info->tag = c->tag >= 0 ? (uint16_t)c->tag : 0;
 	info->has_trunks = c->has_trunks;
@@ -408,6 +409,8 @@ describe(const struct agent_port *p, struct of_port_info *info)
 	assert(info->allow || !c->allow); /* it was looked at when it was set */
 	if (config_port_is_patch(c)) {
 		agent_patch_describe(p, info);
+	} else if (config_port_is_tunnel(c)) {
+		agent_tunnel_describe(p, info);
 	}
 }
 

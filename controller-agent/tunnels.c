@@ -91,19 +91,6 @@ agent_tunnels_stats(const struct agent *a)
 
 /* --- ports ---------------------------------------------------------------------------------------- */
 
-static bool
-is_tunnel(const struct config_port *c)
-{
-	static const char *const types[] = {"vxlan", "geneve", "gre"};
-
-	for (size_t i = 0; i < WEFT_ARRAY_SIZE(types); i++) {
-		if (strcmp(c->type, types[i]) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* An address that the port's options name; false: they leave it to the flows, or name none. */
 static bool
 get_address(const struct config_port *c, const char *key, struct of_underlay_addr *a)
@@ -140,7 +127,7 @@ update_pin(struct agent_port *p)
 {
 	struct underlay *u = p->agent->underlay;
 	struct of_underlay_key ends = {0};
-	bool wanted = is_tunnel(p->config) && is_shown(p) &&
+	bool wanted = config_port_is_tunnel(p->config) && is_shown(p) &&
 		      get_address(p->config, "remote", &ends.remote);
 
 	get_address(p->config, "local", &ends.local);
@@ -371,7 +358,7 @@ list_some(struct listing *l, uint64_t until_ns)
 			continue;
 		}
 		LIST_FOREACH (p, link, &sw->ports) {
-			if (!is_tunnel(p->config) || at++ < l->n_done) {
+			if (!config_port_is_tunnel(p->config) || at++ < l->n_done) {
 				continue;
 			}
 			if (agent_now_ns() > until_ns) {

@@ -33,6 +33,12 @@ enum of_tunnel_from {
 	OF_TUNNEL_PACKET, /* TOS, TTL: the inner IP header; without one what is given */
 };
 
+enum of_tunnel_csum {
+	OF_TUNNEL_CSUM_AUTO, /* UDP over IPv6: other ends drop packets without (RFC 8200 s.8.1) */
+	OF_TUNNEL_CSUM_NO,
+	OF_TUNNEL_CSUM_YES,
+};
+
 struct of_tunnel {
 	uint8_t kind;      /* enum dp_tunnel_kind: VXLAN, VXLAN_GPE, GENEVE, GRE */
 	uint8_t remote_by; /* these: enum of_tunnel_from */
@@ -49,14 +55,17 @@ struct of_tunnel {
 	uint8_t tos;                   /* without ECN */
 	uint8_t ttl;                   /* not 0 */
 	bool dont_fragment;
-	bool csum; /* of UDP, or GRE's */
-	bool gbp;  /* VXLAN: group policy is taken from the packet's tunnel fields */
+	uint8_t csum; /* of UDP, or GRE's: enum of_tunnel_csum */
+	bool gbp;     /* VXLAN: group policy is taken from the packet's tunnel fields */
 };
 
 /* Whether it makes sense by itself. The message stands behind "port NAME: ". */
 bool of_tunnel_check(const struct of_tunnel *t, struct weft_error *err) WEFT_MUST_CHECK;
 /* Why both cannot be there at the same time; NULL: they can. */
 const char *of_tunnel_conflict(const struct of_tunnel *a, const struct of_tunnel *b);
+
+/* Equal for tunnels that packets from outside cannot tell apart. */
+uint32_t of_tunnel_hash(const struct of_tunnel *t);
 
 bool of_underlay_addr_is_zero(const struct of_underlay_addr *a);
 bool of_underlay_addr_is_v4(const struct of_underlay_addr *a);

@@ -120,6 +120,15 @@ of_tunnel_conflict(const struct of_tunnel *a, const struct of_tunnel *b)
 	return key_equal(&one, &other) ? "has the same remote, local, vni and dst-port" : NULL;
 }
 
+uint32_t
+of_tunnel_hash(const struct of_tunnel *t)
+{
+	struct tunnel_key key;
+
+	make_key(t, &key);
+	return hash_bytes(&key, sizeof(key), 0);
+}
+
 static void
 make_key(const struct of_tunnel *t, struct tunnel_key *key)
 {

@@ -23,7 +23,7 @@
 #define GRE_CSUM 0x8000 /* RFC 2784 s.2.1 */
 #define GRE_KEY 0x2000  /* RFC 2890 s.2.1 */
 
-static uint32_t flags_of(const struct of_tunnel *t);
+static uint32_t flags_of(const struct of_tunnel *t, bool is_v4);
 static uint8_t *put_ip(uint8_t *at, const struct of_tunnel *t, const struct of_underlay_addr *from,
 	const struct of_underlay_addr *to);
 static uint8_t *put_tunnel(uint8_t *at, const struct of_tunnel *t);
@@ -37,7 +37,7 @@ tunnel_header(const struct of_tunnel *t, const struct of_underlay_path *path,
 
 	*e = (struct dp_encap){
 		.kind = t->kind,
-		.flags = flags_of(t),
+		.flags = flags_of(t, is_v4),
 		.l3_off = ETH_LEN,
 		.mtu = (uint16_t)WEFT_MIN(path->mtu, (uint32_t)UINT16_MAX),
 		.too_long = t->too_long,
@@ -64,8 +64,10 @@ tunnel_inner_mtu(const struct dp_encap *e)
 }
 
 static uint32_t
-flags_of(const struct of_tunnel *t)
+flags_of(const struct of_tunnel *t, bool is_v4)
 {
+	bool csum = t->csum == OF_TUNNEL_CSUM_AUTO ? !is_v4 : t->csum == OF_TUNNEL_CSUM_YES;
+
 	return (t->id_by == OF_TUNNEL_FLOW ? DP_ENCAP_ID_FROM_KEY : 0) |
 	       (t->remote_by == OF_TUNNEL_FLOW ? DP_ENCAP_DST_FROM_KEY : 0) |
 	       (t->local_by == OF_TUNNEL_FLOW ? DP_ENCAP_SRC_FROM_KEY : 0) |
@@ -74,7 +76,7 @@ flags_of(const struct of_tunnel *t)
 	       (t->ttl_by == OF_TUNNEL_PACKET ? DP_ENCAP_TTL_INHERIT : 0) |
 	       (t->ttl_by == OF_TUNNEL_FLOW ? DP_ENCAP_TTL_FROM_KEY : 0) |
 	       (t->flags_by == OF_TUNNEL_FLOW ? DP_ENCAP_FLAGS_FROM_KEY : 0) |
-	       (t->csum && t->dst_port ? DP_ENCAP_UDP_CSUM : 0) |
+	       (csum && t->dst_port ? DP_ENCAP_UDP_CSUM : 0) |
 	       (t->gbp ? DP_ENCAP_GBP_FROM_KEY : 0) |
 	       (t->kind == DP_TUNNEL_GENEVE ? DP_ENCAP_OPTS_FROM_KEY : 0);
 }
@@ -113,6 +115,7 @@ put_tunnel(uint8_t *at, const struct of_tunnel *t)
 {
 	uint32_t id = t->id_by == OF_TUNNEL_GIVEN ? t->id : 0;
 	bool has_key = id || t->id_by == OF_TUNNEL_FLOW;
+	bool has_csum = t->csum == OF_TUNNEL_CSUM_YES; /* GRE's */
 
 	switch ((enum dp_tunnel_kind)t->kind) {
 	case DP_TUNNEL_VXLAN:
@@ -129,9 +132,9 @@ put_tunnel(uint8_t *at, const struct of_tunnel *t)
 		put_be32(at + 4, id << 8);
 		return at + 8;
 	case DP_TUNNEL_GRE:
-		put_be16(at, (uint16_t)((t->csum ? GRE_CSUM : 0) | (has_key ? GRE_KEY : 0)));
+		put_be16(at, (uint16_t)((has_csum ? GRE_CSUM : 0) | (has_key ? GRE_KEY : 0)));
 		put_be16(at + 2, TYPE_ETHERNET);
-		at += t->csum ? 8 : 4;
+		at += has_csum ? 8 : 4;
 		if (has_key) {
 			put_be32(at, id);
 			at += 4;

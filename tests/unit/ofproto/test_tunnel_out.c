@@ -85,7 +85,7 @@ test_tunnel_out_headers(void **state)
 	    "20010db8000000000000000000000082"
 	ROW((tunnel = vxlan, tunnel.id = 0xfffffe, tunnel.tos = 0xb8, tunnel.ttl = 3,
 		    tunnel.dont_fragment = false, tunnel.too_long = DP_ENCAP_FRAGMENT,
-		    tunnel.csum = true, tunnel.dst_port = 8472),
+		    tunnel.csum = OF_TUNNEL_CSUM_YES, tunnel.dst_port = 8472),
 		"1 0x10 1 1500 40 14 34 " UDP4("b8", "0000", "03") "00002118000000000800000"
 								   "0fffffe00");
 	ROW((tunnel = vxlan, tunnel.tos_by = OF_TUNNEL_PACKET, tunnel.ttl_by = OF_TUNNEL_PACKET,
@@ -99,15 +99,18 @@ test_tunnel_out_headers(void **state)
 	ROW((tunnel = vxlan, tunnel.kind = DP_TUNNEL_VXLAN_GPE, tunnel.dst_port = 4790),
 		"2 0x0 0 1500 40 14 34 " UDP4("00", "4000", "40") "000012b600000000"
 								  "0c00000300000500");
-	ROW((tunnel = v6, tunnel.tos = 0x10, tunnel.csum = true),
+	ROW((tunnel = v6, tunnel.tos = 0x10),
 		"1 0x10 0 1500 40 14 54 " V6("10", "40", "11") "000012b500000000"
 							       "0800000000000500");
+	ROW((tunnel = v6, tunnel.csum = OF_TUNNEL_CSUM_NO),
+		"1 0x0 0 1500 40 14 54 " V6("00", "40", "11") "000012b500000000"
+							      "0800000000000500");
 	ROW(tunnel = geneve, "3 0x20 0 1500 40 14 34 " UDP4("00", "4000", "40") "000017c100000000"
 										"0000655800000500");
 	ROW(tunnel = gre, "4 0x0 0 1500 40 14 34 " ETH "0800450000000000400040"
 			  "2f0000c0000201c0000202"
 			  "2000655800000005");
-	ROW((tunnel = gre, tunnel.id = 0xffffffff, tunnel.csum = true),
+	ROW((tunnel = gre, tunnel.id = 0xffffffff, tunnel.csum = OF_TUNNEL_CSUM_YES),
 		"4 0x0 0 1500 40 14 34 " ETH "0800450000000000400040"
 		"2f0000c0000201c0000202"
 		"a0006558"
