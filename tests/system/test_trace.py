@@ -195,4 +195,5 @@ def test_agent_ends_while_traces_wait(stage):
             assert done.returncode in (0, 1)
             assert done.stdout.startswith("packet: in_port=a\n") or done.stderr.startswith("weft: ")
     weft.start_agent()
-    assert weft.cli("trace", "br0", "in_port=a").startswith("packet: in_port=a\n")
+    # Ports come back as the datapath tells of them.
+    wait_for("traces again", lambda: weft.run_cli("trace", "br0", "in_port=a").stdout.startswith("packet: in_port=a\n"))
