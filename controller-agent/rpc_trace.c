@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "controller-agent/agent_internal.h"
@@ -20,6 +21,9 @@
 #include "lib/packet.h"
 #include "lib/strbuf.h"
 #include "ofproto/of_trace.h"
+
+#define RETRY_MS 20
+#define N_RETRIES 25
 
 struct agent_traces {
 	struct agent *agent;
@@ -175,8 +179,15 @@ run(void *job)
 {
 	struct trace_job *j = job;
 	struct of_trace *t = of_trace_create(&j->in, &j->err);
+	const struct timespec moment = {0, RETRY_MS * 1000000};
 	uint64_t one = 1;
 
+	/* The loop has the kernel's answer in a moment. */
+	for (unsigned i = 0; i < N_RETRIES && t && of_trace_is_pending(t); i++) {
+		of_trace_destroy(t);
+		nanosleep(&moment, NULL);
+		t = of_trace_create(&j->in, &j->err);
+	}
 	of_reader_leave(j->in.reader);
 	if (t) {
 		j->result = trace_json(t);
@@ -271,7 +282,7 @@ fast_path_json(const struct of_trace_pass *pass)
 {
 	json_t *looked = json_array();
 
-	if (pass->is_refused) {
+	if (pass->is_refused || pass->is_pending) {
 		json_decref(looked);
 		return json_null();
 	}

@@ -21,6 +21,8 @@
 #include "ofproto/of_trace_internal.h"
 #include "ofproto/ofproto_internal.h"
 
+static const struct ofport *face_of(const struct ofport *port);
+static void enter_by(const struct ofport *port, struct flow_key *key);
 static struct of_trace_pass *add_pass(
 	struct of_trace *t, const struct flow_key *key, unsigned depth);
 static void run_pass(struct of_trace *t, const struct of_trace_in *in, struct of_trace_pass *pass,
@@ -79,6 +81,9 @@ of_trace_create(const struct of_trace_in *in, struct weft_error *err)
 	} else if (port->info.dp_port.v > DP_PORT_MAX) {
 		weft_error_set(err, WEFT_ERR_CONFLICT, ENODEV,
 			"port %s is not in the datapath: nothing comes in by it", port->info.name);
+	} else if (port->info.kind == OF_PORT_TUNNEL && !face_of(port)) {
+		weft_error_set(err, WEFT_ERR_CONFLICT, ENODEV,
+			"port %s is down: no tunnel packet is taken in for it", port->info.name);
 	} else {
 		t = xcalloc(1, sizeof(*t));
 		list_init(&t->passes);
@@ -86,7 +91,7 @@ of_trace_create(const struct of_trace_in *in, struct weft_error *err)
 		list_init(&t->objects);
 		t->packet = in->packet;
 		t->packet_len = in->packet_len;
-		key.in_port = be32_from(port->info.dp_port.v);
+		enter_by(port, &key);
 		add_pass(t, &key, 0);
 		/* Passes are added while they run. */
 		LIST_FOREACH (pass, link, &t->passes) {
@@ -111,10 +116,58 @@ of_trace_destroy(struct of_trace *t)
 	free(t);
 }
 
+bool
+of_trace_is_pending(const struct of_trace *t)
+{
+	const struct of_trace_pass *pass;
+
+	LIST_FOREACH (pass, link, &t->passes) {
+		if (pass->is_pending) {
+			return true;
+		}
+	}
+	return false;
+}
+
 const struct list *
 of_trace_passes(const struct of_trace *t)
 {
 	return &t->passes;
+}
+
+/* The port by which the datapath hands on what came for a tunnel port. */
+static const struct ofport *
+face_of(const struct ofport *port)
+{
+	const struct tunnel_listener *l =
+		tunnel_listener_find(port->ofproto->model, port->info.tunnel.dst_port);
+
+	return l ? tunnel_face(l) : NULL;
+}
+
+/* Makes @key what the datapath gives of a packet that came in by @port: of a tunnel port what its outer header
+ * must have been, where nothing else is said. */
+static void
+enter_by(const struct ofport *port, struct flow_key *key)
+{
+	const struct of_tunnel *tunnel = &port->info.tunnel;
+	static const uint8_t none[sizeof(key->tun_src)];
+
+	if (port->info.kind != OF_PORT_TUNNEL) {
+		key->in_port = be32_from(port->info.dp_port.v);
+		return;
+	}
+	key->in_port = be32_from(face_of(port)->info.dp_port.v);
+	key->tun_flags |= be16_from(FLOW_TUN_PRESENT);
+	if (tunnel->id_by == OF_TUNNEL_GIVEN && !key->tun_id_lo) {
+		key->tun_id_lo = be32_from(tunnel->id);
+	}
+	if (tunnel->remote_by == OF_TUNNEL_GIVEN && !memcmp(key->tun_src, none, sizeof(none))) {
+		memcpy(key->tun_src, tunnel->remote.v, sizeof(none));
+	}
+	if (tunnel->local_by == OF_TUNNEL_GIVEN && !memcmp(key->tun_dst, none, sizeof(none))) {
+		memcpy(key->tun_dst, tunnel->local.v, sizeof(none));
+	}
 }
 
 /* --- passes -------------------------------------------------------------------------------------- */
@@ -149,14 +202,19 @@ run_pass(struct of_trace *t, const struct of_trace_in *in, struct of_trace_pass 
 
 	t->at = &pass->root;
 	t->final = pass->key;
+	t->final_in = in->ofproto;
 	pass->flow = of_trace_flow_text(in->ofproto, &pass->key, true);
 	translation_init(&result);
 	translate(&what, &result);
 	pass->is_refused = result.is_refused;
-	if (result.is_refused) {
-		of_trace_add(t, OF_TRACE_END, "there is no recirculation 0x%x", pass->recirc_id);
+	pass->is_pending = result.is_pending;
+	if (result.is_pending) {
+		of_trace_add(t, OF_TRACE_NOTE,
+			"the route to the tunnel's remote is being looked up: try again");
+	} else if (result.is_refused) {
+		of_trace_add(t, OF_TRACE_END, "refused: there is no such port or recirculation");
 	} else {
-		pass->final = of_trace_flow_text(in->ofproto, &t->final, false);
+		pass->final = of_trace_flow_text(t->final_in, &t->final, false);
 		of_trace_set_fast_path(pass, &result);
 		t->text_len += strlen(pass->match) + strlen(pass->actions);
 		of_trace_replay(t, pass, recirculated);

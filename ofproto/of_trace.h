@@ -7,9 +7,9 @@
  *           groups, NORMAL. Where the packet recirculates, the trace goes on with what the datapath
  *           would make of it: a pass each. A pass ends with the fast-path flow that would be
  *           installed for it.
- * Leaves:   nothing. Contexts and objects that do not exist yet are the trace's own and go with it:
- *           contexts have ids from the end of the number space, objects are counted from slot 1 on.
- *           Nothing is learned or credited.
+ * Leaves:   nothing, but that the kernel is asked for the route to a tunnel's remote. Contexts and objects
+ *           that do not exist yet are the trace's own and go with it: contexts have ids from the end of the
+ *           number space, objects are counted from slot 1 on. Nothing is learned or credited.
  * Unknown:  which bucket of a select group the datapath takes (it alone knows its hash's seed), whether
  *           a meter's rate is exceeded, which headers lie behind labels if only a text was given.
  * Limits:   OF_TRACE_MAX_NODES nodes, OF_TRACE_MAX_TEXT bytes of text, OF_TRACE_MAX_PASSES passes; beyond, the
@@ -96,6 +96,7 @@ struct of_trace_pass {
 	char *final;                    /* the packet at the end, as a match */
 	/* The fast-path flow. */
 	bool is_refused; /* there is none: no such context */
+	bool is_pending; /* there will be one: a tunnel's route is being looked up */
 	char *match;     /* as `weft dp flows` shows it */
 	char *actions;
 	enum drop_reason drop; /* why it forwards nothing; else DROP_N */
@@ -129,6 +130,8 @@ bool of_trace_parse(const char *flow, size_t len, const uint8_t *packet, size_t 
 struct of_trace *of_trace_create(const struct of_trace_in *in, struct weft_error *err);
 void of_trace_destroy(struct of_trace *t);
 
+/* Whether something was not known yet: try again in a moment. */
+bool of_trace_is_pending(const struct of_trace *t);
 /* struct of_trace_pass, in the order in which they were made. */
 const struct list *of_trace_passes(const struct of_trace *t);
 /* For people: indented lines. */

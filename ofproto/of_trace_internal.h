@@ -25,9 +25,10 @@ struct of_trace {
 	struct list passes;
 	struct of_trace_node *at; /* what is told now is a child of it */
 	size_t n_nodes;
-	size_t text_len;       /* of nodes and flows */
-	bool is_cut;           /* nothing is added any more */
-	struct flow_key final; /* what the pipeline has made of the packet */
+	size_t text_len;                /* of nodes and flows */
+	bool is_cut;                    /* nothing is added any more */
+	struct flow_key final;          /* what the pipeline has made of the packet */
+	const struct ofproto *final_in; /* in whose ports */
 	struct list contexts;
 	struct list objects;
 	uint32_t n_contexts;

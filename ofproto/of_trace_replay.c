@@ -25,7 +25,9 @@
 #define MAX_LABELS 32u
 #define MAX_TAGS 16u
 #define ADDRESSES_LEN 12u
-#define PBB_LEN 6u /* Ethernet type, I-TAG: in front of the inner addresses */
+#define IPV6_LEN 40u
+#define ENCAP_PAYLOAD 64u /* so that lengths are whole */
+#define PBB_LEN 6u        /* Ethernet type, I-TAG: in front of the inner addresses */
 
 struct tag {
 	be16_t tci, tpid;
@@ -48,6 +50,9 @@ struct replay {
 
 static bool run(struct replay *r, struct of_trace_packet *k, const void *list, size_t size);
 static bool run_one(struct replay *r, struct of_trace_packet *k, const struct dp_action_hdr *a);
+static const struct of_trace_item *find_object(const struct of_trace *t, struct dp_handle h);
+static bool is_zero(const uint8_t address[16]);
+static void set_outer(struct flow_key *key, be32_t *v4, uint8_t v6[16], const uint8_t address[16]);
 static bool run_ttl(struct replay *r, struct of_trace_packet *k, const struct dp_action_hdr *a);
 static void run_nested(struct replay *r, const struct of_trace_packet *k,
 	const struct dp_action_hdr *a, unsigned which);
@@ -56,6 +61,7 @@ static void copy_ttl(struct of_trace_packet *k, bool out);
 static void set_field(struct of_trace_packet *k, const struct dp_action_set_field *a);
 static void push_mpls(struct of_trace_packet *k, const struct dp_action_push_mpls *a);
 static void pop_mpls(const struct replay *r, struct of_trace_packet *k, uint16_t eth_type);
+static void encap(struct replay *r, struct of_trace_packet *k, struct dp_handle h);
 static void push_pbb(struct of_trace_packet *k, uint16_t eth_type);
 static void pop_pbb(const struct replay *r, struct of_trace_packet *k);
 static void reveal(const struct replay *r, struct of_trace_packet *k, uint16_t eth_type);
@@ -156,8 +162,15 @@ run_one(struct replay *r, struct of_trace_packet *k, const struct dp_action_hdr 
 		key.recirc_id = be32_from(u->v);
 		r->recirculated(r->t, r->pass, &key, k);
 		return false;
+	case DP_ACTION_ENCAP:
+		encap(r, k, ((const struct dp_action_object *)(const void *)a)->object);
+		break;
+	case DP_ACTION_DECAP:
+		of_trace_add(r->t, OF_TRACE_NOTE,
+			"what the tunnel packet holds is not known: trace that by its tunnel port, "
+			"with in_port=PORT and the inner packet's fields");
+		return false;
 	case DP_ACTION_DROP:
-	case DP_ACTION_DECAP: /* what is inside is not known */
 		return false;
 	default:
 		break;
@@ -181,17 +194,28 @@ run_nested(struct replay *r, const struct of_trace_packet *k, const struct dp_ac
 static void
 run_object(struct replay *r, const struct of_trace_packet *k, struct dp_handle h)
 {
+	const struct of_trace_item *object = find_object(r->t, h);
+
+	for (size_t at = 0; object && at < object->size;) {
+		const struct dp_bucket *b = (const void *)(object->bytes + at);
+		struct of_trace_packet copy = *k;
+
+		run(r, &copy, b->actions, b->size - sizeof(*b));
+		at += b->size;
+	}
+}
+
+static const struct of_trace_item *
+find_object(const struct of_trace *t, struct dp_handle h)
+{
 	const struct of_trace_item *object;
 
-	LIST_FOREACH (object, link, &r->t->objects) {
-		for (size_t at = 0; object->id == h.slot && at < object->size;) {
-			const struct dp_bucket *b = (const void *)(object->bytes + at);
-			struct of_trace_packet copy = *k;
-
-			run(r, &copy, b->actions, b->size - sizeof(*b));
-			at += b->size;
+	LIST_FOREACH (object, link, &t->objects) {
+		if (object->id == h.slot) {
+			return object;
 		}
 	}
+	return NULL;
 }
 
 static bool
@@ -308,6 +332,69 @@ push_pbb(struct of_trace_packet *k, uint16_t eth_type)
 	k->n_tags = 0;
 	k->n_labels = 0;
 	k->knows_l3 = false;
+}
+
+/* The outer packet, as far as it is known beforehand. */
+static void
+encap(struct replay *r, struct of_trace_packet *k, struct dp_handle h)
+{
+	const struct of_trace_item *object = find_object(r->t, h);
+	const struct dp_encap *e = object ? (const void *)object->bytes : NULL;
+	bool is_ip = field_prereq_holds(FIELD_PRE_IP, &k->key) && !k->n_labels && !k->n_tags;
+	struct flow_key inner = k->key, key;
+	uint8_t frame[DP_ENCAP_MAX_SIZE + ENCAP_PAYLOAD] = {0};
+	uint8_t *ip;
+	size_t len;
+
+	if (!e || e->size > DP_ENCAP_MAX_SIZE) {
+		return;
+	}
+	memcpy(frame, e->header, e->size);
+	ip = frame + e->l3_off;
+	len = e->size - e->l3_off + ENCAP_PAYLOAD;
+	if (ip[0] >> 4 == 4) {
+		put_be16(ip + 2, (uint16_t)len);
+	} else {
+		put_be16(ip + 4, (uint16_t)(len - IPV6_LEN));
+	}
+	packet_key_parse(frame, e->size + ENCAP_PAYLOAD, &key);
+	key.in_port = inner.in_port;
+	if (e->flags & DP_ENCAP_DST_FROM_KEY) {
+		set_outer(&key, &key.ip_dst, key.ipv6_dst, inner.tun_dst);
+	}
+	if (e->flags & DP_ENCAP_SRC_FROM_KEY && !is_zero(inner.tun_src)) {
+		set_outer(&key, &key.ip_src, key.ipv6_src, inner.tun_src);
+	}
+	if (e->flags & DP_ENCAP_TTL_INHERIT && is_ip) {
+		key.ip_ttl = inner.ip_ttl;
+	} else if (e->flags & DP_ENCAP_TTL_FROM_KEY && inner.tun_ttl) {
+		key.ip_ttl = inner.tun_ttl;
+	}
+	if (e->flags & DP_ENCAP_TOS_INHERIT && is_ip) {
+		key.ip_tos = inner.ip_tos;
+	} else if (e->flags & DP_ENCAP_TOS_FROM_KEY) {
+		key.ip_tos = inner.tun_tos;
+	}
+	take(k, &key);
+}
+
+static bool
+is_zero(const uint8_t address[16])
+{
+	static const uint8_t none[16];
+
+	return !memcmp(address, none, sizeof(none));
+}
+
+/* An address of the key's tunnel fields, in the outer header. */
+static void
+set_outer(struct flow_key *key, be32_t *v4, uint8_t v6[16], const uint8_t address[16])
+{
+	if (field_prereq_holds(FIELD_PRE_IPV4, key)) {
+		memcpy(v4, address + 12, sizeof(*v4));
+	} else {
+		memcpy(v6, address, 16);
+	}
 }
 
 /* The inner frame is as it came, or not known. */

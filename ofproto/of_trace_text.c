@@ -12,6 +12,7 @@
 #include "lib/strbuf.h"
 #include "ofproto/of_match.h"
 #include "ofproto/of_trace_internal.h"
+#include "ofproto/ofproto_internal.h"
 
 #define TCI_VID 0x0fffu
 #define TCI_PCP 0xe000u
@@ -35,10 +36,17 @@ of_trace_flow_text(const struct ofproto *p, const struct flow_key *key, bool is_
 	struct of_match m = {.value = *key};
 
 	if (is_dp) {
-		const struct of_port_info *port = of_model_port_by_dp(
-			ofproto_model(p), (struct dp_port){be32_to(key->in_port)}, NULL);
+		const struct ofport *port =
+			ofport_by_dp(p->model, (struct dp_port){be32_to(key->in_port)});
+		struct flow_mask looked = {0};
 
-		m.value.in_port = be32_from(port ? port->number.v : OFPP_ANY);
+		if (port && port->info.kind == OF_PORT_TUNNEL) {
+			const struct ofport *found = tunnel_find(p->model, port, key, &looked);
+
+			port = found ? found : port;
+		}
+		m.value.in_port = be32_from(port ? port->info.number.v : OFPP_ANY);
+		names = of_text_names_of(port ? port->ofproto : p);
 	}
 	packet_key_fields(&m.value, &m.mask);
 	flow_key_mask(&m.value, &m.value, FLOW_BLOCKS_ALL, &m.mask);
@@ -244,7 +252,7 @@ format_pass(const struct of_trace_pass *pass, struct strbuf *out)
 	LIST_FOREACH (n, link, &pass->root.children) {
 		format_node(n, 2, out);
 	}
-	if (pass->is_refused) {
+	if (pass->is_refused || pass->is_pending) {
 		return;
 	}
 	strbuf_printf(out, "final flow: %s\n",

@@ -305,6 +305,7 @@ finish(struct xlate *x)
 	}
 	if (xlate_is_traced(x)) {
 		x->in->trace->final = x->pkt.key;
+		x->in->trace->final_in = x->p;
 	}
 	if (!x->has_output) {
 		t->drop = x->drop;

@@ -265,6 +265,15 @@ xlate_tell_flood(struct xlate *x, uint16_t vlan, const struct ofport *const *to,
 }
 
 void
+xlate_tell_outer(struct xlate *x, const struct ofproto *p)
+{
+	char *flow = of_trace_flow_text(p, &x->pkt.key, false);
+
+	of_trace_add(x->in->trace, OF_TRACE_NOTE, "encapsulated: %s", flow);
+	free(flow);
+}
+
+void
 xlate_tell_freeze(struct xlate *x, uint32_t id)
 {
 	struct of_trace_node *n;
@@ -298,11 +307,11 @@ xlate_tell_thaw(struct xlate *x, const struct flow_key *key, const struct of_con
 		of_text_format_actions(c->actions, c->actions_len, &names, &list);
 	}
 	if (c->pause) {
-		of_trace_add(t, OF_TRACE_NOTE, "goes on with %s",
+		of_trace_add(t, OF_TRACE_NOTE, "goes on in switch %s with %s", x->p->name,
 			list.len ? strbuf_text(&list) : "the action set");
 	} else {
-		of_trace_add(t, OF_TRACE_NOTE, "goes on in table %u%s%s", c->table,
-			list.len ? ", then with " : "", strbuf_text(&list));
+		of_trace_add(t, OF_TRACE_NOTE, "goes on in switch %s, table %u%s%s", x->p->name,
+			c->table, list.len ? ", then with " : "", strbuf_text(&list));
 	}
 	before.recirc_id = x->pkt.key.recirc_id;
 	of_trace_changes(t, &before, &x->pkt.key);

@@ -54,6 +54,8 @@ void xlate_tell_controller(struct xlate *x, uint8_t reason, uint16_t max_len);
 void xlate_tell_learned(struct xlate *x, struct of_port port, uint16_t vlan);
 void xlate_tell_known(struct xlate *x, struct of_port known, uint16_t vlan, size_t n_to);
 void xlate_tell_flood(struct xlate *x, uint16_t vlan, const struct ofport *const *to, size_t n_to);
+/* It is a tunnel packet now, in the switch @p. */
+void xlate_tell_outer(struct xlate *x, const struct ofproto *p);
 /* The packet recirculates. */
 void xlate_tell_freeze(struct xlate *x, uint32_t id);
 /* It goes on with the context @c, which brought back what @key has not. */

@@ -17,6 +17,7 @@
 #include "lib/dp_protocol.h"
 #include "ofproto/of_context.h"
 #include "ofproto/translate_internal.h"
+#include "ofproto/translate_trace.h"
 
 /* One passage out. */
 struct way_out {
@@ -50,7 +51,6 @@ xlate_tunnel(struct xlate *x, const struct ofport *port)
 	struct way_out w = {
 		.port = port, .tunnel = &port->info.tunnel, .encap = (struct dp_encap *)body};
 
-	xlate_trace(x, "tunnel port %s (%u)", port->info.name, port->info.number.v);
 	if (x->object_depth) {
 		/* As with patch ports. */
 		x->no_object = true;
@@ -234,6 +234,9 @@ go_out(struct xlate *x, const struct way_out *w)
 	xlate_note(x, w->port->tx);
 	inner = xlate_leave(x, w->underlay);
 	become_outer(&x->pkt, w);
+	if (xlate_is_traced(x)) {
+		xlate_tell_outer(x, w->underlay->ofproto);
+	}
 	x->from_underlay = false;
 	x->has_output = false;
 	at = dp_actions_begin(list, DP_ACTION_CLONE, 0);
