@@ -6,6 +6,7 @@
  *   ports.c      ports in the datapath: made, adopted, removed, tried again
  *   patch.c      patch ports
  *   tunnel_port.c    tunnel ports
+ *   mirrors.c    mirrors
  *   switches.c   switches and their ports in ofproto/ and on the wire
  *   packets.c    packet-ins and packet-outs
  *   meters.c     meters in the datapath
@@ -192,6 +193,13 @@ void agent_patch_describe(const struct agent_port *p, struct of_port_info *info)
 void agent_patch_changed(struct agent *a, const struct config_port *changed);
 /* As an entry of the datapath's port.list would have them; NULL: it is not shown. */
 json_t *agent_patch_counters(const struct agent_port *p);
+
+/* mirrors.c */
+/* The switch's mirrors are now those of @config. */
+void agent_mirrors_update(struct agent_switch *sw, const struct config_switch *config);
+void agent_rpc_mirror_add(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_mirror_del(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_mirror_list(struct rpc_call *call, json_t *params, void *user);
 
 /* switches.c */
 struct agent_switch *agent_switch_create(struct agent *a, const struct config_switch *config,

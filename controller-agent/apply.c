@@ -4,7 +4,7 @@
  *
  * What:    a change is a whole configuration. The next difference between it and what is present is
  *          looked for and taken away, until there is none: ports that are not wanted, switches that
- *          are not, new switches, settings and controllers, new ports, settings of ports. What the
+ *          are not, new switches, settings and controllers, new ports, settings of ports, mirrors. What the
  *          datapath must do is awaited.
  * Failure: the change becomes one to the configuration in force, for which single failures do not
  *          count; when that is done the first error is reported. So nothing half-made is left.
@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "controller-agent/agent_internal.h"
+#include "controller-agent/config_mirror.h"
 #include "lib/alloc.h"
 #include "lib/log.h"
 
@@ -253,6 +254,22 @@ add_or_update_port(struct agent *a, struct change *c)
 	return progress;
 }
 
+/* When the ports that they name are there. */
+static enum progress
+update_mirrors(struct agent *a, struct change *c)
+{
+	for (size_t i = 0; i < c->wanted->n_switches; i++) {
+		const struct config_switch *wanted = c->wanted->switches[i];
+		struct agent_switch *sw = agent_switch_find(a, wanted->name);
+
+		if (sw && !config_mirrors_equal(sw->config, wanted)) {
+			agent_mirrors_update(sw, wanted);
+			return WENT_ON;
+		}
+	}
+	return NOTHING_LEFT;
+}
+
 /* --- progress ----------------------------------------------------------------------------------- */
 
 static void
@@ -302,6 +319,7 @@ next_step(struct agent *a, struct change *c)
 		remove_switch,
 		add_or_update_switch,
 		add_or_update_port,
+		update_mirrors,
 	};
 
 	for (unsigned i = 0; i < WEFT_ARRAY_SIZE(steps); i++) {

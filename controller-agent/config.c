@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "controller-agent/config_mirror.h"
 #include "controller-agent/of_service.h"
 #include "lib/alloc.h"
 #include "lib/error.h"
@@ -120,6 +121,7 @@ config_clone(const struct config *c)
 			config_controller_copy(ctl, from->controllers[n]);
 			sw->controllers[n] = ctl;
 		}
+		config_mirrors_copy(sw, from);
 		copy->switches[i] = sw;
 	}
 	return copy;
@@ -310,8 +312,8 @@ parse_vlan_range(const char **at, unsigned *low, unsigned *high)
 	return true;
 }
 
-static bool
-parse_trunks(const char *value, uint64_t trunks[64], struct weft_error *err)
+bool
+config_vlans_parse(const char *key, const char *value, uint64_t vlans[64], struct weft_error *err)
 {
 	const char *at = value;
 	uint64_t bits[64] = {0};
@@ -320,19 +322,19 @@ parse_trunks(const char *value, uint64_t trunks[64], struct weft_error *err)
 		unsigned low, high;
 
 		if (!parse_vlan_range(&at, &low, &high)) {
-			return fail(err, "trunks=%s: must be VLANs from 0 to 4095, like 1,5,10-20",
+			return fail(err, "%s=%s: must be VLANs from 0 to 4095, like 1,5,10-20", key,
 				value);
 		}
 		for (unsigned v = low; v <= high; v++) {
 			bits[v / 64] |= UINT64_C(1) << (v % 64);
 		}
 	}
-	memcpy(trunks, bits, sizeof(bits));
+	memcpy(vlans, bits, sizeof(bits));
 	return true;
 }
 
-static bool
-parse_bool(const char *key, const char *value, const char *yes, const char *no, bool *flag,
+bool
+config_bool_parse(const char *key, const char *value, const char *yes, const char *no, bool *flag,
 	struct weft_error *err)
 {
 	if (strcmp(value, yes) != 0 && strcmp(value, no) != 0) {
@@ -355,7 +357,8 @@ config_switch_set(
 	if (strcmp(key, "fail-mode") == 0) {
 		bool secure = false;
 
-		if (*value && !parse_bool(key, value, "secure", "standalone", &secure, err)) {
+		if (*value &&
+			!config_bool_parse(key, value, "secure", "standalone", &secure, err)) {
 			return false;
 		}
 		sw->fail_mode = secure ? CONFIG_SECURE : CONFIG_STANDALONE;
@@ -426,7 +429,7 @@ config_port_set(struct config_port *p, const char *key, const char *value, struc
 	}
 	if (strcmp(key, "trunks") == 0) {
 		p->has_trunks = *value != '\0';
-		return parse_trunks(value, p->trunks, err);
+		return config_vlans_parse(key, value, p->trunks, err);
 	}
 	if (strcmp(key, "vlan-mode") == 0) {
 		return set_vlan_mode(p, value, err);
@@ -434,7 +437,7 @@ config_port_set(struct config_port *p, const char *key, const char *value, struc
 	if (strcmp(key, "admin") == 0) {
 		bool up = true;
 
-		if (*value && !parse_bool(key, value, "up", "down", &up, err)) {
+		if (*value && !config_bool_parse(key, value, "up", "down", &up, err)) {
 			return false;
 		}
 		p->admin_down = !up;
@@ -442,7 +445,7 @@ config_port_set(struct config_port *p, const char *key, const char *value, struc
 	}
 	if (strcmp(key, "underlay") == 0) {
 		p->underlay = false;
-		return !*value || parse_bool(key, value, "yes", "no", &p->underlay, err);
+		return !*value || config_bool_parse(key, value, "yes", "no", &p->underlay, err);
 	}
 	if (strcmp(key, "allow") == 0) {
 		struct of_allow *list = *value ? config_allow_parse(value, err) : NULL;
@@ -685,6 +688,7 @@ switch_free(struct config_switch *sw)
 	for (size_t i = 0; i < sw->n_controllers; i++) {
 		config_controller_free(sw->controllers[i]);
 	}
+	config_mirrors_free(sw);
 	free(sw->ports);
 	free(sw->controllers);
 	free(sw);

@@ -20,6 +20,7 @@
 
 #include "lib/compiler.h"
 
+struct config_mirror;
 struct of_allow;
 struct of_tunnel;
 struct weft_error;
@@ -95,6 +96,8 @@ struct config_switch {
 	size_t n_ports;
 	struct config_controller **controllers;
 	size_t n_controllers;
+	struct config_mirror **mirrors; /* config_mirror.h */
+	size_t n_mirrors;
 };
 
 struct config {
@@ -156,6 +159,12 @@ bool config_controller_set(struct config_controller *ctl, const char *key, const
 bool config_port_check(const struct config_switch *sw, const struct config_port *p,
 	struct weft_error *err) WEFT_MUST_CHECK;
 
+/* VLANs, as a bitmap: "1,5,10-20". */
+bool config_vlans_parse(const char *key, const char *value, uint64_t vlans[64],
+	struct weft_error *err) WEFT_MUST_CHECK;
+/* @yes or @no. */
+bool config_bool_parse(const char *key, const char *value, const char *yes, const char *no,
+	bool *flag, struct weft_error *err) WEFT_MUST_CHECK;
 /* A decimal number; else an error that names @key. */
 bool config_number_parse(const char *key, const char *value, unsigned min, unsigned max,
 	unsigned *n, struct weft_error *err) WEFT_MUST_CHECK;

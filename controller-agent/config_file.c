@@ -4,7 +4,8 @@
  *
  * Form:   {"version": 1, "switches": {NAME: {"dpid", "fail-mode", "protocols",
  *         "controllers": {TARGET: {"key", "cert", "ca", "rate-limit", "burst", "inactivity-probe"}},
- *         "ports": {NAME: {"type", "of-port", "tag", .., "options": {KEY: VALUE}}}}}}. Values are
+ *         "ports": {NAME: {"type", "of-port", "tag", .., "options": {KEY: VALUE}}},
+ *         "mirrors": {NAME: {KEY: VALUE}}}}}. Values are
  *         those of the command line; numbers, booleans (yes, no) and lists (comma-separated) are
  *         taken too.
  * Limits: CONFIG_MAX_FILE bytes.
@@ -16,6 +17,7 @@
 #include <string.h>
 
 #include "controller-agent/config.h"
+#include "controller-agent/config_mirror.h"
 #include "lib/alloc.h"
 #include "lib/error.h"
 #include "lib/file.h"
@@ -189,6 +191,38 @@ read_controllers(struct config_switch *sw, json_t *object, struct weft_error *er
 }
 
 static bool
+set_mirror(void *mirror, const char *key, const char *value, struct weft_error *err)
+{
+	return config_mirror_set(mirror, key, value, err);
+}
+
+/* After the ports. */
+static bool
+read_mirrors(struct config_switch *sw, json_t *object, struct weft_error *err)
+{
+	json_t *properties, *value;
+	const char *name, *key;
+
+	if (object && !want_object(object, "mirrors", err)) {
+		return false;
+	}
+	json_object_foreach (object, name, properties) {
+		struct config_mirror *m = config_mirror_add(sw, name, err);
+
+		if (!m || !want_object(properties, name, err)) {
+			return false;
+		}
+		json_object_foreach (properties, key, value) {
+			if (!set_value(m, set_mirror, key, value, err)) {
+				weft_error_prefix(err, "mirror %s", name);
+				return false;
+			}
+		}
+	}
+	return config_mirrors_check(sw, err);
+}
+
+static bool
 read_switch(struct config *c, struct config_switch *sw, json_t *object, struct weft_error *err)
 {
 	json_t *value, *port;
@@ -202,7 +236,7 @@ read_switch(struct config *c, struct config_switch *sw, json_t *object, struct w
 			if (!read_controllers(sw, value, err)) {
 				return false;
 			}
-		} else if (strcmp(key, "ports") != 0 &&
+		} else if (strcmp(key, "ports") != 0 && strcmp(key, "mirrors") != 0 &&
 			   !set_value(sw, set_switch, key, value, err)) {
 			return false;
 		}
@@ -223,7 +257,8 @@ read_switch(struct config *c, struct config_switch *sw, json_t *object, struct w
 			return fail(err, "port %s: %s", name, why.text);
 		}
 	}
-	return config_bonds_check(sw, err);
+	return config_bonds_check(sw, err) &&
+	       read_mirrors(sw, json_object_get(object, "mirrors"), err);
 }
 
 static struct config *
@@ -346,10 +381,17 @@ port_to_json(const struct config_port *p)
 	return object;
 }
 
+static void
+put_property(void *user, const char *key, const char *value)
+{
+	put_text(user, key, value);
+}
+
 static json_t *
 switch_to_json(const struct config_switch *sw)
 {
 	json_t *object = json_object(), *ports = json_object(), *controllers = json_object();
+	json_t *mirrors = json_object();
 	char text[32];
 
 	if (sw->has_dpid) {
@@ -386,6 +428,16 @@ switch_to_json(const struct config_switch *sw)
 	}
 	json_object_set_new(object, "controllers", controllers);
 	json_object_set_new(object, "ports", ports);
+	for (size_t i = 0; i < sw->n_mirrors; i++) {
+		json_t *properties = json_object();
+
+		config_mirror_each(sw->mirrors[i], put_property, properties);
+		json_object_set_new(mirrors, sw->mirrors[i]->name, properties);
+	}
+	if (sw->n_mirrors) {
+		json_object_set(object, "mirrors", mirrors);
+	}
+	json_decref(mirrors);
 	return object;
 }
 

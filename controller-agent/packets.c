@@ -9,7 +9,6 @@
 #include "lib/log.h"
 #include "lib/packet_key.h"
 #include "ofproto/of_context.h"
-#include "ofproto/of_counter.h"
 #include "ofproto/translate.h"
 
 WEFT_LOG_MODULE(packets);
@@ -67,18 +66,6 @@ put_contexts(struct agent *a, const struct translation *t)
 	}
 }
 
-/* Rules, groups and buckets that the packet has gone through. */
-static void
-count(const struct translation *t, size_t len, uint64_t now_ms)
-{
-	for (uint32_t i = 0; i < t->n_rules; i++) {
-		of_rule_credit(t->rules[i], 1, len, now_ms);
-	}
-	for (uint32_t i = 0; i < t->counters.n; i++) {
-		of_counter_add(t->counters.v[i], 1, len);
-	}
-}
-
 bool
 agent_packet_out(struct agent *a, struct ofproto *ofproto, const struct of_packet_out *po,
 	struct weft_error *err)
@@ -97,7 +84,7 @@ agent_packet_out(struct agent *a, struct ofproto *ofproto, const struct of_packe
 	in.key = &key;
 	translation_init(&t);
 	translate_packet_out(&in, ofproto, po->actions, po->actions_size, &t);
-	count(&t, po->len, in.now_ms);
+	translation_credit(&t, 1, po->len, in.now_ms);
 	if (t.actions.size) {
 		put_contexts(a, &t);
 		handlers_packet_out(

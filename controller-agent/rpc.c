@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "controller-agent/agent_internal.h"
+#include "controller-agent/config_mirror.h"
 #include "lib/alloc.h"
 #include "lib/jsonrpc.h"
 #include "lib/log.h"
@@ -212,14 +213,15 @@ edit_port_add(const struct request *r, struct config *c, struct weft_error *err)
 	return sw && need_text(r->params, "name", &name, err) &&
 	       (p = config_port_add(c, sw, name, err)) != NULL &&
 	       each_setting(r->params, p, set_port, err) && config_port_check(sw, p, err) &&
-	       config_bonds_check(sw, err) && config_patches_check(c, err) &&
-	       agent_tunnel_check(r->agent, c, p, err);
+	       config_bonds_check(sw, err) && config_mirrors_check(sw, err) &&
+	       config_patches_check(c, err) && agent_tunnel_check(r->agent, c, p, err);
 }
 
 static bool
 edit_port_del(const struct request *r, struct config *c, struct weft_error *err)
 {
 	struct config_switch *sw = find_switch(c, r->params, "switch", err), *of = NULL;
+	const struct config_mirror *mirror;
 	const struct config_port *bond;
 	struct config_port *p;
 	const char *name;
@@ -242,6 +244,11 @@ edit_port_del(const struct request *r, struct config *c, struct weft_error *err)
 			"port %s is a member of bond %s: delete the bond first, or take the port out "
 			"with weft port set %s members=..",
 			name, bond->name, bond->name);
+	}
+	mirror = config_mirror_of_port(sw, name);
+	if (mirror) {
+		return weft_error_set(err, WEFT_ERR_CONFLICT, EBUSY,
+			"mirror %s names port %s: delete the mirror first", mirror->name, name);
 	}
 	config_port_del(sw, p);
 	return true;
@@ -271,8 +278,8 @@ edit_port_set(const struct request *r, struct config *c, struct weft_error *err)
 		}
 	}
 	return each_setting(r->params, p, set_port, err) && config_port_check(sw, p, err) &&
-	       config_bonds_check(sw, err) && config_patches_check(c, err) &&
-	       agent_tunnel_check(r->agent, c, p, err);
+	       config_bonds_check(sw, err) && config_mirrors_check(sw, err) &&
+	       config_patches_check(c, err) && agent_tunnel_check(r->agent, c, p, err);
 }
 
 static bool set_up_controller(
@@ -748,6 +755,9 @@ static const struct rpc_method rows[] = {
 	{"fdb.list", agent_rpc_fdb_list},
 	{"tunnel.list", agent_rpc_tunnel_list},
 	{"trace.run", agent_rpc_trace_run},
+	{"mirror.add", agent_rpc_mirror_add},
+	{"mirror.del", agent_rpc_mirror_del},
+	{"mirror.list", agent_rpc_mirror_list},
 	{"agent.stats", agent_stats},
 	{"log.set", log_set},
 };

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "controller-agent/agent_internal.h"
+#include "controller-agent/config_mirror.h"
 #include "lib/alloc.h"
 #include "lib/log.h"
 
@@ -83,6 +84,7 @@ agent_switch_create(struct agent *a, const struct config_switch *config, bool ke
 	list_init(&sw->ports);
 	sw->config = clone_settings(config);
 	sw->config->n_controllers = 0; /* none applied yet */
+	config_mirrors_free(sw->config);
 	list_push_back(&a->switches, &sw->link);
 	apply_settings(sw, config);
 	if (!attach_service(sw, keep_going, err) ||

@@ -101,3 +101,5 @@ DROP(DECAP_ECN, "decap-ecn",
 /* Decided by the agent's flows, again. */
 DROP(FRAGMENT, "fragment",
 	"an IP fragment, and the switch is set to drop them: ovs-ofctl set-frags SWITCH normal")
+DROP(MIRROR_PORT, "mirror-port",
+	"came in by the output port of a mirror, which takes nothing in: see weft mirror list")

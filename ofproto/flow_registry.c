@@ -156,12 +156,7 @@ run_upcall(struct flow_registry *r, const struct dp_upcall *up, const struct flo
 		return;
 	}
 	learn(r, t->learned, t->n_learned, now_ms);
-	for (uint32_t i = 0; i < t->n_rules; i++) {
-		of_rule_credit(t->rules[i], 1, up->packet_len, now_ms);
-	}
-	for (uint32_t i = 0; i < t->counters.n; i++) {
-		of_counter_add(t->counters.v[i], 1, up->packet_len);
-	}
+	translation_credit(t, 1, up->packet_len, now_ms);
 	if (send_contexts(r)) {
 		return; /* the packet times out: without its contexts it cannot be executed */
 	}

@@ -10,6 +10,7 @@
 #include "lib/alloc.h"
 #include "lib/error.h"
 #include "ofproto/fdb.h"
+#include "ofproto/mirror_internal.h"
 #include "ofproto/of_context.h"
 #include "ofproto/ofproto_internal.h"
 #include "ofproto/txn.h"
@@ -489,6 +490,7 @@ free_switch(struct ofproto *p)
 		classifier_uninit(&p->tables[i].cls);
 	}
 	free(atomic_load_explicit(&p->ports, memory_order_relaxed));
+	mirror_set_destroy(atomic_load_explicit(&p->mirrors, memory_order_relaxed));
 	fdb_destroy(p->fdb);
 	versioned_table_uninit(&p->groups);
 	versioned_table_uninit(&p->meters);

@@ -50,6 +50,8 @@ struct head {
 	uint16_t action_set_len;
 	uint16_t actions_len;
 	uint16_t stack_len;
+	uint32_t mirrored;
+	uint32_t zero2;
 };
 _Static_assert(sizeof(struct head) % 8 == 0, "what follows is aligned");
 
@@ -115,6 +117,7 @@ of_context_encode(const struct of_context *c, void *buf)
 		.action_set_len = c->action_set_len,
 		.actions_len = c->actions_len,
 		.stack_len = c->stack_len,
+		.mirrored = c->mirrored,
 	};
 	uint8_t *at = buf;
 	size_t size = sizeof(h) + padded(c->userdata_len) + padded(c->action_set_len) +
@@ -162,6 +165,7 @@ of_context_decode(const void *bytes, size_t size, struct of_context *c, struct w
 		.action_set_len = h.action_set_len,
 		.actions_len = h.actions_len,
 		.stack_len = h.stack_len,
+		.mirrored = h.mirrored,
 	};
 	memcpy(c->regs, h.regs, sizeof(c->regs));
 	c->userdata = take_part(&at, &size, h.userdata_len);

@@ -52,9 +52,9 @@ struct of_context {
 	uint32_t in_port;    /* OpenFlow port; 0: the one that the key's datapath port is */
 	uint16_t max_len;    /* PACKET_IN: bytes that the controller asked for */
 	uint16_t controller_id;
-	uint64_t cookie; /* PACKET_IN: of the rule; all ones: none */
-	uint32_t depth;  /* FROZEN: resubmits so far */
-	uint32_t zero;
+	uint64_t cookie;   /* PACKET_IN: of the rule; all ones: none */
+	uint32_t depth;    /* FROZEN: resubmits so far */
+	uint32_t mirrored; /* FROZEN: by which mirrors of the switch */
 	be64_t metadata;
 	be32_t tun_id_hi;
 	be32_t pkt_mark;

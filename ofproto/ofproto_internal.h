@@ -19,6 +19,7 @@
 #define OF_DP_PAGES ((DP_PORT_MAX + 1) / OF_DP_PAGE)
 
 struct context_table;
+struct mirror_set;
 struct of_counter;
 
 /* What a rule does from one version on. Newest first; the older ones stand for readers of older
@@ -102,6 +103,7 @@ struct ofproto {
 	_Atomic bool invalid_ttl_to_agent;
 	_Atomic bool drop_fragments;
 	_Atomic(struct ofport_set *) ports;
+	_Atomic(struct mirror_set *) mirrors; /* NULL: none */
 	struct fdb *fdb;
 	struct versioned_table groups;
 	struct versioned_table meters;

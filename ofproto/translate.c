@@ -10,6 +10,7 @@
 #include "lib/alloc.h"
 #include "lib/byteorder.h"
 #include "ofproto/of_context.h"
+#include "ofproto/of_counter.h"
 #include "ofproto/translate_internal.h"
 #include "ofproto/translate_trace.h"
 
@@ -66,6 +67,17 @@ translation_uninit(struct translation *t, struct of_model *m)
 	free(t->counters.v);
 	free(t->deps);
 	free(t->lookups);
+}
+
+void
+translation_credit(const struct translation *t, uint64_t packets, uint64_t bytes, uint64_t now_ms)
+{
+	for (uint32_t i = 0; i < t->n_rules; i++) {
+		of_rule_credit(t->rules[i], packets, bytes, now_ms);
+	}
+	for (uint32_t i = 0; i < t->counters.n; i++) {
+		of_counter_add(t->counters.v[i], packets, bytes);
+	}
 }
 
 void
@@ -385,6 +397,7 @@ thaw(struct xlate *x, const struct flow_key *key, uint32_t in_port)
 	memcpy(x->pkt.base.regs, c.regs, sizeof(c.regs));
 	x->cookie = c.cookie;
 	x->depth = c.depth;
+	x->mirrored = c.mirrored;
 	x->reason = OF_REASON_ACTION;
 	of_actions_append(&x->action_set, c.action_set, c.action_set_len);
 	if (xlate_is_traced(x)) {

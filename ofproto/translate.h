@@ -119,6 +119,10 @@ void translation_uninit(struct translation *t, struct of_model *m);
 /* Makes it empty, for reuse. */
 void translation_clear(struct translation *t, struct of_model *m);
 
+/* Credits the rules and counters of @t with packets that were treated so, but by no flow. Between enter and leave. */
+void translation_credit(
+	const struct translation *t, uint64_t packets, uint64_t bytes, uint64_t now_ms);
+
 /* Translates. @t is cleared first. */
 void translate(const struct translate_in *in, struct translation *t);
 

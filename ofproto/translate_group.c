@@ -23,6 +23,7 @@ struct making {
 	struct dp_actions body; /* buckets one behind the other */
 	struct translate_counters *parts;
 	uint32_t n_parts;
+	uint32_t mirrored; /* in one bucket or another */
 };
 
 static const struct group *find_group(struct xlate *x, uint32_t id);
@@ -217,6 +218,9 @@ make_object(struct xlate *x, const struct group *g, struct dp_handle *handle)
 	free(m.parts);
 	dp_actions_uninit(&m.body);
 	x->no_object = no_object;
+	if (ok && state != TRANSLATE_OBJECT_NONE) {
+		x->mirrored |= m.mirrored;
+	}
 	return ok && state != TRANSLATE_OBJECT_NONE;
 }
 
@@ -226,6 +230,7 @@ make_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b
 {
 	struct dp_actions outer = x->out->actions;
 	struct translate_counters *counters = x->counters;
+	uint32_t mirrored = x->mirrored;
 	bool has_output = x->has_output;
 	struct dp_bucket head = {
 		.id = m->n_parts + 1,
@@ -255,6 +260,8 @@ make_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b
 	dp_actions_uninit(&x->out->actions);
 	x->out->actions = outer;
 	x->counters = counters;
+	m->mirrored |= x->mirrored;
+	x->mirrored = mirrored;
 	x->has_output = has_output;
 	return m->body.size <= DP_OBJECT_MAX_BODY && !x->no_object;
 }

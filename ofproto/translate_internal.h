@@ -69,6 +69,8 @@ struct xlate {
 	bool no_object;                      /* a bucket cannot be the datapath's to choose */
 	struct translate_counters *counters; /* where groups and buckets are noted */
 	unsigned n_actions;
+	uint32_t mirrored;   /* by which mirrors of the switch */
+	bool is_mirror_copy; /* what is put now is for one */
 	bool is_packet_out;
 	bool from_underlay; /* it was received by an underlay port */
 	bool has_output;    /* the packet, or a copy, goes somewhere */
@@ -190,6 +192,15 @@ bool xlate_port_is_live(const struct ofport *port);
 /* --- translate_normal.c --- */
 
 void xlate_normal(struct xlate *x);
+/* The VLAN that NORMAL takes the packet to be in on @port; false: in none that the port is a member of. */
+bool xlate_vlan_on(struct xlate *x, const struct ofport *port, uint16_t *vlan);
+/* Copies that are in @vlan, by all ports that are members. */
+void xlate_put_in_vlan(struct xlate *x, uint16_t vlan);
+
+/* --- translate_mirror.c --- */
+
+/* The packet has come in by @port, or is about to go out there, and is now as it is on the wire. */
+void xlate_mirror(struct xlate *x, const struct ofport *port, bool is_egress);
 
 /* --- translate_port.c --- */
 

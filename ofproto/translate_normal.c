@@ -11,6 +11,7 @@
 #include "lib/alloc.h"
 #include "lib/byteorder.h"
 #include "ofproto/fdb.h"
+#include "ofproto/mirror_internal.h"
 #include "ofproto/translate_internal.h"
 #include "ofproto/translate_trace.h"
 
@@ -34,7 +35,7 @@ enum wanted_tag {
 	WANT_N,
 };
 
-static bool admit(struct xlate *x, struct normal *n);
+static bool admit(struct xlate *x, const struct ofport *in, struct normal *n);
 static bool is_member(const struct of_port_info *port, uint16_t vlan);
 static enum wanted_tag wanted_tag(const struct of_port_info *port, const struct normal *n);
 static void output_normal(
@@ -46,30 +47,41 @@ void
 xlate_normal(struct xlate *x)
 {
 	static const uint8_t reserved[5] = {0x01, 0x80, 0xc2, 0x00, 0x00};
+	const struct mirror_set *mirrors =
+		atomic_load_explicit(&x->p->mirrors, memory_order_acquire);
 	const struct flow_key *key = &x->pkt.key;
 	const struct ofport **to;
 	struct normal n;
 	struct of_port known;
+	bool is_rspan;
 	size_t n_to = 0;
 
 	xlate_read_field(x, FIELD_ETH_SRC);
 	xlate_read_field(x, FIELD_ETH_DST);
-	if (!admit(x, &n)) {
+	if (!admit(x, xlate_in_port(x), &n)) {
 		xlate_trace(x, "the port is no member of VLAN %u", n.vlan);
 		x->drop = DROP_VLAN_NOT_ALLOWED;
+		return;
+	}
+	if (n.in && mirror_set_has_port(mirrors, n.in->info.number)) {
+		xlate_trace(x, "came in by a mirror's output port");
+		x->drop = DROP_MIRROR_PORT;
 		return;
 	}
 	if (!memcmp(key->eth_dst, reserved, sizeof(reserved)) && key->eth_dst[5] <= 0x0f) {
 		xlate_trace(x, "to a reserved address, which bridges do not forward");
 		return;
 	}
-	if (n.in && !(key->eth_src[0] & 1)) {
+	/* Copies have the sources of what was copied, who are elsewhere. */
+	is_rspan = mirror_set_has_vlan(mirrors, n.vlan);
+	if (n.in && !(key->eth_src[0] & 1) && !is_rspan) {
 		if (xlate_is_traced(x)) {
 			xlate_tell_learned(x, n.in->info.number, n.vlan);
 		}
 		put_learned(x, n.in, n.vlan);
 	}
-	known = key->eth_dst[0] & 1 ? OF_PORT_NONE : fdb_lookup(x->p->fdb, n.vlan, key->eth_dst);
+	known = key->eth_dst[0] & 1 || is_rspan ? OF_PORT_NONE
+						: fdb_lookup(x->p->fdb, n.vlan, key->eth_dst);
 	xlate_depend(x, OF_DEP_ADDRESS, fdb_key(n.vlan, key->eth_dst));
 	if (known.v != OFPP_ANY) {
 		const struct ofport *port = xlate_port(x, known);
@@ -90,7 +102,8 @@ xlate_normal(struct xlate *x)
 
 			if (port != n.in && !(port->info.config & OF_PORT_NO_FLOOD) &&
 				port->info.number.v != be32_to(key->in_port) &&
-				is_member(&port->info, n.vlan)) {
+				is_member(&port->info, n.vlan) &&
+				!mirror_set_has_port(mirrors, port->info.number)) {
 				to[n_to++] = port;
 			}
 		}
@@ -102,14 +115,46 @@ xlate_normal(struct xlate *x)
 	free(to);
 }
 
+bool
+xlate_vlan_on(struct xlate *x, const struct ofport *port, uint16_t *vlan)
+{
+	struct normal n;
+	bool is_in = admit(x, port, &n);
+
+	*vlan = n.vlan;
+	return is_in;
+}
+
+void
+xlate_put_in_vlan(struct xlate *x, uint16_t vlan)
+{
+	const struct mirror_set *mirrors =
+		atomic_load_explicit(&x->p->mirrors, memory_order_acquire);
+	const struct ofport_set *set = xlate_ports(x);
+	struct normal n = {.vlan = vlan, .is_tagged = xlate_is_tagged(x)};
+	const struct ofport **to = xmalloc((set->n + 1) * sizeof(*to));
+	size_t n_to = 0;
+
+	for (size_t i = 0; i < set->n; i++) {
+		const struct of_port_info *info = &set->ports[i]->info;
+
+		if (!(info->config & OF_PORT_NO_FLOOD) && is_member(info, vlan) &&
+			!mirror_set_has_port(mirrors, info->number)) {
+			to[n_to++] = set->ports[i];
+		}
+	}
+	output_normal(x, &n, to, n_to);
+	free(to);
+}
+
 /* Which VLAN the packet is in on its input port; false: it may not come in there. */
 static bool
-admit(struct xlate *x, struct normal *n)
+admit(struct xlate *x, const struct ofport *in, struct normal *n)
 {
 	const struct of_port_info *port;
 	bool has_id;
 
-	*n = (struct normal){.in = xlate_in_port(x)};
+	*n = (struct normal){.in = in};
 	port = n->in ? &n->in->info : NULL;
 	if (port && port->vlan_mode == OF_VLAN_DOT1Q_TUNNEL) {
 		n->vlan = port->tag;

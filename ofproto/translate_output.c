@@ -117,6 +117,7 @@ xlate_freeze(struct xlate *x)
 		.ofproto_id = x->p->id,
 		.cookie = x->cookie,
 		.depth = x->depth,
+		.mirrored = x->mirrored,
 		.metadata = k->key.metadata,
 		.tun_id_hi = k->key.tun_id_hi,
 		.pkt_mark = k->key.pkt_mark,
@@ -227,6 +228,7 @@ xlate_put_output(struct xlate *x, const struct ofport *port)
 		xlate_fail(x, DROP_TRANSLATION_LIMIT);
 		return;
 	}
+	xlate_mirror(x, port, true);
 	if (xlate_is_traced(x)) {
 		xlate_tell_output(x, port);
 	}

@@ -18,6 +18,7 @@
 static void forget_passage(struct xlate_packet *k, const struct ofport *peer);
 static void keep_result(struct xlate *outer, const struct xlate *inner);
 static bool is_unwanted_fragment(struct xlate *x);
+static void run(struct xlate *x);
 
 void
 xlate_receive(struct xlate *x, const struct ofport *port)
@@ -34,13 +35,22 @@ xlate_receive(struct xlate *x, const struct ofport *port)
 	} else if (is_unwanted_fragment(x)) {
 		xlate_trace(x, "fragments are dropped");
 		xlate_blame(x, DROP_FRAGMENT);
-	} else if (atomic_load_explicit(&x->p->standalone_now, memory_order_relaxed)) {
+	} else {
+		xlate_mirror(x, port, false);
+		run(x);
+	}
+	xlate_trace_end(x, outer);
+}
+
+static void
+run(struct xlate *x)
+{
+	if (atomic_load_explicit(&x->p->standalone_now, memory_order_relaxed)) {
 		xlate_trace(x, "no controller answers: NORMAL for every packet");
 		xlate_normal(x);
 	} else {
 		xlate_pipeline(x);
 	}
-	xlate_trace_end(x, outer);
 }
 
 static bool
@@ -79,6 +89,7 @@ xlate_patch(struct xlate *x, const struct ofport *port)
 	xlate_note(x, port->tx);
 	xlate_note(x, peer->rx);
 	before = xlate_leave(x, peer);
+	x->is_mirror_copy = false; /* there it is a packet as any */
 	forget_passage(&x->pkt, peer);
 	at = dp_actions_begin(list, DP_ACTION_CLONE, 0);
 	xlate_receive(x, peer);
@@ -99,6 +110,7 @@ xlate_leave(struct xlate *x, const struct ofport *port)
 	x->table = 0;
 	x->reason = OF_REASON_ACTION;
 	x->is_packet_out = false;
+	x->mirrored = 0;
 	x->depth++;
 	return before;
 }

@@ -318,7 +318,7 @@ UNUSED = {
     "tunnel-unknown",
 }
 # Those with system tests of their own.
-OWN_TESTS = {"bond-inactive": "test_bond.py", "slow-protocol": "test_bond.py"}
+OWN_TESTS = {"bond-inactive": "test_bond.py", "slow-protocol": "test_bond.py", "mirror-port": "test_mirror.py"}
 
 
 def test_every_reason_is_provoked_or_excused():

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "controller-agent/config.h"
+#include "controller-agent/config_mirror.h"
 #include "lib/error.h"
 #include "ofproto/of_allow.h"
 #include "ofproto/of_tunnel.h"
@@ -616,6 +617,59 @@ test_config_tunnels_among_many(void **state)
 }
 
 static void
+test_config_keeps_mirrors(void **state)
+{
+	static const char text[] =
+		"{\"switches\": {\"s\": {\"ports\": {\"a\": {\"type\": \"null\"}, "
+		"\"b\": {\"type\": \"null\"}}, \"mirrors\": {\"m\": {\"select-src-port\": \"a\", "
+		"\"select-vlan\": [1, \"3-5\"], \"filter\": \"udp\", \"output-port\": \"b\", "
+		"\"snap-len\": 64}, \"n\": {\"select-all\": true, \"output-vlan\": 9}}}}}";
+	struct config *c = parse(text), *copy;
+	struct config_switch *sw = c->switches[0];
+	struct weft_error err = {0};
+	char *first, *second;
+
+	(void)state;
+	assert_int_equal(sw->n_mirrors, 2);
+	assert_string_equal(sw->mirrors[0]->src_ports, "a");
+	assert_int_equal(sw->mirrors[0]->vlans[0], 0x3a);
+	assert_string_equal(sw->mirrors[0]->filter, "udp");
+	assert_int_equal(sw->mirrors[0]->snap_len, 64);
+	assert_true(sw->mirrors[1]->select_all);
+	assert_int_equal(sw->mirrors[1]->output_vlan, 9);
+	assert_ptr_equal(config_mirror_of_port(sw, "b"), sw->mirrors[0]);
+	assert_null(config_mirror_of_port(sw, "c"));
+	copy = config_clone(c);
+	assert_true(config_mirrors_equal(sw, copy->switches[0]));
+	first = config_format(c);
+	config_destroy(c);
+	c = parse(first);
+	second = config_format(c);
+	assert_string_equal(first, second);
+	assert_true(config_mirrors_equal(c->switches[0], copy->switches[0]));
+	/* Each property counts. */
+	for (unsigned i = 0; i < 6; i++) {
+		static const char *const changes[][2] = {{"select-src-port", "b"},
+			{"select-vlan", "1"}, {"filter", "tcp"}, {"output-port", "a"},
+			{"snap-len", ""}, {"output-vlan", "8"}};
+		struct config *other = config_clone(copy);
+
+		assert_true(config_mirror_set(
+			other->switches[0]->mirrors[i == 5], changes[i][0], changes[i][1], &err));
+		assert_false(config_mirrors_equal(other->switches[0], copy->switches[0]));
+		config_destroy(other);
+	}
+	config_mirror_del(c->switches[0], c->switches[0]->mirrors[0]);
+	assert_false(config_mirrors_equal(c->switches[0], copy->switches[0]));
+	assert_null(config_mirror_find(c->switches[0], "m"));
+	assert_non_null(config_mirror_find(c->switches[0], "n"));
+	free(first);
+	free(second);
+	config_destroy(c);
+	config_destroy(copy);
+}
+
+static void
 test_config_names(void **state)
 {
 	static const char *const good[] = {"a", "br-int", "vm.1_2", "A0"};
@@ -744,6 +798,7 @@ main(void)
 		cmocka_unit_test(test_config_tunnel_options),
 		cmocka_unit_test(test_config_tunnels_are_refused),
 		cmocka_unit_test(test_config_tunnels_among_many),
+		cmocka_unit_test(test_config_keeps_mirrors),
 		cmocka_unit_test(test_config_names),
 		cmocka_unit_test(test_config_deletes_what_was_added),
 		cmocka_unit_test(test_config_save_replaces_the_file),
