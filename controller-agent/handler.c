@@ -357,12 +357,12 @@ handlers_kick(struct handlers *p)
 
 /* --- orders ------------------------------------------------------------------------------------- */
 
-void
-handlers_packet_out(struct handlers *p, struct dp_port in_port, const void *actions,
+static struct order *
+make_packet_out(enum order_kind kind, struct dp_port in_port, const void *actions,
 	size_t actions_size, const void *data, size_t len)
 {
 	size_t data_at = WEFT_ROUND_UP(actions_size, 8);
-	struct order *o = make_order(ORDER_PACKET_OUT, data_at + len);
+	struct order *o = make_order(kind, data_at + len);
 
 	o->id = in_port.v;
 	o->actions_size = (uint32_t)actions_size;
@@ -373,6 +373,25 @@ handlers_packet_out(struct handlers *p, struct dp_port in_port, const void *acti
 	if (len) {
 		memcpy(o->bytes + data_at, data, len);
 	}
+	return o;
+}
+
+void
+handlers_packet_out(struct handlers *p, struct dp_port in_port, const void *actions,
+	size_t actions_size, const void *data, size_t len)
+{
+	post_order(&p->handlers[0],
+		make_packet_out(ORDER_PACKET_OUT, in_port, actions, actions_size, data, len));
+}
+
+void
+handlers_translate_out(struct handlers *p, const struct flow_packet_out *po)
+{
+	struct order *o = make_packet_out(
+		ORDER_TRANSLATE_OUT, po->in_port, po->actions, po->actions_size, po->data, po->len);
+
+	o->ofproto_id = po->ofproto_id;
+	o->key = po->key;
 	post_order(&p->handlers[0], o);
 }
 

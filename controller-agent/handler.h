@@ -110,6 +110,8 @@ void handlers_kick(struct handlers *h);
 /* Runs datapath actions on a packet, as received on @in_port (DP_PORT_NONE: none). */
 void handlers_packet_out(struct handlers *h, struct dp_port in_port, const void *actions,
 	size_t actions_size, const void *data, size_t len);
+/* The same for one whose translation needs objects: it is translated again by a handler, which has some. */
+void handlers_translate_out(struct handlers *h, const struct flow_packet_out *po);
 /* Puts a context that the next packet-out needs. */
 void handlers_context_put(struct handlers *h, uint32_t id, const void *bytes, size_t size);
 /* The datapath may forget the context. */

@@ -31,8 +31,9 @@ enum order_kind {
 	ORDER_LIST_FLOWS,
 	ORDER_SERVE, /* nothing to adopt (any more): answer misses */
 	ORDER_RELEASE,
-	ORDER_PACKET_OUT,  /* in_port, actions, data */
-	ORDER_CONTEXT_PUT, /* id, data */
+	ORDER_PACKET_OUT,    /* in_port, actions, data */
+	ORDER_TRANSLATE_OUT, /* the same, of OpenFlow; switch, key */
+	ORDER_CONTEXT_PUT,   /* id, data */
 	ORDER_CONTEXT_DEL,
 	ORDER_OBJECT_PUT, /* object, kind, n_parts, data, token */
 	ORDER_OBJECT_DEL, /* object, token */
@@ -48,6 +49,8 @@ struct order {
 	struct barrier *barrier; /* comes back in the news */
 	uint64_t version;
 	uint32_t id; /* context; packet-out: datapath port */
+	uint32_t ofproto_id;
+	struct flow_key key;
 	struct dp_handle object;
 	uint32_t kind_of_object; /* enum dp_object_kind */
 	uint32_t n_parts;
@@ -233,6 +236,8 @@ bool handler_send_list(struct handler *h, uint32_t kind, uint32_t from);
 int handler_send_context(void *user, uint64_t request, uint32_t id, const void *bytes, size_t size);
 int handler_send_object(struct handler *h, uint64_t request, struct dp_handle object, uint32_t kind,
 	uint32_t n_parts, const void *body, size_t size);
+int handler_send_packet_out(void *user, uint64_t request, struct dp_port in_port,
+	const void *actions, size_t actions_size, const void *data, size_t len);
 int handler_send_object_del(void *user, uint64_t request, struct dp_handle object);
 void handler_registry_ops(struct handler *h, struct flow_registry_ops *ops);
 void handler_store_credit(struct flow_credit *credit, uint32_t gen, const struct flow_stats *sum);

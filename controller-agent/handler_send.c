@@ -163,6 +163,27 @@ op_execute(void *user, uint64_t request, struct dp_parked parked, const void *ac
 			: -EPIPE;
 }
 
+int
+handler_send_packet_out(void *user, uint64_t request, struct dp_port in_port, const void *actions,
+	size_t actions_size, const void *data, size_t len)
+{
+	struct dp_execute x = {.cmd.request = request,
+		.in_port = in_port.v,
+		.actions_size = (uint32_t)actions_size,
+		.data_len = (uint32_t)len};
+	struct handler *h = user;
+	int error = -EPIPE;
+
+	if (h->rings) {
+		error = handler_sent(
+			h, dp_send_execute(&h->rings->command, &x, NULL, actions, data));
+	}
+	if (error != -EAGAIN) {
+		handler_count(&h->n_packet_outs);
+	}
+	return error;
+}
+
 void
 handler_store_credit(struct flow_credit *credit, uint32_t gen, const struct flow_stats *sum)
 {
@@ -252,6 +273,7 @@ handler_registry_ops(struct handler *h, struct flow_registry_ops *ops)
 		.object_put = op_object_put,
 		.object_del = handler_send_object_del,
 		.execute = op_execute,
+		.packet_out = handler_send_packet_out,
 		.stats = op_stats,
 		.learned = op_learned,
 		.user = h,

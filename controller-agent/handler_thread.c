@@ -79,18 +79,27 @@ handler_rings_free(struct handler_rings *rings)
 static bool
 send_packet_out(struct handler *h, const struct order *o)
 {
-	struct dp_execute x = {.cmd.request = h->next_request++,
-		.in_port = o->id,
-		.actions_size = o->actions_size,
-		.data_len = o->data_len};
-	size_t data_at = WEFT_ROUND_UP((size_t)o->actions_size, 8);
+	return handler_send_packet_out(h, h->next_request++, (struct dp_port){o->id}, o->bytes,
+		       o->actions_size, o->bytes + WEFT_ROUND_UP((size_t)o->actions_size, 8),
+		       o->data_len) != -EAGAIN;
+}
 
-	if (handler_sent(h, dp_send_execute(&h->rings->command, &x, NULL, o->bytes,
-				    o->bytes + data_at)) == -EAGAIN) {
-		return false;
+static void
+translate_out(struct handler *h, const struct order *o)
+{
+	struct flow_packet_out po = {
+		.ofproto_id = o->ofproto_id,
+		.in_port = {o->id},
+		.key = o->key,
+		.actions = o->bytes,
+		.actions_size = o->actions_size,
+		.data = o->bytes + WEFT_ROUND_UP((size_t)o->actions_size, 8),
+		.len = o->data_len,
+	};
+
+	if (h->rings) {
+		flow_registry_packet_out(h->registry, &po, handler_now_ms());
 	}
-	handler_count(&h->n_packet_outs);
-	return true;
 }
 
 static bool
@@ -218,6 +227,9 @@ run_order(struct handler *h, struct order *o, bool *stop)
 	case ORDER_RELEASE:
 		h->is_released = true;
 		flow_registry_release(h->registry);
+		return true;
+	case ORDER_TRANSLATE_OUT:
+		translate_out(h, o);
 		return true;
 	case ORDER_PACKET_OUT:
 		return !h->rings || send_packet_out(h, o);

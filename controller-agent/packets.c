@@ -84,8 +84,20 @@ agent_packet_out(struct agent *a, struct ofproto *ofproto, const struct of_packe
 	in.key = &key;
 	translation_init(&t);
 	translate_packet_out(&in, ofproto, po->actions, po->actions_size, &t);
-	translation_credit(&t, 1, po->len, in.now_ms);
-	if (t.actions.size) {
+	if (t.lacks_objects) {
+		handlers_translate_out(a->handlers, &(struct flow_packet_out){
+							    .ofproto_id = ofproto_id(ofproto),
+							    .in_port = in_port,
+							    .key = key,
+							    .actions = po->actions,
+							    .actions_size = po->actions_size,
+							    .data = po->data,
+							    .len = po->len,
+						    });
+	} else {
+		translation_credit(&t, 1, po->len, in.now_ms);
+	}
+	if (t.actions.size && !t.lacks_objects) {
 		put_contexts(a, &t);
 		handlers_packet_out(
 			a->handlers, in_port, t.actions.data, t.actions.size, po->data, po->len);

@@ -42,12 +42,12 @@ static void run_upcall(struct flow_registry *r, const struct dp_upcall *up,
 static void wait_for_object(struct flow_registry *r, const struct dp_upcall *up,
 	const struct flow_key *key, uint8_t key_blocks);
 static void objects_came(struct flow_registry *r, uint64_t now_ms);
+static bool awaits_objects(const struct flow_registry *r);
 static int send_contexts_of(void *registry);
 static struct flow *record(struct flow_registry *r, const struct flow_key *key, uint64_t now_ms);
 static int put_new(struct flow_registry *r, struct flow *f, uint8_t key_blocks);
 static void learn(
 	struct flow_registry *r, const struct translate_learned *l, uint32_t n, uint64_t now_ms);
-static int send_contexts(struct flow_registry *r);
 static void queue_first(struct flow_registry *r, struct flow *f);
 static void make_stale(void *registry, void *flow);
 static void read_changes(struct flow_registry *r);
@@ -78,6 +78,7 @@ flow_registry_create(struct of_reader *reader, const struct flow_registry_ops *o
 	list_init(&r->by_stats);
 	list_init(&r->awaiting);
 	list_init(&r->waiting);
+	list_init(&r->packet_outs);
 	r->objects = flow_objects_create(&r->ops, send_contexts_of, r, &r->next_request);
 	r->next_request = 1;
 	/* The version first: of the batches before it there are no flows. */
@@ -120,6 +121,7 @@ flow_registry_reset(struct flow_registry *r)
 		free(LIST_ENTRY(list_pop_front(&r->waiting), struct waiting, link));
 	}
 	r->n_waiting = 0;
+	flow_packet_outs_forget(r);
 	flow_objects_reset(r->objects);
 	HMAP_FOREACH_SAFE (c, next, node, &r->sent_contexts) {
 		hmap_remove(&r->sent_contexts, &c->node);
@@ -157,7 +159,7 @@ run_upcall(struct flow_registry *r, const struct dp_upcall *up, const struct flo
 	}
 	learn(r, t->learned, t->n_learned, now_ms);
 	translation_credit(t, 1, up->packet_len, now_ms);
-	if (send_contexts(r)) {
+	if (flow_send_contexts(r)) {
 		return; /* the packet times out: without its contexts it cannot be executed */
 	}
 	f = NULL;
@@ -202,6 +204,8 @@ objects_came(struct flow_registry *r, uint64_t now_ms)
 {
 	uint32_t n = r->n_waiting;
 
+	r->tried = of_model_version(r->model);
+	r->tried_ms = now_ms;
 	while (!list_is_empty(&r->awaiting)) {
 		queue_first(r, LIST_ENTRY(r->awaiting.prev, struct flow, by_stale));
 	}
@@ -212,6 +216,15 @@ objects_came(struct flow_registry *r, uint64_t now_ms)
 		run_upcall(r, &w->up, &w->key, w->key_blocks, now_ms, true);
 		free(w);
 	}
+	flow_packet_outs_run(r, now_ms);
+}
+
+/* What is awaited is not an answer of the datapath's, which would tell by itself. */
+static bool
+awaits_objects(const struct flow_registry *r)
+{
+	return (r->n_waiting || r->n_packet_outs || !list_is_empty(&r->awaiting)) &&
+	       flow_objects_are_settled(r->objects);
 }
 
 /* The version that was read. */
@@ -286,8 +299,8 @@ learn(struct flow_registry *r, const struct translate_learned *l, uint32_t n, ui
 
 /* Gives the datapath the translation's contexts that this ring has not carried yet. Another handler
  * may have given them too: the datapath refuses the second time, and that is fine. */
-static int
-send_contexts(struct flow_registry *r)
+int
+flow_send_contexts(struct flow_registry *r)
 {
 	for (uint32_t i = 0; i < r->t.n_contexts; i++) {
 		uint32_t id = r->t.contexts[i], hash = hash_u64(id, 0);
@@ -319,7 +332,7 @@ send_contexts(struct flow_registry *r)
 static int
 send_contexts_of(void *registry)
 {
-	return send_contexts(registry);
+	return flow_send_contexts(registry);
 }
 
 /* --- replies ------------------------------------------------------------------------------------- */
@@ -485,8 +498,10 @@ flow_registry_run(struct flow_registry *r, uint64_t now_ms, unsigned budget)
 		}
 		budget--;
 	}
-	if (flow_objects_are_settled(r->objects)) {
-		objects_came(r, now_ms); /* the ring was full when they were asked for */
+	if (awaits_objects(r) && (r->tried != of_model_version(r->model) ||
+					 r->tried_ms + AWAITED_POLL_MS <= now_ms)) {
+		/* A route may have come, or the ring was full when they were asked for. */
+		objects_came(r, now_ms);
 	}
 	if (list_is_empty(&r->adopted)) {
 		(void)flow_objects_run(r->objects, now_ms, false);
@@ -526,6 +541,9 @@ flow_registry_next_ms(const struct flow_registry *r)
 		       ? UINT64_MAX
 		       : LIST_ENTRY(r->by_stats.next, struct flow, by_stats)->pulled_ms +
 				 FLOW_REGISTRY_STATS_MS;
+	if (awaits_objects(r)) {
+		next = WEFT_MIN(next, r->tried_ms + AWAITED_POLL_MS);
+	}
 	return list_is_empty(&r->adopted) ? WEFT_MIN(next, flow_objects_next_ms(r->objects)) : next;
 }
 
@@ -558,7 +576,7 @@ bool
 flow_registry_is_settled(const struct flow_registry *r)
 {
 	return hmap_is_empty(&r->by_request) && flow_objects_are_settled(r->objects) &&
-	       list_is_empty(&r->awaiting);
+	       list_is_empty(&r->awaiting) && !r->n_waiting && !r->n_packet_outs;
 }
 
 void
@@ -656,7 +674,7 @@ revalidate(struct flow_registry *r, struct flow *f, uint64_t now_ms)
 	}
 	same = dp_actions_equal(f->actions, f->actions_size, r->t.actions.data, r->t.actions.size);
 	if (!same) {
-		error = send_contexts(r);
+		error = flow_send_contexts(r);
 		if (!error) {
 			error = r->ops.put(r->ops.user, FLOW_REGISTRY_REQUEST | r->next_request,
 				&key, flow_mask_blocks(&mask), &mask, DP_PUT_MODIFY,

@@ -48,6 +48,9 @@ struct flow_registry_ops {
 	/* DP_EXECUTE on a parked packet and those that joined it. */
 	int (*execute)(void *user, uint64_t request, struct dp_parked parked, const void *actions,
 		size_t actions_size);
+	/* DP_EXECUTE on bytes. */
+	int (*packet_out)(void *user, uint64_t request, struct dp_port in_port, const void *actions,
+		size_t actions_size, const void *data, size_t len);
 	/* Reads the statistics region; of a flow or a part of an object. */
 	void (*stats)(void *user, struct dp_handle flow, struct flow_stats *sum);
 	/* To the loop: ofproto_fdb_learn() on the switch of that id. */
@@ -84,6 +87,22 @@ void flow_registry_reset(struct flow_registry *r);
 /* A DP_UPCALL_MISS. @key: unpacked, absent blocks zero. */
 void flow_registry_upcall(struct flow_registry *r, const struct dp_upcall *up,
 	const struct flow_key *key, uint8_t key_blocks, uint64_t now_ms);
+
+/* A packet-out whose translation needs objects (translation.lacks_objects). */
+struct flow_packet_out {
+	uint32_t ofproto_id;
+	struct dp_port in_port; /* DP_PORT_NONE: none */
+	struct flow_key key;    /* as translate_packet_out() takes it */
+	const void *actions;
+	size_t actions_size;
+	const void *data;
+	size_t len;
+};
+/* Executes it when its objects are there; if that takes longer than PACKET_OUT_WAIT_MS, or too many wait, it is
+ * lost, and counted. */
+void flow_registry_packet_out(
+	struct flow_registry *r, const struct flow_packet_out *po, uint64_t now_ms);
+#define PACKET_OUT_WAIT_MS 1000
 
 /* A reply (decoded) whose request has FLOW_REGISTRY_REQUEST. */
 void flow_registry_reply(struct flow_registry *r, const struct dp_message *msg, uint64_t now_ms);

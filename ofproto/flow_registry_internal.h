@@ -14,6 +14,8 @@
 
 #define N_DENIED 4096u /* a power of two */
 #define MAX_WAITING 4096u
+#define MAX_PACKET_OUTS 256u
+#define AWAITED_POLL_MS 10 /* how often is tried again what no answer will bring */
 
 enum flow_state {
 	FLOW_PUTTING,  /* the first put is unanswered; no handle yet */
@@ -90,6 +92,10 @@ struct flow_registry {
 	struct list awaiting; /* stale flows whose translation needs an object */
 	struct list waiting;  /* misses of that kind */
 	uint32_t n_waiting;
+	struct list packet_outs; /* flow_registry_out.c: likewise */
+	uint32_t n_packet_outs;
+	uint64_t tried; /* the version under which these were tried last */
+	uint64_t tried_ms;
 	struct list by_stats;
 	struct flow_objects *objects;
 	uint64_t next_request;
@@ -120,3 +126,9 @@ void flow_leave_port(struct flow_registry *r, struct flow *f);
 void flow_evict(struct flow_registry *r, uint32_t number);
 /* flow_registry.c: deletes an installed flow. False: the ring is full. */
 bool flow_evict_one(struct flow_registry *r, struct flow *f);
+/* flow_registry.c: the scratch translation's contexts, that this ring has not carried yet, go to the datapath. 0, or
+ * -errno: try again. */
+int flow_send_contexts(struct flow_registry *r);
+/* flow_registry_out.c: tries those that wait again. */
+void flow_packet_outs_run(struct flow_registry *r, uint64_t now_ms);
+void flow_packet_outs_forget(struct flow_registry *r);
