@@ -32,7 +32,7 @@ static struct underlay_hop *get_hop(
 	struct underlay *u, uint32_t ifindex, const struct of_underlay_addr *address);
 static void take_state(struct underlay *u, struct underlay_hop *hop,
 	const struct underlay_neighbour *n, bool is_gone);
-static void schedule(struct underlay *u, struct underlay_hop *hop, unsigned wait);
+static void schedule(struct underlay *u, struct underlay_hop *hop, unsigned wait, uint64_t now_ms);
 
 /* --- paths ---------------------------------------------------------------------------------------- */
 
@@ -257,7 +257,7 @@ take_state(struct underlay *u, struct underlay_hop *hop, const struct underlay_n
 		hop->send_error = 0;
 		list_remove(&hop->by_wait);
 	} else if (list_is_empty(&hop->by_wait)) {
-		schedule(u, hop, 0);
+		schedule(u, hop, 0, underlay_now_ms());
 	}
 	if (moved) {
 		LIST_FOREACH (path, by_hop, &hop->paths) {
@@ -269,9 +269,9 @@ take_state(struct underlay *u, struct underlay_hop *hop, const struct underlay_n
 /* --- datagrams ------------------------------------------------------------------------------------ */
 
 static void
-schedule(struct underlay *u, struct underlay_hop *hop, unsigned wait)
+schedule(struct underlay *u, struct underlay_hop *hop, unsigned wait, uint64_t now_ms)
 {
-	hop->due_ms = underlay_now_ms() + wait_s[wait] * UINT64_C(1000);
+	hop->due_ms = now_ms + wait_s[wait] * UINT64_C(1000);
 	list_push_back(&u->waits[wait], &hop->by_wait);
 	underlay_wake(u);
 }
@@ -342,7 +342,7 @@ target(struct underlay *u, const struct underlay_hop *hop)
 }
 
 static void
-probe_hop(struct underlay *u, struct underlay_hop *hop)
+probe_hop(struct underlay *u, struct underlay_hop *hop, uint64_t now_ms)
 {
 	struct underlay_path *path;
 	int rc;
@@ -358,7 +358,7 @@ probe_hop(struct underlay *u, struct underlay_hop *hop)
 	rc = send_datagram(u, target(u, hop), hop->ifindex);
 	u->counters.n_probes++;
 	hop->n_tries++;
-	schedule(u, hop, WEFT_MIN(hop->n_tries, UNDERLAY_WAITS - 1));
+	schedule(u, hop, WEFT_MIN(hop->n_tries, UNDERLAY_WAITS - 1), now_ms);
 	if (rc != hop->send_error) {
 		hop->send_error = rc;
 		LIST_FOREACH (path, by_hop, &hop->paths) {
@@ -415,7 +415,7 @@ underlay_probe(struct underlay *u, uint64_t now_ms)
 	while ((hop = first_due(u)) != NULL && hop->due_ms <= now_ms && u->tokens) {
 		u->tokens--;
 		list_remove(&hop->by_wait);
-		probe_hop(u, hop);
+		probe_hop(u, hop, now_ms);
 	}
 	return hop && hop->due_ms <= now_ms;
 }

@@ -149,7 +149,9 @@ underlay_remote_range(struct underlay *u, const struct of_underlay_addr *prefix,
 	}
 	*first = lower_bound(u, &low);
 	end = lower_bound(u, &high);
-	/* No pair has such a local address. */
+	while (end < u->n_sorted && compare(&u->sorted[end]->key, &high) == 0) {
+		end++;
+	}
 	return end - *first;
 }
 

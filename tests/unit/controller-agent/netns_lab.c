@@ -55,12 +55,11 @@ netns_enter(void)
 }
 
 static void
-run(const char *prefix, const char *format, va_list args)
+run(const char *format, va_list args)
 {
 	char text[4096];
-	size_t n = (size_t)snprintf(text, sizeof(text), "%s", prefix);
 
-	vsnprintf(text + n, sizeof(text) - n, format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	if (system(text) != 0) {
 		fail_msg("%s", text);
 	}
@@ -72,7 +71,7 @@ netns_run(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	run("", format, args);
+	run(format, args);
 	va_end(args);
 }
 
@@ -103,13 +102,13 @@ netns_peer(void)
 void
 netns_run_in(pid_t peer, const char *format, ...)
 {
-	char prefix[64];
+	char text[4096];
 	va_list args;
 
-	snprintf(prefix, sizeof(prefix), "nsenter -t %d -n ", (int)peer);
 	va_start(args, format);
-	run(prefix, format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	netns_run("nsenter -t %d -n sh -c '%s'", (int)peer, text);
 }
 
 void

@@ -61,7 +61,7 @@ underlay_lab_end(void **state)
 	of_model_destroy(f->model);
 	event_base_free(f->base);
 	free(f);
-	netns_run("ip link del d0; ip link del d1");
+	netns_run("ip link del d0 2>/dev/null; ip link del d1 2>/dev/null; true");
 	netns_run(
 		"ip route flush table all proto boot; ip -6 route flush table all proto boot; true");
 	return 0;
