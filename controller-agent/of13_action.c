@@ -415,7 +415,11 @@ put_action(struct strbuf *out, const struct of_action_hdr *a)
 		break;
 	case OF_ACTION_SET_VLAN_VID:
 	case OF_ACTION_SET_VLAN_PCP:
-		/* OpenFlow 1.0's: the nearest that 1.3 can say. */
+		/* OpenFlow 1.0's, of packets that need not have a tag: the nearest that 1.3 can say. */
+		wire_put_u16(out, OFPAT13_PUSH_VLAN);
+		wire_put_u16(out, 8);
+		wire_put_u16(out, 0x8100);
+		wire_put_zeros(out, 2);
 		memset(&value, 0, sizeof(value));
 		if (a->type == OF_ACTION_SET_VLAN_VID) {
 			put_be16(value.b, (uint16_t)(number->v | FLOW_VLAN_PRESENT));

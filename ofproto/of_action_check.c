@@ -26,6 +26,7 @@ static bool check_order(struct walk *w, const struct of_action_hdr *a, enum of_a
 static bool check_output(struct walk *w, uint32_t port);
 static bool check_set_field(struct walk *w, const struct of_action_set_field *a);
 static bool check_copy_field(struct walk *w, const struct of_action_copy_field *a);
+static bool check_set(struct walk *w, const void *actions, size_t size);
 static bool check_nested(struct walk *w, const struct of_action_hdr *a);
 static bool check_push_pop(struct walk *w, const struct of_action_hdr *a, uint32_t v);
 static bool check_ttl(struct walk *w, const struct of_action_hdr *a, uint32_t v);
@@ -247,6 +248,22 @@ check_copy_field(struct walk *w, const struct of_action_copy_field *a)
 	return true;
 }
 
+/* Extensions that have no place in the order of a set. */
+static bool
+check_set(struct walk *w, const void *actions, size_t size)
+{
+	const struct of_action_hdr *a;
+
+	for (a = of_action_first(actions, size); a; a = of_action_next(a, actions, size)) {
+		if (a->type == OF_ACTION_CONTROLLER || a->type == OF_ACTION_CLONE ||
+			a->type == OF_ACTION_ENQUEUE) {
+			return of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_BAD_TYPE,
+				"%s cannot stand in an action set", of_action_rows[a->type].name);
+		}
+	}
+	return true;
+}
+
 static bool
 check_nested(struct walk *w, const struct of_action_hdr *a)
 {
@@ -259,7 +276,8 @@ check_nested(struct walk *w, const struct of_action_hdr *a)
 	w->depth++;
 	/* The action set runs when other tables have changed the packet: prerequisites are judged
 	 * by what is known here all the same, as the specification has it. */
-	ok = check_list(w, nested, size);
+	ok = (a->type != OF_ACTION_WRITE_ACTIONS || check_set(w, nested, size)) &&
+	     check_list(w, nested, size);
 	w->depth--;
 	w->now = saved;
 	return ok;

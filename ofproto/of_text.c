@@ -262,6 +262,18 @@ is_separator(char c)
 	return c == ',' || isspace((unsigned char)c);
 }
 
+/* Packets without a tag have no priority either: a match that says so twice is the one that OpenFlow 1.3
+ * can say. */
+static void
+forget_priority_of_no_tag(struct of_match *match)
+{
+	uint16_t mask = be16_to(match->mask.bits.vlan_tci);
+
+	if (mask & FLOW_VLAN_PRESENT && !match->value.vlan_tci) {
+		match->mask.bits.vlan_tci = be16_from(mask & 0x1fff);
+	}
+}
+
 static bool
 parse_items(struct target *t, struct of_span text)
 {
@@ -276,6 +288,7 @@ parse_items(struct target *t, struct of_span text)
 			text.len--;
 		}
 		if (!text.len) {
+			forget_priority_of_no_tag(t->match);
 			return true;
 		}
 		while (n < text.len && (depth || !is_separator(text.at[n]))) {
@@ -530,7 +543,9 @@ of_text_find_port(const struct of_text_names *names, struct of_span s, struct of
 void
 of_text_put_port(const struct of_text_names *names, struct of_port port, struct strbuf *out)
 {
-	const char *name = names && names->name ? names->name(names->user, port) : NULL;
+	/* LOCAL keeps its own name. */
+	bool has_name = names && names->name && port.v < OFPP_MAX;
+	const char *name = has_name ? names->name(names->user, port) : NULL;
 
 	if (name) {
 		strbuf_put(out, name);

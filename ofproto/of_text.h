@@ -62,9 +62,11 @@ bool of_text_parse_actions(const char *text, size_t len, bool is_actions,
 
 /* "group_id=1,type=select,bucket=weight:3,actions=output:1,bucket=..": a group-mod for @gm->command, a
  * deletion without type and buckets (no group_id: all). @gm is initialised here (the command is kept) and
- * is the caller's to uninit, also after a failure. */
-bool of_text_parse_group(const char *text, size_t len, const struct of_text_names *names,
-	struct of_group_mod *gm, struct weft_error *err) WEFT_MUST_CHECK;
+ * is the caller's to uninit, also after a failure. @with_command: "add", "modify" or "delete" may begin the
+ * text, as for flows. */
+bool of_text_parse_group(const char *text, size_t len, bool with_command,
+	const struct of_text_names *names, struct of_group_mod *gm,
+	struct weft_error *err) WEFT_MUST_CHECK;
 /* "meter=5,kbps,burst,stats,bands=type=drop,rate=1000,burst_size=100,type=..", likewise. */
 bool of_text_parse_meter(const char *text, size_t len, struct of_meter_mod *mm,
 	struct weft_error *err) WEFT_MUST_CHECK;

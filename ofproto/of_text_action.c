@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Texts of actions, as ovs-actions(7) has them.
+ * Texts of actions, as ovs-actions(7) has them: parsing.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +22,7 @@ struct parser {
 	const struct of_text_names *names;
 	struct of_actions *out;
 	unsigned depth;
+	bool is_tagged; /* whatever comes here has a tag */
 	struct weft_error *err;
 };
 
@@ -59,10 +60,6 @@ static const struct {
 	{"group", OF_ACTION_GROUP, UINT32_MAX},
 	{"set_queue", OF_ACTION_SET_QUEUE, UINT32_MAX},
 	{"push_vlan", OF_ACTION_PUSH_VLAN, 0xffff},
-	{"mod_vlan_vid", OF_ACTION_SET_VLAN_VID, 0xfff},
-	{"set_vlan_vid", OF_ACTION_SET_VLAN_VID, 0xfff},
-	{"mod_vlan_pcp", OF_ACTION_SET_VLAN_PCP, 7},
-	{"set_vlan_pcp", OF_ACTION_SET_VLAN_PCP, 7},
 	{"push_mpls", OF_ACTION_PUSH_MPLS, 0xffff},
 	{"pop_mpls", OF_ACTION_POP_MPLS, 0xffff},
 	{"push_pbb", OF_ACTION_PUSH_PBB, 0xffff},
@@ -70,6 +67,20 @@ static const struct {
 	{"set_mpls_ttl", OF_ACTION_SET_MPLS_TTL, 255},
 	{"meter", OF_ACTION_METER, UINT32_MAX},
 	{"goto_table", OF_ACTION_GOTO_TABLE, 254},
+};
+
+/* Those of OpenFlow 1.0, which give a packet a tag if it has none, and those that want one. */
+static const struct {
+	const char *name;
+	enum of_action_type type; /* where there may be no tag */
+	enum field_id field;      /* where there is one */
+	uint16_t max;
+	bool adds;
+} vlan_sets[] = {
+	{"mod_vlan_vid", OF_ACTION_SET_VLAN_VID, FIELD_VLAN_VID, 0xfff, true},
+	{"mod_vlan_pcp", OF_ACTION_SET_VLAN_PCP, FIELD_VLAN_PCP, 7, true},
+	{"set_vlan_vid", OF_ACTION_N, FIELD_VLAN_VID, 0xfff, false},
+	{"set_vlan_pcp", OF_ACTION_N, FIELD_VLAN_PCP, 7, false},
 };
 
 static const struct {
@@ -98,6 +109,7 @@ static const char *const reasons[] = {
 
 static bool parse_list(struct parser *p, struct of_span text);
 static bool parse_one(struct parser *p, struct of_span name, struct of_span arg, bool has_arg);
+static bool parse_vlan_set(struct parser *p, size_t row, struct of_span arg);
 static bool parse_output(struct parser *p, struct of_span port, bool is_explicit);
 static bool parse_controller(struct parser *p, struct of_span arg);
 static bool parse_enqueue(struct parser *p, struct of_span arg);
@@ -112,12 +124,6 @@ static bool parse_nested(struct parser *p, enum of_action_type type, struct of_s
 static bool parse_subfield(struct of_span text, struct subfield *s);
 static bool split_arrow(struct of_span arg, struct of_span *left, struct of_span *right);
 static enum field_id resolve(const struct parser *p, enum field_id field);
-static void format_one(
-	const struct of_action_hdr *a, const struct of_text_names *names, struct strbuf *out);
-static void format_set_field(const struct of_action_set_field *a, struct strbuf *out);
-static void format_load(const struct of_action_set_field *a, struct strbuf *out);
-static void format_controller(const struct of_action_controller *a, struct strbuf *out);
-static void format_subfield(enum field_id field, unsigned ofs, unsigned n_bits, struct strbuf *out);
 
 bool
 of_text_parse_list(struct of_span text, const struct of_match *match,
@@ -125,25 +131,8 @@ of_text_parse_list(struct of_span text, const struct of_match *match,
 {
 	struct parser p = {.match = match, .names = names, .out = actions, .err = err};
 
+	p.is_tagged = match && field_prereq_matched(FIELD_PRE_VLAN, &match->value, &match->mask);
 	return parse_list(&p, text);
-}
-
-void
-of_text_format_actions(
-	const void *actions, size_t size, const struct of_text_names *names, struct strbuf *out)
-{
-	const struct of_action_hdr *a;
-
-	if (!size) {
-		strbuf_put(out, "drop");
-		return;
-	}
-	for (a = of_action_first(actions, size); a; a = of_action_next(a, actions, size)) {
-		if (a != actions) {
-			strbuf_put_char(out, ',');
-		}
-		format_one(a, names, out);
-	}
 }
 
 /* --- parsing ------------------------------------------------------------------------------------- */
@@ -207,6 +196,7 @@ parse_one(struct parser *p, struct of_span name, struct of_span arg, bool has_ar
 		for (size_t i = 0; i < WEFT_ARRAY_SIZE(words); i++) {
 			if (of_span_is(name, words[i].name)) {
 				of_actions_put_flag(p->out, words[i].type);
+				p->is_tagged &= words[i].type != OF_ACTION_POP_VLAN;
 				return true;
 			}
 		}
@@ -218,7 +208,13 @@ parse_one(struct parser *p, struct of_span name, struct of_span arg, bool has_ar
 				return fail(p, arg, "not a number in range");
 			}
 			of_actions_put_u32(p->out, numbered[i].type, (uint32_t)n);
+			p->is_tagged |= numbered[i].type == OF_ACTION_PUSH_VLAN;
 			return true;
+		}
+	}
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(vlan_sets); i++) {
+		if (of_span_is(name, vlan_sets[i].name)) {
+			return parse_vlan_set(p, i, arg);
 		}
 	}
 	for (size_t i = 0; i < WEFT_ARRAY_SIZE(mods); i++) {
@@ -260,6 +256,27 @@ parse_one(struct parser *p, struct of_span name, struct of_span arg, bool has_ar
 		return parse_mod_tos(p, arg);
 	}
 	return fail(p, name, "unknown; ovs-actions(7) lists them");
+}
+
+static bool
+parse_vlan_set(struct parser *p, size_t row, struct of_span arg)
+{
+	bool adds = vlan_sets[row].adds && !p->is_tagged;
+	union field_value value;
+	uint64_t n;
+
+	if (!of_span_number(arg, vlan_sets[row].max, &n)) {
+		return fail(p, arg, "not a number in range");
+	}
+	p->is_tagged |= vlan_sets[row].adds;
+	if (adds) {
+		of_actions_put_u32(p->out, vlan_sets[row].type, (uint32_t)n);
+		return true;
+	}
+	n |= vlan_sets[row].field == FIELD_VLAN_VID ? FLOW_VLAN_PRESENT : 0;
+	field_value_from_u64(field_get(vlan_sets[row].field), n, &value);
+	of_actions_put_set_field(p->out, vlan_sets[row].field, &value, NULL);
+	return true;
 }
 
 static bool
@@ -326,6 +343,11 @@ parse_controller(struct parser *p, struct of_span arg)
 	}
 	if (!ok) {
 		return fail(p, arg, "bad argument of controller()");
+	}
+	if (reason == OF_REASON_ACTION && !id && !userdata_len && !meter && !pause) {
+		/* What OpenFlow itself can say. */
+		of_actions_put_output(p->out, OF_PORT(OFPP_CONTROLLER), (uint16_t)max_len);
+		return true;
 	}
 	of_actions_put_controller(p->out, (uint16_t)max_len, reason, (uint16_t)id, userdata,
 		userdata_len, (uint32_t)meter, pause);
@@ -495,8 +517,8 @@ parse_write_metadata(struct parser *p, struct of_span arg)
 static bool
 parse_nested(struct parser *p, enum of_action_type type, struct of_span arg)
 {
+	bool ok, was_tagged = p->is_tagged;
 	size_t at;
-	bool ok;
 
 	if (p->depth == MAX_DEPTH) {
 		return fail(p, arg, "nested too deep");
@@ -505,7 +527,12 @@ parse_nested(struct parser *p, enum of_action_type type, struct of_span arg)
 	p->depth++;
 	ok = parse_list(p, arg);
 	p->depth--;
-	of_actions_end(p->out, at);
+	p->is_tagged = was_tagged;
+	if (type == OF_ACTION_WRITE_ACTIONS && p->out->size == at + sizeof(struct of_action_hdr)) {
+		p->out->size = at; /* nothing is written */
+	} else {
+		of_actions_end(p->out, at);
+	}
 	return ok;
 }
 
@@ -585,214 +612,4 @@ const char *
 of_text_reason_name(uint8_t reason)
 {
 	return reason < WEFT_ARRAY_SIZE(reasons) ? reasons[reason] : "unknown";
-}
-
-/* --- formatting ---------------------------------------------------------------------------------- */
-
-static void
-format_one(const struct of_action_hdr *a, const struct of_text_names *names, struct strbuf *out)
-{
-	const struct of_action_output *output = (const void *)a;
-	const struct of_action_enqueue *enqueue = (const void *)a;
-	const struct of_action_set_field *set = (const void *)a;
-	const struct of_action_copy_field *copy = (const void *)a;
-	const struct of_action_resubmit *resubmit = (const void *)a;
-	const struct of_action_write_metadata *md = (const void *)a;
-	const struct of_action_u32 *u = (const void *)a;
-	const char *name = of_action_rows[a->type].name;
-	const void *nested;
-	size_t size;
-
-	switch ((enum of_action_type)a->type) {
-	case OF_ACTION_OUTPUT:
-		if (output->port == OFPP_CONTROLLER) {
-			strbuf_printf(out, "CONTROLLER:%u", output->max_len);
-		} else {
-			strbuf_put(out, output->port < OFPP_MAX ? "output:" : "");
-			of_text_put_port(names, OF_PORT(output->port), out);
-		}
-		break;
-	case OF_ACTION_CONTROLLER:
-		format_controller((const void *)a, out);
-		break;
-	case OF_ACTION_ENQUEUE:
-		strbuf_put(out, "enqueue:");
-		of_text_put_port(names, OF_PORT(enqueue->port), out);
-		strbuf_printf(out, ":%u", enqueue->queue);
-		break;
-	case OF_ACTION_PUSH_VLAN:
-	case OF_ACTION_PUSH_MPLS:
-	case OF_ACTION_POP_MPLS:
-	case OF_ACTION_PUSH_PBB:
-		strbuf_printf(out, "%s:0x%04x", name, u->v);
-		break;
-	case OF_ACTION_SET_MPLS_TTL:
-		strbuf_printf(out, "%s(%u)", name, u->v);
-		break;
-	case OF_ACTION_GROUP:
-	case OF_ACTION_SET_QUEUE:
-	case OF_ACTION_SET_VLAN_VID:
-	case OF_ACTION_SET_VLAN_PCP:
-	case OF_ACTION_SET_NW_TTL:
-	case OF_ACTION_METER:
-	case OF_ACTION_GOTO_TABLE:
-		strbuf_printf(out, "%s:%u", name, u->v);
-		break;
-	case OF_ACTION_SET_FIELD:
-		if (set->is_load) {
-			format_load(set, out);
-		} else {
-			format_set_field(set, out);
-		}
-		break;
-	case OF_ACTION_COPY_FIELD:
-		strbuf_put(out, "move:");
-		format_subfield(copy->src, copy->src_ofs, copy->n_bits, out);
-		strbuf_put(out, "->");
-		format_subfield(copy->dst, copy->dst_ofs, copy->n_bits, out);
-		break;
-	case OF_ACTION_RESUBMIT:
-		if (resubmit->table == OF_TABLE_ALL) {
-			strbuf_put(out, "resubmit:");
-			of_text_put_port(names, OF_PORT(resubmit->in_port), out);
-		} else {
-			strbuf_put(out, "resubmit(");
-			if (resubmit->in_port != OFPP_IN_PORT) {
-				of_text_put_port(names, OF_PORT(resubmit->in_port), out);
-			}
-			strbuf_printf(out, ",%u)", resubmit->table);
-		}
-		break;
-	case OF_ACTION_CLONE:
-	case OF_ACTION_WRITE_ACTIONS:
-		nested = of_action_nested(a, &size);
-		strbuf_printf(out, "%s(", name);
-		of_text_format_actions(nested, size, names, out);
-		strbuf_put_char(out, ')');
-		break;
-	case OF_ACTION_WRITE_METADATA:
-		strbuf_printf(out, "%s:0x%llx", name, (unsigned long long)md->metadata);
-		if (md->mask != UINT64_MAX) {
-			strbuf_printf(out, "/0x%llx", (unsigned long long)md->mask);
-		}
-		break;
-	case OF_ACTION_POP_VLAN:
-	case OF_ACTION_POP_PBB:
-	case OF_ACTION_DEC_NW_TTL:
-	case OF_ACTION_DEC_MPLS_TTL:
-	case OF_ACTION_COPY_TTL_OUT:
-	case OF_ACTION_COPY_TTL_IN:
-	case OF_ACTION_CLEAR_ACTIONS:
-	case OF_ACTION_N:
-		strbuf_put(out, name);
-		break;
-	}
-}
-
-/* An IPv4 address of a tunnel, which stands v6-mapped. */
-static bool
-format_set_mapped(const struct of_action_set_field *a, const union field_value *value,
-	const union field_value *mask, struct strbuf *out)
-{
-	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
-	union field_value v4 = {{0}}, v4_mask = {{0}}, ones;
-
-	field_value_ones(field_get(a->field), &ones);
-	if ((a->field != FIELD_TUN_SRC && a->field != FIELD_TUN_DST) ||
-		memcmp(value->b, prefix, sizeof(prefix)) != 0 ||
-		memcmp(mask->b, ones.b, sizeof(prefix)) != 0) {
-		return false;
-	}
-	memcpy(v4.b, value->b + sizeof(prefix), 4);
-	memcpy(v4_mask.b, mask->b + sizeof(prefix), 4);
-	strbuf_put(out, "set_field:");
-	field_format_value(field_get(FIELD_IPV4_SRC), &v4, &v4_mask, out);
-	strbuf_put(out, a->field == FIELD_TUN_SRC ? "->tun_src" : "->tun_dst");
-	return true;
-}
-
-static void
-format_set_field(const struct of_action_set_field *a, struct strbuf *out)
-{
-	const struct field *f = field_get(a->field);
-	union field_value value, mask, ones;
-
-	of_action_set_field_get(a, &value, &mask);
-	field_value_ones(f, &ones);
-	if (format_set_mapped(a, &value, &mask, out)) {
-		return;
-	}
-	strbuf_put(out, "set_field:");
-	if (a->field == FIELD_VLAN_VID && !memcmp(mask.b, ones.b, f->n_bytes)) {
-		strbuf_printf(out, "%u", (unsigned)field_value_u64(f, &value));
-	} else {
-		field_format_value(f, &value, &mask, out);
-	}
-	strbuf_printf(out, "->%s", f->name);
-}
-
-/* The mask is one run of ones. */
-static void
-format_load(const struct of_action_set_field *a, struct strbuf *out)
-{
-	const struct field *f = field_get(a->field);
-	union field_value value, mask;
-	unsigned first = 0, n_bits = 0;
-	unsigned long long number = 0;
-
-	of_action_set_field_get(a, &value, &mask);
-	for (unsigned bit = f->width; bit-- > 0;) {
-		unsigned byte = f->n_bytes - 1u - bit / 8;
-
-		if (mask.b[byte] >> bit % 8 & 1) {
-			first = bit;
-			n_bits++;
-			number = number << 1 | (value.b[byte] >> bit % 8 & 1);
-		}
-	}
-	strbuf_printf(out, "load:0x%llx->", number);
-	format_subfield(a->field, first, n_bits, out);
-}
-
-static void
-format_controller(const struct of_action_controller *a, struct strbuf *out)
-{
-	strbuf_put(out, "controller(");
-	if (a->reason != OF_REASON_ACTION && a->reason < WEFT_ARRAY_SIZE(reasons)) {
-		strbuf_printf(out, "reason=%s,", reasons[a->reason]);
-	}
-	if (a->max_len != OF_MAX_LEN_NO_BUFFER) {
-		strbuf_printf(out, "max_len=%u,", a->max_len);
-	}
-	if (a->controller_id) {
-		strbuf_printf(out, "id=%u,", a->controller_id);
-	}
-	if (a->userdata_len) {
-		strbuf_put(out, "userdata=");
-		for (unsigned i = 0; i < a->userdata_len; i++) {
-			strbuf_printf(out, "%s%02x", i ? "." : "", a->userdata[i]);
-		}
-		strbuf_put_char(out, ',');
-	}
-	if (a->pause) {
-		strbuf_put(out, "pause,");
-	}
-	if (a->meter) {
-		strbuf_printf(out, "meter_id=%u,", a->meter);
-	}
-	strbuf_chomp(out, ",");
-	strbuf_put_char(out, ')');
-}
-
-static void
-format_subfield(enum field_id field, unsigned ofs, unsigned n_bits, struct strbuf *out)
-{
-	oxm_put_name(field, out);
-	if (n_bits == field_get(field)->width) {
-		strbuf_put(out, "[]");
-	} else if (n_bits == 1) {
-		strbuf_printf(out, "[%u]", ofs);
-	} else {
-		strbuf_printf(out, "[%u..%u]", ofs, ofs + n_bits - 1);
-	}
 }

@@ -19,7 +19,7 @@ static bool parse_band_item(
 
 /* Cuts off "key=value" or "key:value"; a comma or white space ends it. */
 static struct of_span
-cut_item(struct of_span *text, char c, struct of_span *value)
+cut_item(struct of_span *text, struct of_span *value)
 {
 	struct of_span item = of_span_trim(*text), key;
 	size_t len = 0;
@@ -30,9 +30,16 @@ cut_item(struct of_span *text, char c, struct of_span *value)
 	text->len = item.len - WEFT_MIN(item.len, len + 1);
 	text->at = item.at + (item.len - text->len);
 	item.len = len;
-	*value = item;
-	key = of_span_trim(of_span_cut(value, c));
-	*value = of_span_trim(*value);
+	key = item;
+	key.len = 0;
+	while (key.len < item.len && item.at[key.len] != '=' && item.at[key.len] != ':') {
+		key.len++;
+	}
+	*value = (struct of_span){item.at + key.len, item.len - key.len};
+	if (value->len) {
+		value->at++;
+		value->len--;
+	}
 	return key;
 }
 
@@ -88,15 +95,41 @@ parse_group_item(struct of_span key, struct of_span value, struct of_group_mod *
 	return bad(err, "unknown word in a group", key);
 }
 
-bool
-of_text_parse_group(const char *text, size_t len, const struct of_text_names *names,
-	struct of_group_mod *gm, struct weft_error *err)
+/* Takes a command word off the front. */
+static void
+take_command(struct of_span *text, enum of_mod_command *command)
 {
-	struct of_span rest = of_span_trim((struct of_span){text, len}), head = rest, value, key;
+	static const struct {
+		const char *name;
+		enum of_mod_command command;
+	} commands[] = {
+		{"add", OF_MOD_ADD},
+		{"modify", OF_MOD_MODIFY},
+		{"delete", OF_MOD_DELETE},
+	};
+	struct of_span tail = *text, word = of_span_cut(&tail, ' ');
+
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(commands); i++) {
+		if (of_span_is(word, commands[i].name)) {
+			*command = commands[i].command;
+			*text = of_span_trim(tail);
+		}
+	}
+}
+
+bool
+of_text_parse_group(const char *text, size_t len, bool with_command,
+	const struct of_text_names *names, struct of_group_mod *gm, struct weft_error *err)
+{
+	struct of_span rest = of_span_trim((struct of_span){text, len}), head, value, key;
 	enum of_mod_command command = gm->command;
 	bool has_type = false, has_id = false;
 	const char *bucket;
 
+	if (with_command) {
+		take_command(&rest, &command);
+	}
+	head = rest;
 	of_group_mod_init(gm);
 	gm->command = command;
 	gm->group = OFPG_ALL;
@@ -105,7 +138,7 @@ of_text_parse_group(const char *text, size_t len, const struct of_text_names *na
 		head.len = (size_t)(bucket - head.at);
 	}
 	while (of_span_trim(head).len) {
-		key = cut_item(&head, '=', &value);
+		key = cut_item(&head, &value);
 		if (key.len && !parse_group_item(key, value, gm, &has_type, err)) {
 			return false;
 		}
@@ -154,7 +187,7 @@ parse_bucket(struct of_span text, const struct of_text_names *names, struct of_g
 		while (head.len) {
 			struct of_span before = head;
 
-			key = cut_item(&head, ':', &value);
+			key = cut_item(&head, &value);
 			if (!parse_bucket_item(key, value, names, b, NULL)) {
 				return of_text_parse_actions(
 					before.at, before.len, true, names, &b->actions, err);
@@ -164,7 +197,7 @@ parse_bucket(struct of_span text, const struct of_text_names *names, struct of_g
 	}
 	head = (struct of_span){text.at, (size_t)(actions - text.at)};
 	while (of_span_trim(head).len) {
-		key = cut_item(&head, ':', &value);
+		key = cut_item(&head, &value);
 		if (key.len && !parse_bucket_item(key, value, names, b, err)) {
 			return false;
 		}
@@ -286,7 +319,7 @@ of_text_parse_meter(const char *text, size_t len, struct of_meter_mod *mm, struc
 			of_span_cut(&rest, '=');
 			continue;
 		}
-		key = cut_item(&rest, '=', &value);
+		key = cut_item(&rest, &value);
 		rest = of_span_trim(rest);
 		if (!key.len) {
 			continue;

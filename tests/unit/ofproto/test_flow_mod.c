@@ -251,6 +251,8 @@ test_refused(void **state)
 			OFPBAC_MATCH_INCONSISTENT},
 		{"nw_dst=1.2.3.4,actions=1", OFPET_BAD_MATCH, OFPBMC_BAD_PREREQ},
 		{"ip,tcp_dst=5,actions=1", OFPET_BAD_MATCH, OFPBMC_BAD_PREREQ},
+		{"actions=write_actions(controller(id=3))", OFPET_BAD_ACTION, OFPBAC_BAD_TYPE},
+		{"actions=write_actions(clone(1))", OFPET_BAD_ACTION, OFPBAC_BAD_TYPE},
 		{"recirc_id=1,actions=1", OFPET_BAD_REQUEST, OFPBRC_EPERM},
 		{"dp_hash=1,actions=1", OFPET_BAD_REQUEST, OFPBRC_EPERM},
 		{"modify nw_dst=1.2.3.4,actions=1", OFPET_BAD_MATCH, OFPBMC_BAD_PREREQ},

@@ -50,6 +50,14 @@ static const struct {
 		"sctp,sctp_dst=5,actions=set_field:10.0.0.1->nw_src,set_field:00:00:00:00:00:05->eth_dst,"
 		"mod_dl_src:00:00:00:00:00:07,mod_nw_dst:1.1.1.1,mod_tp_src:5,mod_nw_tos:16,mod_nw_ecn:1,"
 		"mod_nw_ttl:3,dec_ttl"},
+	{"dl_vlan=10 actions=set_field:4101->vlan_vid,set_field:3->vlan_pcp,pop_vlan,mod_vlan_vid:7",
+		"dl_vlan=10,actions=mod_vlan_vid:5,mod_vlan_pcp:3,strip_vlan,mod_vlan_vid:7"},
+	{"actions=mod_vlan_vid:5,set_field:3->vlan_pcp", "actions=mod_vlan_vid:5,mod_vlan_pcp:3"},
+	{"actions=set_field:4103->vlan_vid,set_field:1->vlan_pcp",
+		"actions=set_vlan_vid:7,set_vlan_pcp:1"},
+	{"vlan_tci=0x0000/0x1fff actions=CONTROLLER:50,controller(id=3),load:0->NXM_NX_REG0[]",
+		"vlan_tci=0,actions=controller(max_len=50),controller(id=3),load:0->NXM_NX_REG0[],"
+		"write_actions()"},
 	{"actions=set_field:1.2.3.4->tun_dst,set_field:2001:db8::1->tun_ipv6_src", NULL},
 	{"dl_vlan=10 actions=pop_vlan,push_vlan:0x88a8",
 		"dl_vlan=10,actions=strip_vlan,push_vlan:0x88a8"},
@@ -286,6 +294,37 @@ test_text_refuses(void **state)
 	}
 }
 
+/* Lines of files begin with a command, if it is not the file's. */
+static void
+test_text_group_commands(void **state)
+{
+	static const struct {
+		const char *text;
+		enum of_mod_command command;
+	} cases[] = {
+		{"group_id=1,type=all", OF_MOD_ADD},
+		{"add group_id=1,type=all", OF_MOD_ADD},
+		{"modify  group_id=1,type=all", OF_MOD_MODIFY},
+		{"delete group_id=1", OF_MOD_DELETE},
+		{"delete", OF_MOD_DELETE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(cases); i++) {
+		struct of_group_mod gm = {.command = OF_MOD_ADD};
+		bool plain = i == 0;
+
+		assert_true(of_text_parse_group(
+			cases[i].text, strlen(cases[i].text), true, NULL, &gm, NULL));
+		assert_int_equal(gm.command, cases[i].command);
+		of_group_mod_uninit(&gm);
+		gm.command = OF_MOD_ADD;
+		assert_true(plain == of_text_parse_group(cases[i].text, strlen(cases[i].text),
+					     false, NULL, &gm, NULL));
+		of_group_mod_uninit(&gm);
+	}
+}
+
 /* What is printed is read again; other ways to say the same are printed in that one. */
 static void
 test_text_groups(void **state)
@@ -297,6 +336,8 @@ test_text_groups(void **state)
 		{"group_id=1,type=all", "group_id=1,type=all"},
 		{"type=all group_id=1,bucket=actions=drop",
 			"group_id=1,type=all,bucket=actions=drop"},
+		{"group_id:2,type=select,bucket=weight=4,watch_port=1,actions=output:1",
+			"group_id=2,type=select,bucket=weight:4,watch_port:1,actions=output:1"},
 		{"group_id=0xf,type=select,bucket=weight:3,actions=output:1,bucket=output:2,output:3",
 			"group_id=15,type=select,bucket=weight:3,actions=output:1,"
 			"bucket=actions=output:2,output:3"},
@@ -325,7 +366,8 @@ test_text_groups(void **state)
 		struct of_group_mod gm = {.command = OF_MOD_ADD};
 		struct strbuf s = STRBUF_INIT;
 
-		if (!of_text_parse_group(cases[i].text, strlen(cases[i].text), NULL, &gm, NULL)) {
+		if (!of_text_parse_group(
+			    cases[i].text, strlen(cases[i].text), false, NULL, &gm, NULL)) {
 			strbuf_put(&s, "refused");
 		} else {
 			view.id = gm.group;
@@ -408,6 +450,7 @@ main(void)
 		cmocka_unit_test(test_text_dump_line),
 		cmocka_unit_test(test_text_port_names),
 		cmocka_unit_test(test_text_refuses),
+		cmocka_unit_test(test_text_group_commands),
 		cmocka_unit_test(test_text_groups),
 		cmocka_unit_test(test_text_meters),
 	};

@@ -125,7 +125,7 @@ world_group(struct world *w, const char *text)
 	struct of_group_mod gm = {.command = OF_MOD_ADD};
 	struct weft_error err = WEFT_ERROR_INIT;
 
-	if (!of_text_parse_group(text, strlen(text), NULL, &gm, &err) ||
+	if (!of_text_parse_group(text, strlen(text), false, NULL, &gm, &err) ||
 		!ofproto_group_mod(w->p, &gm, w->now_ms, &err)) {
 		fail_msg("%s: %s", text, err.text);
 	}
