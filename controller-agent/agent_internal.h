@@ -304,3 +304,5 @@ void agent_rpc_trace_run(struct rpc_call *call, json_t *params, void *user);
 /* The switch that a parameter names; NULL: the call has failed. */
 struct agent_switch *agent_rpc_switch(
 	struct agent *a, struct rpc_call *call, json_t *params, const char *key);
+/* An array that may be missing (NULL), borrowed. False: it is something else, and the call has failed. */
+bool agent_rpc_texts(struct rpc_call *call, json_t *params, const char *key, json_t **texts);

@@ -83,6 +83,18 @@ agent_rpc_switch(struct agent *a, struct rpc_call *call, json_t *params, const c
 	return sw;
 }
 
+bool
+agent_rpc_texts(struct rpc_call *call, json_t *params, const char *key, json_t **texts)
+{
+	*texts = json_object_get(params, key);
+	if (*texts && !json_is_array(*texts)) {
+		rpc_call_fail(
+			call, RPC_INVALID_PARAMS, "parameter %s is not an array of texts", key);
+		return false;
+	}
+	return true;
+}
+
 /* Calls @set for each of the settings. */
 static bool
 each_setting(json_t *params, void *object,

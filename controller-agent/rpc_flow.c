@@ -27,7 +27,8 @@ struct job {
 	struct agent *agent;
 	struct rpc_call *call;
 	json_t *params;
-	char *sw; /* its name: the switch may go while the job waits */
+	json_t *flows; /* NULL: none */
+	char *sw;      /* its name: the switch may go while the job waits */
 	struct event *next;
 	enum of_flow_command command;
 	bool bundle;
@@ -51,15 +52,17 @@ static struct job *
 make_job(struct agent *a, struct rpc_call *call, json_t *params, event_callback_fn run)
 {
 	struct agent_switch *sw = agent_rpc_switch(a, call, params, "switch");
+	json_t *texts;
 	struct job *j;
 
-	if (!sw) {
+	if (!sw || !agent_rpc_texts(call, params, "flows", &texts)) {
 		return NULL;
 	}
 	j = xcalloc(1, sizeof(*j));
 	j->agent = a;
 	j->call = call;
 	j->params = json_incref(params);
+	j->flows = json_incref(texts);
 	j->sw = xstrdup(sw->config->name);
 	j->next = evtimer_new(a->base, run, j);
 	list_push_back(&a->jobs, &j->link);
@@ -81,6 +84,7 @@ free_job(struct job *j)
 	list_remove(&j->link);
 	event_free(j->next);
 	json_decref(j->params);
+	json_decref(j->flows);
 	json_decref(j->result);
 	free(j->sw);
 	free(j);
@@ -169,17 +173,13 @@ agent_rpc_flow_del(struct rpc_call *call, json_t *params, void *user)
 static bool
 run_mod(struct job *j, struct ofproto *p, const char *text, struct weft_error *err)
 {
-	bool from_file = json_array_size(json_object_get(j->params, "flows")) > 1;
+	bool from_file = json_is_true(json_object_get(j->params, "file"));
 	struct of_flow_mod fm;
 	bool ok;
 
 	of_flow_mod_init(&fm);
 	fm.command = j->command;
 	ok = of_text_parse_flow(text, strlen(text), from_file, &j->names, &fm, err);
-	if (ok && (fm.command == OF_FLOW_DELETE || fm.command == OF_FLOW_DELETE_STRICT) &&
-		!strstr(text, "table=")) {
-		fm.table = OF_TABLE_ALL;
-	}
 	ok = ok && (j->txn ? of_txn_flow_mod(j->txn, p, &fm, agent_now_ms(), err)
 			   : ofproto_flow_mod(p, &fm, agent_now_ms(), err));
 	of_flow_mod_uninit(&fm);
@@ -262,7 +262,7 @@ run_mods(int fd, short what, void *arg)
 {
 	struct job *j = arg;
 	struct ofproto *p = switch_of(j);
-	json_t *flows = json_object_get(j->params, "flows");
+	json_t *flows = j->flows;
 	uint64_t until = agent_now_ns() + AGENT_SLICE_NS;
 	size_t n = WEFT_MAX(json_array_size(flows), (size_t)1);
 

@@ -2,7 +2,8 @@
  *
  * agent.sock: groups and meters. Texts are ovs-ofctl's (ofproto/of_text.h).
  *
- * A change is answered when it is in force in the datapath; while somebody's transaction is open it waits.
+ * A change is answered when it is in force in the datapath; while somebody's transaction is open it waits. Long
+ * lists are worked off a millisecond at a time.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -20,9 +21,11 @@ struct object_job {
 	struct list link;
 	struct agent *agent;
 	struct rpc_call *call;
-	struct event *retry; /* NULL: it does not wait for a transaction */
-	char *sw;            /* its name: the switch may go while the job waits */
-	char *text;
+	struct event *next;
+	char *sw; /* its name: the switch may go while the job waits */
+	json_t *texts;
+	size_t at;
+	bool with_command; /* words like "delete" may begin a text */
 	bool is_meter;
 	enum of_mod_command command;
 	json_t *result; /* of a listing */
@@ -30,25 +33,28 @@ struct object_job {
 	struct of_text_names names;
 };
 
+static void run_change(int fd, short what, void *job);
+
 static struct object_job *
 make_job(struct agent *a, struct rpc_call *call, json_t *params, bool is_meter)
 {
 	struct agent_switch *sw;
-	const char *text = json_string_value(json_object_get(params, "spec"));
 	struct object_job *j;
+	json_t *texts;
 
 	if (!call) {
 		return NULL;
 	}
 	sw = agent_rpc_switch(a, call, params, "switch");
-	if (!sw) {
+	if (!sw || !agent_rpc_texts(call, params, "specs", &texts)) {
 		return NULL;
 	}
 	j = xcalloc(1, sizeof(*j));
 	j->agent = a;
 	j->call = call;
 	j->sw = xstrdup(sw->config->name);
-	j->text = xstrdup(text ? text : "");
+	j->texts = json_incref(texts);
+	j->with_command = json_is_true(json_object_get(params, "file"));
 	j->is_meter = is_meter;
 	list_push_back(&a->object_jobs, &j->link);
 	return j;
@@ -58,12 +64,12 @@ static void
 free_job(struct object_job *j)
 {
 	list_remove(&j->link);
-	if (j->retry) {
-		event_free(j->retry);
+	if (j->next) {
+		event_free(j->next);
 	}
 	json_decref(j->result);
+	json_decref(j->texts);
 	free(j->sw);
-	free(j->text);
 	free(j);
 }
 
@@ -94,24 +100,55 @@ find_switch(struct object_job *j, struct weft_error *err)
 /* --- changes ------------------------------------------------------------------------------------ */
 
 static bool
-change_group(struct object_job *j, struct weft_error *err)
+change_group(struct object_job *j, const char *text, struct weft_error *err)
 {
 	struct of_group_mod gm = {.command = j->command};
 	bool ok;
 
-	ok = of_text_parse_group(j->text, strlen(j->text), &j->names, &gm, err) &&
+	ok = of_text_parse_group(text, strlen(text), j->with_command, &j->names, &gm, err) &&
 	     ofproto_group_mod(j->ofproto, &gm, agent_now_ms(), err);
 	of_group_mod_uninit(&gm);
 	return ok;
 }
 
 static bool
-change_meter(struct object_job *j, struct weft_error *err)
+change_meter(struct object_job *j, const char *text, struct weft_error *err)
 {
 	struct of_meter_mod mm = {.command = j->command};
 
-	return of_text_parse_meter(j->text, strlen(j->text), &mm, err) &&
+	return of_text_parse_meter(text, strlen(text), &mm, err) &&
 	       ofproto_meter_mod(j->ofproto, &mm, agent_now_ms(), err);
+}
+
+/* The next of the texts; without texts, one that is empty. */
+static bool
+change(struct object_job *j, struct weft_error *err)
+{
+	size_t n = json_array_size(j->texts);
+	const char *text = n ? json_string_value(json_array_get(j->texts, j->at)) : "";
+	bool ok;
+
+	if (!text) {
+		ok = weft_error_set(err, WEFT_ERR_RPC, RPC_INVALID_PARAMS, "it is not a text");
+	} else {
+		ok = (j->is_meter ? change_meter : change_group)(j, text, err);
+	}
+	if (!ok && n > 1) {
+		weft_error_prefix(err, "%s %zu", j->is_meter ? "meter" : "group", j->at + 1);
+	}
+	j->at++;
+	return ok;
+}
+
+static void
+again(struct object_job *j, unsigned ms)
+{
+	struct timeval delay = {0, (suseconds_t)ms * 1000};
+
+	if (!j->next) {
+		j->next = evtimer_new(j->agent->base, run_change, j);
+	}
+	evtimer_add(j->next, &delay);
 }
 
 static void
@@ -126,26 +163,30 @@ in_force(void *job)
 static void
 run_change(int fd, short what, void *job)
 {
-	struct timeval delay = {0, RETRY_MS * 1000};
 	struct weft_error err = WEFT_ERROR_INIT;
+	uint64_t until = agent_now_ns() + AGENT_SLICE_NS;
 	struct object_job *j = job;
+	bool ok;
 
 	(void)fd;
 	(void)what;
 	if (of_model_in_txn(j->agent->model)) {
-		if (!j->retry) {
-			j->retry = evtimer_new(j->agent->base, run_change, j);
-		}
-		evtimer_add(j->retry, &delay);
+		again(j, RETRY_MS);
 		return;
 	}
-	if (!find_switch(j, &err) || !(j->is_meter ? change_meter : change_group)(j, &err)) {
+	ok = find_switch(j, &err);
+	do {
+		ok = ok && change(j, &err);
+	} while (ok && j->at < json_array_size(j->texts) && agent_now_ns() < until);
+	agent_touch(j->agent);
+	if (!ok) {
 		rpc_call_fail(j->call, RPC_FAILED, "%s", err.text);
 		free_job(j);
-		return;
+	} else if (j->at < json_array_size(j->texts)) {
+		again(j, 0);
+	} else {
+		agent_meters_barrier(j->agent, in_force, j);
 	}
-	agent_touch(j->agent);
-	agent_meters_barrier(j->agent, in_force, j);
 }
 
 static void

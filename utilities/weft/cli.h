@@ -30,8 +30,8 @@ enum cli_show {
 
 struct cli_column {
 	const char *title;
-	const char *member;
-	bool right; /* numbers */
+	const char *member; /* or "LIST.MEMBER", of each object of a list */
+	bool right;         /* numbers */
 };
 
 /* Parameters, in the order of the arguments. */

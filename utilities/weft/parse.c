@@ -144,14 +144,19 @@ read_lines(FILE *f, const char *name, json_t *lines, struct weft_error *err)
 	while (ok && getline(&line, &capacity, f) >= 0) {
 		char *start = line + strspn(line, " \t");
 
-		start[strcspn(start, "\r\n")] = '\0';
-		if (*start && *start != '#') {
+		size_t len = strcspn(start, "#\r\n");
+
+		while (len && strchr(" \t", start[len - 1])) {
+			len--;
+		}
+		start[len] = '\0';
+		if (*start) {
 			ok = json_array_append_new(lines, json_string(start)) == 0;
 		}
 	}
 	if (!ok || ferror(f)) {
-		ok = weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "cannot read flows from %s: %s",
-			name, ok ? strerror(errno) : "not UTF-8");
+		ok = weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "cannot read %s: %s", name,
+			ok ? strerror(errno) : "not UTF-8");
 	}
 	free(line);
 	return ok;
@@ -225,10 +230,10 @@ parse_arg(const struct cli_command *c, const struct cli_arg *arg, struct words *
 	case CLI_ARG_TEXTS_NEEDED:
 		if (there && file) {
 			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
-				"flows are given both as words and by -f");
+				"%s are given both as words and by -f", arg->param);
 		}
 		if (!there && !file && arg->kind == CLI_ARG_TEXTS_NEEDED) {
-			return missing(c, "FLOW", err);
+			return missing(c, strcmp(arg->param, "flows") ? "SPEC" : "FLOW", err);
 		}
 		value = json_array();
 		if (file ? !read_file(file, in, value, err) : false) {
@@ -348,6 +353,9 @@ cli_parse(
 	}
 	if (ok && c->takes_strict) {
 		json_object_set_new(request->params, "strict", json_boolean(flags.strict));
+	}
+	if (ok && flags.file) {
+		json_object_set_new(request->params, "file", json_true());
 	}
 	free(rest);
 	if (!ok) {

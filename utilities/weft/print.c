@@ -70,6 +70,28 @@ print_cell(const char *text, size_t width, bool right, bool last, FILE *out)
 	fputs(last ? "\n" : "  ", out);
 }
 
+/* The member of a row; "LIST.NAME": that member of each object in a list. */
+static void
+format_member(const json_t *row, const char *member, struct strbuf *out)
+{
+	const char *dot = strchr(member, '.');
+	const json_t *item;
+	char *name;
+	size_t i;
+
+	if (!dot) {
+		format_value(json_object_get(row, member), out);
+		return;
+	}
+	name = xstrndup(member, (size_t)(dot - member));
+	json_array_foreach (json_object_get(row, name), i, item) {
+		strbuf_put(out, i ? "," : "");
+		format_value(json_object_get(item, dot + 1), out);
+	}
+	strbuf_put(out, out->len ? "" : "-");
+	free(name);
+}
+
 static void
 print_table(const struct cli_command *c, const json_t *rows, FILE *out)
 {
@@ -86,8 +108,7 @@ print_table(const struct cli_command *c, const json_t *rows, FILE *out)
 		for (size_t i = 0; i < n_columns; i++) {
 			struct strbuf text = STRBUF_INIT;
 
-			format_value(json_object_get(json_array_get(rows, r), c->columns[i].member),
-				&text);
+			format_member(json_array_get(rows, r), c->columns[i].member, &text);
 			cells[r * n_columns + i] = strbuf_take(&text);
 			width[i] = WEFT_MAX(width[i], width_of(cells[r * n_columns + i]));
 		}

@@ -66,12 +66,19 @@ test_cli_makes_parameters(void **state)
 		{"flow add br0 in_port=1, actions=output:2", "flow.add",
 			"{\"bundle\":false,\"flows\":[\"in_port=1, actions=output:2\"],\"switch\":\"br0\"}"},
 		{"flow add br0 -f - --bundle", "flow.add",
-			"{\"bundle\":true,\"flows\":[\"a\",\"b c\"],\"switch\":\"br0\"}"},
+			"{\"bundle\":true,\"file\":true,\"flows\":[\"a\",\"b c\"],"
+			"\"switch\":\"br0\"}"},
 		{"flow del br0", "flow.del",
 			"{\"bundle\":false,\"flows\":[],\"strict\":false,\"switch\":\"br0\"}"},
 		{"flow del br0 --strict in_port=1", "flow.del",
 			"{\"bundle\":false,\"flows\":[\"in_port=1\"],\"strict\":true,\"switch\":\"br0\"}"},
 		{"flow list br0 table=1", "flow.list", "{\"flow\":\"table=1\",\"switch\":\"br0\"}"},
+		{"group add br0 group_id=1,type=all", "group.add",
+			"{\"specs\":[\"group_id=1,type=all\"],\"switch\":\"br0\"}"},
+		{"meter mod br0 -f -", "meter.mod",
+			"{\"file\":true,\"specs\":[\"a\",\"b c\"],\"switch\":\"br0\"}"},
+		{"group del br0", "group.del", "{\"specs\":[],\"switch\":\"br0\"}"},
+		{"group stats br0", "group.list", "{\"switch\":\"br0\"}"},
 		{"drops p1", "drop.list", "{\"port\":\"p1\"}"},
 		{"trace br0 in_port=1, tcp", "trace.run",
 			"{\"flow\":\"in_port=1, tcp\",\"switch\":\"br0\"}"},
@@ -85,7 +92,8 @@ test_cli_makes_parameters(void **state)
 	for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		const char *method;
 		bool json = false;
-		char *text = parse(cases[i].line, "# comment\na\n\n  b c\n", &method, &json);
+		char *text =
+			parse(cases[i].line, "# comment\na # another\n\n  b c\n", &method, &json);
 
 		assert_string_equal(text, cases[i].params);
 		assert_string_equal(method, cases[i].method);
@@ -122,6 +130,7 @@ test_cli_refuses(void **state)
 		{"switch del a b", "\"b\" is one word too many"},
 		{"switch list --strict", "unknown option --strict"},
 		{"flow add br0", "FLOW is missing"},
+		{"group add br0", "SPEC is missing; usage: weft group add SWITCH SPEC | -f FILE"},
 		{"flow add br0 -f", "FILE behind -f is missing"},
 		{"trace", "switch is missing; usage: weft trace SWITCH FLOW [--packet HEX]"},
 		{"trace br0 in_port=1 --packet", "--packet needs a value; usage: weft trace "},
@@ -177,6 +186,15 @@ test_cli_prints_aligned_tables(void **state)
 	assert_string_equal(text, "SWITCH    PORT  VLAN  MAC                AGE S\n"
 				  "br0       p1       0  02:00:00:00:00:01      7\n"
 				  "longname  q      100  -                  12345\n");
+	free(text);
+	text = print("group stats br0",
+		"[{\"group\":1,\"type\":\"all\",\"duration_s\":1.5,\"refs\":0,\"packets\":3,\"bytes\":180,"
+		"\"buckets\":[{\"packets\":2},{\"packets\":1}]},"
+		"{\"group\":20,\"type\":\"select\",\"buckets\":[]}]",
+		false);
+	assert_string_equal(text, "GROUP  TYPE    AGE S  REFS  PACKETS  BYTES  PACKETS OF BUCKETS\n"
+				  "    1  all     1.500     0        3    180  2,1\n"
+				  "   20  select      -     -        -      -  -\n");
 	free(text);
 	text = print("fdb list", "[]", false);
 	assert_string_equal(text, "SWITCH  PORT  VLAN  MAC  AGE S\n");
