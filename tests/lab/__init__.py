@@ -15,6 +15,7 @@ from .net import Netns, PacketPort
 from .openflow import OpenVSwitch, OsKen, TestController, free_port, ovs_ofctl
 from .qemu import GuestError, Nic, QemuGuest
 from .testpmd import Testpmd
+from .twins import Twins, normalise
 from .vhost import VhostGuest
 from .weft import CliError, Weft
 
@@ -35,9 +36,11 @@ __all__ = [
     "ROOT",
     "TestController",
     "Testpmd",
+    "Twins",
     "VhostGuest",
     "Weft",
     "free_port",
+    "normalise",
     "ovs_ofctl",
     "wait_for",
 ]
