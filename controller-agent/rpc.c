@@ -664,11 +664,11 @@ handler_stats(struct agent *a)
 
 	handlers_get_counters(a->handlers, &c);
 	return json_pack(
-		"{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"{s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 		"threads", (int)handlers_count(a->handlers), "flows", (json_int_t)c.flows.n_flows,
 		"flows_adopted", (json_int_t)c.flows.n_adopted, "upcalls",
 		(json_int_t)c.flows.n_upcalls, "flows_installed", (json_int_t)c.flows.n_installed,
-		"flows_changed", (json_int_t)c.flows.n_changed, "flows_deleted",
+		"flows_revalidated", (json_int_t)c.flows.n_revalidated, "flows_changed", (json_int_t)c.flows.n_changed, "flows_deleted",
 		(json_int_t)c.flows.n_deleted, "flows_idle", (json_int_t)c.flows.n_idle,
 		"flows_evicted", (json_int_t)c.flows.n_evicted, "flows_refused",
 		(json_int_t)c.flows.n_refused, "packet_ins", (json_int_t)c.n_packet_ins,

@@ -67,7 +67,7 @@ change_note_rule(struct change_batch **b, uint64_t table_dep, const struct cls_r
 	mask = cls_rule_mask_words(rule);
 	n = of_mini_n(c->map);
 	if (!batch->words || batch->n_words + 2 * n > batch->words_capacity) {
-		batch->words_capacity = 2 * batch->words_capacity + 2 * OF_N_WORDS;
+		batch->words_capacity = 2 * batch->words_capacity + 2 * n;
 		batch->words =
 			xrealloc(batch->words, batch->words_capacity * sizeof(batch->words[0]));
 	}
@@ -118,6 +118,16 @@ change_log_append(struct change_log *log, struct change_batch *b, uint64_t versi
 	atomic_store_explicit(&log->end, end + 1, memory_order_release);
 }
 
+void
+change_log_trim(struct change_log *log, uint64_t seq)
+{
+	uint64_t end = atomic_load_explicit(&log->end, memory_order_relaxed);
+
+	while (atomic_load_explicit(&log->first, memory_order_relaxed) < WEFT_MIN(seq, end)) {
+		drop_first(log);
+	}
+}
+
 /* Readers see first that it is gone, and then where it was something else. */
 static void
 drop_first(struct change_log *log)
@@ -148,7 +158,7 @@ add(struct change_batch **b)
 		return NULL;
 	}
 	if (batch->n == batch->capacity) {
-		batch->capacity = 2 * batch->capacity + 2;
+		batch->capacity = 2 * batch->capacity + 1;
 		batch->changes =
 			xrealloc(batch->changes, batch->capacity * sizeof(batch->changes[0]));
 	}

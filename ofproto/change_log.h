@@ -7,8 +7,9 @@
  *           version and does the work again whose results hang on something noted (flow_deps.h).
  * Batch:    the changes of one version. One that nothing was noted for, or too much, says that
  *           everything may have changed.
- * Limits:   CHANGE_LOG_MAX_BATCHES batches and about CHANGE_LOG_MAX_CHANGES changes are kept. A reader that comes
- *           later has lost some and must take everything for changed: the loop waits for nobody.
+ * Limits:   batches go when all have read them. Beyond CHANGE_LOG_MAX_BATCHES of them, or about
+ *           CHANGE_LOG_MAX_CHANGES changes, the oldest go all the same: a reader that comes later has lost some and
+ *           must take everything for changed. The loop waits for nobody.
  * Threads:  writer: the loop. Readers: any, between of_reader_enter() and of_reader_leave(), each with a
  *           position of its own.
  */
@@ -23,8 +24,8 @@
 #include "ofproto/grace.h"
 #include "ofproto/of_match.h"
 
-#define CHANGE_LOG_MAX_BATCHES 4096u /* a power of two */
-#define CHANGE_LOG_MAX_CHANGES 65536u
+#define CHANGE_LOG_MAX_BATCHES 32768u /* a power of two */
+#define CHANGE_LOG_MAX_CHANGES 131072u
 #define CHANGE_BATCH_MAX 8192u /* more: everything */
 
 struct cls_rule;
@@ -95,6 +96,8 @@ void change_note_all(struct change_batch **b);
 void change_batch_destroy(struct change_batch *b);
 /* Writer: the batch of @version, which is published next; consumed. NULL: everything may have changed. */
 void change_log_append(struct change_log *log, struct change_batch *b, uint64_t version);
+/* Writer: nobody needs the batches before @seq. */
+void change_log_trim(struct change_log *log, uint64_t seq);
 
 /* Reader: the batch of that number, from change_log_first() on; NULL: it is not kept any more, or there is none yet
  * (change_log_end()). */

@@ -50,6 +50,7 @@ static void learn(
 	struct flow_registry *r, const struct translate_learned *l, uint32_t n, uint64_t now_ms);
 static void queue_first(struct flow_registry *r, struct flow *f);
 static void make_stale(void *registry, void *flow);
+static void begin_to_read(struct flow_registry *r);
 static void read_changes(struct flow_registry *r);
 static enum verdict revalidate(struct flow_registry *r, struct flow *f, uint64_t now_ms);
 static enum verdict delete_flow(struct flow_registry *r, struct flow *f);
@@ -81,9 +82,7 @@ flow_registry_create(struct of_reader *reader, const struct flow_registry_ops *o
 	list_init(&r->packet_outs);
 	r->objects = flow_objects_create(&r->ops, send_contexts_of, r, &r->next_request);
 	r->next_request = 1;
-	/* The version first: of the batches before it there are no flows. */
 	r->seen = of_model_version(r->model);
-	r->next_seq = change_log_first(&r->model->changes);
 	translation_init(&r->t);
 	return r;
 }
@@ -103,6 +102,7 @@ flow_registry_destroy(struct flow_registry *r)
 	hmap_uninit(&r->sent_contexts);
 	hmap_uninit(&r->ports);
 	flow_deps_uninit(&r->deps);
+	of_reader_set_changes_read(r->reader, UINT64_MAX);
 	flow_objects_destroy(r->objects);
 	free(r);
 }
@@ -150,6 +150,9 @@ run_upcall(struct flow_registry *r, const struct dp_upcall *up, const struct flo
 	uint64_t version;
 	struct flow *f;
 
+	if (hmap_is_empty(&r->by_key)) {
+		begin_to_read(r);
+	}
 	read_changes(r); /* those before this translation are none of its flow's business */
 	version = translate_now(r, key, now_ms);
 	if (t->is_pending) {
@@ -470,6 +473,14 @@ flow_registry_release(struct flow_registry *r)
 	}
 }
 
+/* How often each flow's statistics are read: many flows are read as often as few by the second, all together. */
+static uint64_t
+stats_interval_ms(const struct flow_registry *r)
+{
+	return WEFT_MAX((uint64_t)FLOW_REGISTRY_STATS_MS,
+		hmap_count(&r->by_key) / FLOW_REGISTRY_STATS_A_MS);
+}
+
 /* --- running ------------------------------------------------------------------------------------- */
 
 bool
@@ -493,7 +504,7 @@ flow_registry_run(struct flow_registry *r, uint64_t now_ms, unsigned budget)
 	}
 	while (budget && !list_is_empty(&r->by_stats)) {
 		f = LIST_ENTRY(r->by_stats.next, struct flow, by_stats);
-		if (f->pulled_ms + FLOW_REGISTRY_STATS_MS > now_ms || !pull(r, f, now_ms)) {
+		if (f->pulled_ms + stats_interval_ms(r) > now_ms || !pull(r, f, now_ms)) {
 			break;
 		}
 		budget--;
@@ -540,7 +551,7 @@ flow_registry_next_ms(const struct flow_registry *r)
 	next = list_is_empty(&r->by_stats)
 		       ? UINT64_MAX
 		       : LIST_ENTRY(r->by_stats.next, struct flow, by_stats)->pulled_ms +
-				 FLOW_REGISTRY_STATS_MS;
+				 stats_interval_ms(r);
 	if (awaits_objects(r)) {
 		next = WEFT_MIN(next, r->tried_ms + AWAITED_POLL_MS);
 	}
@@ -616,6 +627,17 @@ make_stale(void *registry, void *flow)
 	list_push_back(f->request ? &r->busy : &r->stale, &f->by_stale);
 }
 
+/* The first flow is on its way. All batches but the last one are of versions that have been published, which its
+ * translation will see; of the last one that is not known. */
+static void
+begin_to_read(struct flow_registry *r)
+{
+	uint64_t end = change_log_end(&r->model->changes);
+
+	r->next_seq = WEFT_MAX(r->next_seq, end ? end - 1 : 0);
+	of_reader_set_changes_read(r->reader, r->next_seq);
+}
+
 /* Makes stale what the changes up to the version in force concern. */
 static void
 read_changes(struct flow_registry *r)
@@ -646,6 +668,7 @@ read_changes(struct flow_registry *r)
 		}
 	}
 	r->seen = version;
+	of_reader_set_changes_read(r->reader, hmap_is_empty(&r->by_key) ? UINT64_MAX : r->next_seq);
 }
 
 /* Translates a flow (of @stale) again, from its masked key, and makes the datapath follow. */

@@ -32,6 +32,8 @@ struct flow_registry;
 
 #define FLOW_REGISTRY_IDLE_MS 10000 /* a flow that was not used for so long is removed */
 #define FLOW_REGISTRY_STATS_MS 500  /* how often each flow's statistics are read */
+#define FLOW_REGISTRY_STATS_A_MS                                                                   \
+	100 /* flows read a millisecond, at most: many flows are read less often */
 
 struct flow_registry_ops {
 	/* DP_FLOW_PUT, DP_FLOW_DEL, DP_CONTEXT_PUT with that request. */

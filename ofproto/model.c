@@ -17,6 +17,7 @@
 
 #define FDB_AGEING_S 300
 #define FDB_MAX 8192
+#define TRIM_EVERY 16 /* appended batches */
 /* How soon run() wants to look again for what waits for readers. */
 #define GRACE_POLL_MS 10
 
@@ -89,11 +90,35 @@ model_changed_all(struct of_model *m)
 }
 
 void
+model_append_changes(struct of_model *m, struct change_batch *noted, uint64_t version)
+{
+	uint64_t read = UINT64_MAX;
+
+	change_log_append(&m->changes, noted, version);
+	if (change_log_end(&m->changes) % TRIM_EVERY) {
+		return;
+	}
+	for (unsigned i = 0; i < GRACE_MAX_READERS; i++) {
+		const struct of_reader *r =
+			atomic_load_explicit(&m->readers[i], memory_order_acquire);
+
+		if (r) {
+			uint64_t by_this =
+				atomic_load_explicit(&r->changes_read, memory_order_seq_cst);
+
+			read = WEFT_MIN(read, by_this);
+		}
+	}
+	/* One stays for whoever begins to read (flow_registry.c). */
+	change_log_trim(&m->changes, WEFT_MIN(read, change_log_end(&m->changes) - 1));
+}
+
+void
 model_publish(struct of_model *m)
 {
 	uint64_t version = atomic_load_explicit(&m->version, memory_order_relaxed) + 1;
 
-	change_log_append(&m->changes, m->noted, version);
+	model_append_changes(m, m->noted, version);
 	m->noted = NULL;
 	atomic_store_explicit(&m->version, version, memory_order_release);
 }
@@ -158,6 +183,7 @@ of_reader_create(struct of_model *m)
 	r->model = m;
 	r->grace = grace;
 	atomic_init(&r->stats_ms, 0);
+	atomic_init(&r->changes_read, UINT64_MAX);
 	atomic_store_explicit(&m->readers[grace - m->grace.readers], r, memory_order_release);
 	return r;
 }

@@ -129,6 +129,7 @@ struct of_reader {
 	struct of_model *model;
 	struct grace_reader *grace;
 	_Atomic uint64_t stats_ms;
+	_Atomic uint64_t changes_read; /* batches before it; UINT64_MAX: it needs none */
 };
 
 struct of_model {
@@ -160,6 +161,14 @@ struct of_model {
 
 /* --- model.c --- */
 
+/* Appends the changes of the version that is published next; consumes them. */
+void model_append_changes(struct of_model *m, struct change_batch *noted, uint64_t version);
+/* Handler: the batches of changes before @seq are not needed any more; UINT64_MAX: nor those that come. */
+static inline void
+of_reader_set_changes_read(struct of_reader *r, uint64_t seq)
+{
+	atomic_store_explicit(&r->changes_read, seq, memory_order_seq_cst);
+}
 /* Notes what has been changed, for whoever keeps results that depend on it (change_log.h). */
 void model_changed(struct of_model *m, uint64_t dep);
 void model_changed_all(struct of_model *m);

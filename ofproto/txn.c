@@ -103,7 +103,7 @@ of_txn_publish(struct of_txn *t)
 		return of_model_version(m);
 	}
 	assert(of_model_version(m) < t->version);
-	change_log_append(&m->changes, t->noted, t->version);
+	model_append_changes(m, t->noted, t->version);
 	t->noted = NULL;
 	atomic_store_explicit(&m->version, t->version, memory_order_release);
 	if (m->journal.published) {

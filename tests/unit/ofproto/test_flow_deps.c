@@ -286,6 +286,12 @@ test_log_keeps_what_it_says(void **state)
 	}
 	assert_int_equal(change_log_end(log) - change_log_first(log),
 		CHANGE_LOG_MAX_CHANGES / CHANGE_BATCH_MAX);
+	change_log_trim(log, change_log_end(log) - 3);
+	assert_int_equal(change_log_end(log) - change_log_first(log), 3);
+	assert_null(change_log_get(log, change_log_end(log) - 4));
+	assert_non_null(change_log_get(log, change_log_end(log) - 3));
+	change_log_trim(log, UINT64_MAX);
+	assert_int_equal(change_log_first(log), change_log_end(log));
 	change_log_uninit(log);
 	grace_uninit(grace);
 	free(log);
