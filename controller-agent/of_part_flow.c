@@ -9,12 +9,14 @@
 #include "lib/error.h"
 
 #define RULES_A_SLICE 64 /* some 100 us */
+#define SUMMED_A_SLICE 1024
 
 struct dump {
 	struct of_job job;
 	struct of_flow_query query;
 	struct of_flow_cursor *cursor; /* NULL: not begun */
 	struct of_multi multi;
+	struct of_aggregate sum;
 };
 
 static void start(struct of_conn *c, const struct of_request *rq,
@@ -24,7 +26,7 @@ static enum of_job_next flow_step(struct of_job *job);
 static enum of_job_next flow_list(struct of_job *job);
 static bool flow_visit(const struct of_flow_view *flow, void *user);
 static enum of_job_next aggregate_step(struct of_job *job);
-static enum of_job_next aggregate_answer(struct of_job *job);
+static enum of_job_next aggregate_sum(struct of_job *job);
 static void uninit(struct of_job *job);
 
 void
@@ -105,21 +107,27 @@ flow_visit(const struct of_flow_view *flow, void *user)
 static enum of_job_next
 aggregate_step(struct of_job *job)
 {
-	job->step = aggregate_answer;
+	job->step = aggregate_sum;
 	refresh(job);
 	return OF_JOB_WAIT;
 }
 
 static enum of_job_next
-aggregate_answer(struct of_job *job)
+aggregate_sum(struct of_job *job)
 {
 	struct dump *dump = WEFT_CONTAINER_OF(job, struct dump, job);
-	struct of_aggregate sum = {0};
+	struct of_conn *c = job->conn;
 
-	ofproto_aggregate(job->conn->sw->ofproto, &dump->query, &sum);
-	of_multi_begin(&dump->multi, job->conn, job->xid, OF_PART_AGGREGATE);
-	job->conn->codec->put_aggregate(&dump->multi.out, &sum);
-	of_multi_end(&dump->multi, job->conn);
+	if (!dump->cursor) {
+		dump->cursor = ofproto_query_begin(c->sw->ofproto, &dump->query);
+	}
+	if (ofproto_query_step(dump->cursor, SUMMED_A_SLICE, timers_now(of_conn_service(c)->timers),
+		    of_aggregate_add, &dump->sum)) {
+		return OF_JOB_AGAIN;
+	}
+	of_multi_begin(&dump->multi, c, job->xid, OF_PART_AGGREGATE);
+	c->codec->put_aggregate(&dump->multi.out, &dump->sum);
+	of_multi_end(&dump->multi, c);
 	return OF_JOB_DONE;
 }
 

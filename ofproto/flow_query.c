@@ -90,8 +90,8 @@ ofproto_query_end(struct of_flow_cursor *c)
 	}
 }
 
-static bool
-sum_up(const struct of_flow_view *flow, void *sum_)
+bool
+of_aggregate_add(const struct of_flow_view *flow, void *sum_)
 {
 	struct of_aggregate *sum = sum_;
 
@@ -107,7 +107,7 @@ ofproto_aggregate(struct ofproto *p, const struct of_flow_query *q, struct of_ag
 	struct of_flow_cursor *c = ofproto_query_begin(p, q);
 
 	memset(sum, 0, sizeof(*sum));
-	while (ofproto_query_step(c, UINT32_MAX, p->model->now_ms, sum_up, sum)) {
+	while (ofproto_query_step(c, UINT32_MAX, p->model->now_ms, of_aggregate_add, sum)) {
 	}
 	ofproto_query_end(c);
 }

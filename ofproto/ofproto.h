@@ -351,6 +351,9 @@ struct of_aggregate {
 	uint64_t bytes;
 	uint32_t n_flows;
 };
+/* For ofproto_query_step(): adds the flow to @sum, a struct of_aggregate. Returns true. */
+bool of_aggregate_add(const struct of_flow_view *flow, void *sum);
+/* All at once. */
 void ofproto_aggregate(struct ofproto *p, const struct of_flow_query *q, struct of_aggregate *sum);
 
 struct of_table_stats {

@@ -187,6 +187,80 @@ test_service_lists_in_slices(void **state)
 	world_close(&w);
 }
 
+/* So does a sum: others get their turn while it is made. */
+static void
+test_service_sums_up_in_slices(void **state)
+{
+	struct world w;
+	unsigned n_turns = 0;
+	uint8_t reply[64];
+	ssize_t n = -1;
+	int fd;
+
+	(void)state;
+	world_open(&w);
+	add_flows(&w, 20000);
+	fd = world_client(&w);
+	send_hex(fd,
+		"04120038112233440002000000000000ff000000ffffffffffffffff00000000000000000000000000000000"
+		"0000000000010004 00000000");
+	for (; n < 0 && n_turns < 1000; n_turns++) {
+		event_base_loop(w.lab.base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
+		n = raw_recv(fd, reply, sizeof(reply));
+	}
+	assert_int_equal(n, 40);
+	assert_int_equal(get_be32(reply + 32), 20000);
+	assert_true(n_turns >= 20000 / 1024);
+	close(fd);
+	world_close(&w);
+}
+
+/* Groups of 23 MB in all, more than may ever wait for a peer: it gets them as quickly as it reads. */
+static void
+test_service_lists_groups_as_they_are_read(void **state)
+{
+	static uint8_t bytes[1 << 20];
+	struct of_group_mod gm;
+	struct world w;
+	size_t n_bytes = 0;
+	unsigned n_idle = 0;
+	int slow, other;
+
+	(void)state;
+	world_open(&w);
+	of_group_mod_init(&gm);
+	gm.command = OF_MOD_ADD;
+	of_group_mod_add_bucket(&gm);
+	for (unsigned i = 0; i < 3700; i++) {
+		of_actions_put_output(&gm.buckets[0].actions, OF_PORT(1), 0);
+	}
+	for (gm.group = 1; gm.group <= 400; gm.group++) {
+		assert_true(ofproto_group_mod(w.ofproto, &gm, w.lab.now_ms, NULL));
+	}
+	of_group_mod_uninit(&gm);
+	slow = world_client(&w);
+	other = world_client(&w);
+	send_hex(slow, "04120010112233440007000000000000");
+	world_run(&w);
+	send_hex(other, BARRIER);
+	world_run(&w);
+	expect_hex(other, BARRIER_REPLY);
+	while (n_idle < 3) {
+		ssize_t n = recv(slow, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+		assert_int_not_equal(n, 0);
+		n_idle = n < 0 ? n_idle + 1 : 0;
+		n_bytes += n > 0 ? (size_t)n : 0;
+		world_run(&w);
+	}
+	/* Each in a message of its own: 16 bytes before it, 8 and 16 before its actions. */
+	assert_int_equal(n_bytes, 400u * (16 + 8 + 16 + 3700 * 16));
+	assert_int_equal(of_service_counters(w.service)->disconnects, 0);
+	close(slow);
+	close(other);
+	world_close(&w);
+}
+
 /* A client that goes in the middle of a list, and one that never reads. */
 static void
 test_service_forgets_lists(void **state)
@@ -603,6 +677,8 @@ main(void)
 		cmocka_unit_test(test_service_answers_exactly),
 		cmocka_unit_test(test_service_keeps_flows),
 		cmocka_unit_test(test_service_lists_in_slices),
+		cmocka_unit_test(test_service_sums_up_in_slices),
+		cmocka_unit_test(test_service_lists_groups_as_they_are_read),
 		cmocka_unit_test(test_service_forgets_lists),
 		cmocka_unit_test(test_service_waits_at_barriers),
 		cmocka_unit_test(test_service_waits_for_transactions),
