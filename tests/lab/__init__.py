@@ -12,7 +12,7 @@ A Lab owns all that a run starts or makes, names it with its own id, and removes
 from .capture import Capture, Pcapng
 from .core import Lab, LabError, Process, ROOT, wait_for
 from .net import Netns, PacketPort
-from .openflow import OpenVSwitch, OsKen, TestController, free_port, ovs_ofctl
+from .openflow import OpenVSwitch, OsKen, RawController, TestController, free_port, ovs_ofctl
 from .qemu import GuestError, Nic, QemuGuest
 from .testpmd import Testpmd
 from .twins import Twins, normalise
@@ -34,6 +34,7 @@ __all__ = [
     "Process",
     "QemuGuest",
     "ROOT",
+    "RawController",
     "TestController",
     "Testpmd",
     "Twins",

@@ -4,6 +4,8 @@
 import os
 import pathlib
 import socket
+import struct
+import threading
 
 from .core import ROOT, wait_for
 
@@ -103,3 +105,94 @@ class OpenVSwitch:
     def vsctl(self, *words):
         program = self.package / "usr/bin/ovs-vsctl"
         return self.netns.run(program, f"--db={self.socket}", "--timeout=30", *words, env=self.env)
+
+
+class RawController:
+    """A controller of OpenFlow 1.3 on 127.0.0.1 in a thread of the test, that speaks bytes.
+
+    It answers hellos and echo requests as long as it is awake, and keeps what else comes: messages, a list of (type,
+    xid, body). It serves one connection at a time; n_connects tells how many there were.
+    """
+
+    HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, PACKET_IN, PACKET_OUT, FLOW_MOD = 0, 1, 2, 3, 10, 13, 14
+
+    def __init__(self, lab, port=None):
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", port or 0))
+        self._listener.listen(8)
+        self.port = self._listener.getsockname()[1]
+        self.target = f"tcp:127.0.0.1:{self.port}"
+        self.messages = []
+        self.n_connects = 0
+        self._socket = None
+        self._awake = threading.Event()
+        self._awake.set()
+        self._ended = False
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+        lab.defer(self.close)
+
+    def close(self):
+        """Ends the connection and listens no more."""
+        self._ended = True
+        self._awake.set()
+        for open_socket in (self._listener, self._socket):
+            try:
+                open_socket and open_socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        self._thread.join(10)
+        self._listener.close()
+
+    def sleep(self):
+        """From now on it reads nothing and says nothing; the connection stays."""
+        self._awake.clear()
+
+    def wake(self):
+        self._awake.set()
+
+    def send(self, kind, body=b"", xid=7):
+        self._socket.sendall(struct.pack("!BBHI", 4, kind, 8 + len(body), xid) + body)
+
+    def packet_ins(self):
+        """(in_port, reason, frame) of each packet-in so far; in_port is the first field of all our packet-ins."""
+        found = []
+        for kind, _, body in list(self.messages):
+            if kind == self.PACKET_IN:
+                match_len = struct.unpack_from("!H", body, 18)[0]
+                in_port = struct.unpack_from("!I", body, 24)[0]
+                found.append((in_port, body[6], body[16 + (match_len + 7) // 8 * 8 + 2 :]))
+        return found
+
+    def _serve(self):
+        while not self._ended:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection:
+                self._socket = connection
+                try:
+                    self.send(self.HELLO, struct.pack("!HHI", 1, 8, 1 << 4), 1)
+                    self.n_connects += 1
+                    self._read(connection)
+                except OSError:
+                    pass
+
+    def _read(self, connection):
+        data = b""
+        while not self._ended:
+            self._awake.wait()
+            part = connection.recv(65536)
+            if not part:
+                return
+            data += part
+            while len(data) >= 8 and len(data) >= struct.unpack_from("!H", data, 2)[0]:
+                _, kind, size, xid = struct.unpack_from("!BBHI", data)
+                body, data = data[8:size], data[size:]
+                if kind == self.ECHO_REQUEST:
+                    self._awake.wait()
+                    self.send(self.ECHO_REPLY, body, xid)
+                elif kind not in (self.HELLO, self.ECHO_REPLY):
+                    self.messages.append((kind, xid, body))
