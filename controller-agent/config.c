@@ -54,6 +54,9 @@ static const struct {
 };
 #define N_PROTOCOLS (sizeof(protocol_names) / sizeof(protocol_names[0]))
 
+#define MAX_AGEING_S 1000000u
+#define MAX_TABLE_SIZE 1000000u
+
 static void port_free(struct config_port *p);
 static struct config_port *port_clone(const struct config_port *p);
 static void switch_free(struct config_switch *sw);
@@ -367,8 +370,20 @@ config_switch_set(
 	if (strcmp(key, "protocols") == 0) {
 		return parse_protocols(value, &sw->protocols, err);
 	}
-	return fail(
-		err, "a switch has no property %s: there are dpid, fail-mode and protocols", key);
+	if (strcmp(key, "mac-ageing") == 0) {
+		sw->mac_ageing_s = 0;
+		return !*value ||
+		       config_number_parse(key, value, 1, MAX_AGEING_S, &sw->mac_ageing_s, err);
+	}
+	if (strcmp(key, "mac-table-size") == 0) {
+		sw->mac_table_size = 0;
+		return !*value ||
+		       config_number_parse(key, value, 1, MAX_TABLE_SIZE, &sw->mac_table_size, err);
+	}
+	return fail(err,
+		"a switch has no property %s: there are dpid, fail-mode, protocols, mac-ageing and "
+		"mac-table-size",
+		key);
 }
 
 /* --- ports -------------------------------------------------------------------------------------- */

@@ -92,6 +92,8 @@ struct config_switch {
 	uint64_t dpid;
 	enum config_fail_mode fail_mode;
 	uint32_t protocols;         /* enum config_protocol; 0: all that there are */
+	unsigned mac_ageing_s;      /* 0: ofproto/'s default */
+	unsigned mac_table_size;    /* 0: ofproto/'s default */
 	struct config_port **ports; /* in the order of creation */
 	size_t n_ports;
 	struct config_controller **controllers;

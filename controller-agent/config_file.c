@@ -2,7 +2,7 @@
  *
  * Configuration file: JSON to model and back, replaced atomically.
  *
- * Form:   {"version": 1, "switches": {NAME: {"dpid", "fail-mode", "protocols",
+ * Form:   {"version": 1, "switches": {NAME: {"dpid", "fail-mode", "protocols", "mac-ageing", "mac-table-size",
  *         "controllers": {TARGET: {"key", "cert", "ca", "rate-limit", "burst", "inactivity-probe"}},
  *         "ports": {NAME: {"type", "of-port", "tag", .., "options": {KEY: VALUE}}},
  *         "mirrors": {NAME: {KEY: VALUE}}}}}. Values are
@@ -402,6 +402,12 @@ switch_to_json(const struct config_switch *sw)
 	if (sw->protocols) {
 		config_protocols_format(sw->protocols, text, sizeof(text));
 		put_text(object, "protocols", text);
+	}
+	if (sw->mac_ageing_s) {
+		json_object_set_new(object, "mac-ageing", json_integer(sw->mac_ageing_s));
+	}
+	if (sw->mac_table_size) {
+		json_object_set_new(object, "mac-table-size", json_integer(sw->mac_table_size));
 	}
 	for (size_t i = 0; i < sw->n_controllers; i++) {
 		const struct config_controller *ctl = sw->controllers[i];

@@ -215,7 +215,9 @@ agent_switch_differs(const struct agent_switch *sw, const struct config_switch *
 	return old->has_dpid != config->has_dpid ||
 	       (config->has_dpid && old->dpid != config->dpid) ||
 	       old->fail_mode != config->fail_mode || old->protocols != config->protocols ||
-	       !has_controllers(old, config) || !has_controllers(config, old);
+	       old->mac_ageing_s != config->mac_ageing_s ||
+	       old->mac_table_size != config->mac_table_size || !has_controllers(old, config) ||
+	       !has_controllers(config, old);
 }
 
 bool
@@ -243,6 +245,8 @@ agent_switch_update(struct agent_switch *sw, const struct config_switch *config,
 	sw->config->dpid = config->dpid;
 	sw->config->fail_mode = config->fail_mode;
 	sw->config->protocols = config->protocols;
+	sw->config->mac_ageing_s = config->mac_ageing_s;
+	sw->config->mac_table_size = config->mac_table_size;
 	ok = update_controllers(sw, config, keep_going, err);
 	agent_touch(sw->agent);
 	return ok;
@@ -255,6 +259,8 @@ apply_settings(struct agent_switch *sw, const struct config_switch *config)
 
 	ofproto_get_settings(sw->ofproto, &s);
 	s.fail_mode = config->fail_mode == CONFIG_SECURE ? OF_FAIL_SECURE : OF_FAIL_STANDALONE;
+	s.fdb_ageing_s = config->mac_ageing_s ? config->mac_ageing_s : OF_FDB_AGEING_S;
+	s.fdb_max = config->mac_table_size ? config->mac_table_size : OF_FDB_MAX;
 	ofproto_set_settings(sw->ofproto, &s);
 }
 

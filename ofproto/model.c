@@ -15,8 +15,6 @@
 #include "ofproto/ofproto_internal.h"
 #include "ofproto/txn.h"
 
-#define FDB_AGEING_S 300
-#define FDB_MAX 8192
 #define TRIM_EVERY 16 /* appended batches */
 /* How soon run() wants to look again for what waits for readers. */
 #define GRACE_POLL_MS 10
@@ -242,11 +240,11 @@ ofproto_create(struct of_model *m, const char *name, uint64_t dpid, struct weft_
 	atomic_init(&p->refs, 1);
 	p->settings = (struct of_settings){
 		.miss_send_len = 128,
-		.fdb_ageing_s = FDB_AGEING_S,
-		.fdb_max = FDB_MAX,
+		.fdb_ageing_s = OF_FDB_AGEING_S,
+		.fdb_max = OF_FDB_MAX,
 	};
 	atomic_init(&p->ports, xcalloc(1, sizeof(struct ofport_set)));
-	p->fdb = fdb_create(&m->grace, FDB_MAX, address_changed, p);
+	p->fdb = fdb_create(&m->grace, OF_FDB_MAX, address_changed, p);
 	versioned_table_init(&p->groups, &m->grace);
 	versioned_table_init(&p->meters, &m->grace);
 	list_init(&p->object_rules);

@@ -106,14 +106,17 @@ enum of_fail_mode {
 	OF_FAIL_SECURE,
 };
 
+#define OF_FDB_AGEING_S 300u
+#define OF_FDB_MAX 8192u
+
 struct of_settings {
 	enum of_fail_mode fail_mode;
 	uint16_t miss_send_len;    /* OFPT_SET_CONFIG; 1.0's table-miss packet-ins */
 	bool invalid_ttl_to_agent; /* some controller wants OFPR_INVALID_TTL */
 	bool standalone_now;       /* controllers are silent: every packet is treated as NORMAL */
 	bool drop_fragments;       /* OFPC_FRAG_DROP: IP fragments do not come to the tables */
-	uint32_t fdb_ageing_s;     /* 300 */
-	uint32_t fdb_max;          /* 8192 */
+	uint32_t fdb_ageing_s;     /* OF_FDB_AGEING_S */
+	uint32_t fdb_max;          /* OF_FDB_MAX */
 };
 
 /* A switch without ports and rules (the agent adds the standalone rule, or restores what was). NULL
