@@ -151,6 +151,9 @@ cli_main(int argc, char **argv, FILE *in, FILE *out, FILE *err_out)
 		if (at < argc && !strcmp(argv[at], "capture")) {
 			return cli_capture(&o, argc - at - 1, argv + at + 1, out, err_out);
 		}
+		if (at < argc && !strcmp(argv[at], "top")) {
+			return cli_top(&o, argc - at - 1, argv + at + 1, out, err_out);
+		}
 		if (cli_parse(argc - at, argv + at, in, &request, &err)) {
 			result = call(&o, &request, &err);
 			json_decref(request.params);

@@ -94,12 +94,18 @@ bool cli_parse(
 /* Whether a command begins with that word. */
 bool cli_is_object(const char *name);
 
+/* Prints an array of objects; @columns end with one without a title, or with CLI_MAX_COLUMNS. */
+void cli_print_table(const struct cli_column *columns, const json_t *rows, FILE *out);
 /* Prints a result. */
 void cli_print(const struct cli_command *command, const json_t *result, bool json, FILE *out);
 
 /* weft capture, which is no single call: @argv behind the word. Returns the exit status. */
 #define CLI_CAPTURE_USAGE "PORT [-w FILE|-] [-c N] [-s SNAPLEN] [-Q in|out|inout] [FILTER]"
 int cli_capture(const struct cli_options *o, int argc, char *const *argv, FILE *out, FILE *err_out);
+
+/* weft top, which is many calls: @argv behind the word. Returns the exit status. */
+#define CLI_TOP_USAGE "[--once] [-d SECONDS] [-n COUNT]"
+int cli_top(const struct cli_options *o, int argc, char *const *argv, FILE *out, FILE *err_out);
 
 /* The whole program but the process's exit. Returns the exit status. */
 int cli_main(int argc, char **argv, FILE *in, FILE *out, FILE *err_out);

@@ -235,6 +235,11 @@ const struct cli_command cli_commands[] = {
 		"packets of a port, as lines or pcapng; FILTER as in pcap-filter(7)", CLI_DATAPATH,
 		"capture.start", NULL, CLI_SHOW_NOTHING, {{CLI_ARG_NAME, "port"}}, {{0}}, false,
 		false, false, NULL},
+	{"top", NULL, CLI_TOP_USAGE,
+		"what happens now: rates of ports, drops by reason, load of workers, flows; "
+		"refreshed until q, or -n times; --once: one look",
+		CLI_DATAPATH, "stats.get", NULL, CLI_SHOW_NOTHING, {{0}}, {{0}}, false, false,
+		false, NULL},
 	{"stats", NULL, "", "show the agent's counters", CLI_AGENT, "agent.stats", NULL,
 		CLI_SHOW_RECORD, {{0}}, {{0}}, false, false, false, NULL},
 };

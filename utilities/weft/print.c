@@ -92,15 +92,15 @@ format_member(const json_t *row, const char *member, struct strbuf *out)
 	free(name);
 }
 
-static void
-print_table(const struct cli_command *c, const json_t *rows, FILE *out)
+void
+cli_print_table(const struct cli_column *columns, const json_t *rows, FILE *out)
 {
 	size_t n_rows = json_array_size(rows), n_columns = 0;
 	size_t width[CLI_MAX_COLUMNS];
 	char **cells;
 
-	while (n_columns < CLI_MAX_COLUMNS && c->columns[n_columns].title) {
-		width[n_columns] = width_of(c->columns[n_columns].title);
+	while (n_columns < CLI_MAX_COLUMNS && columns[n_columns].title) {
+		width[n_columns] = width_of(columns[n_columns].title);
 		n_columns++;
 	}
 	cells = xcalloc(n_rows * n_columns + 1, sizeof *cells);
@@ -108,20 +108,19 @@ print_table(const struct cli_command *c, const json_t *rows, FILE *out)
 		for (size_t i = 0; i < n_columns; i++) {
 			struct strbuf text = STRBUF_INIT;
 
-			format_member(json_array_get(rows, r), c->columns[i].member, &text);
+			format_member(json_array_get(rows, r), columns[i].member, &text);
 			cells[r * n_columns + i] = strbuf_take(&text);
 			width[i] = WEFT_MAX(width[i], width_of(cells[r * n_columns + i]));
 		}
 	}
 	for (size_t i = 0; i < n_columns; i++) {
-		print_cell(c->columns[i].title, width[i], c->columns[i].right, i + 1 == n_columns,
-			out);
+		print_cell(columns[i].title, width[i], columns[i].right, i + 1 == n_columns, out);
 	}
 	for (size_t r = 0; r < n_rows; r++) {
 		for (size_t i = 0; i < n_columns; i++) {
 			char *cell = cells[r * n_columns + i];
 
-			print_cell(cell, width[i], c->columns[i].right, i + 1 == n_columns, out);
+			print_cell(cell, width[i], columns[i].right, i + 1 == n_columns, out);
 			free(cell);
 		}
 	}
@@ -181,7 +180,7 @@ cli_print(const struct cli_command *c, const json_t *result, bool json, FILE *ou
 	}
 	switch (c->show) {
 	case CLI_SHOW_TABLE:
-		print_table(c, result, out);
+		cli_print_table(c->columns, result, out);
 		break;
 	case CLI_SHOW_RECORD:
 		print_record(result, 0, out);
