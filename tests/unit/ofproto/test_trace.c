@@ -109,7 +109,7 @@ static const struct {
 		"  actions: dec_ttl(drop(invalid-ttl)),set(eth_dst=00:00:00:00:00:09),output(12),"
 		"set(nw_tos=32/0xfc),output(14),set(ip_src=10.0.0.9),output(13)\n"},
 	/* Tags. */
-	{{"add actions=push_vlan:0x8100,set_field:4101->vlan_vid,mod_vlan_pcp:3,output:2,"
+	{{"add actions=push_vlan:0x8100,set_field:4101->vlan_vid,set_field:3->vlan_pcp,output:2,"
 	  "pop_vlan,output:3"},
 		"in_port=1",
 		"packet: in_port=p1\n"
@@ -120,7 +120,7 @@ static const struct {
 		"        dl_vlan_pcp: none -> 0\n"
 		"      set_field:4101->vlan_vid\n"
 		"        dl_vlan: 0 -> 5\n"
-		"      mod_vlan_pcp:3\n"
+		"      set_field:3->vlan_pcp\n"
 		"        dl_vlan_pcp: 0 -> 3\n"
 		"      output:p2\n"
 		"        out by port p2 (2)\n"
