@@ -59,16 +59,53 @@ depth_of_list(const void *actions, size_t size)
 			depth = WEFT_MAX(depth, depth_of_field((enum field_id)(
 							(const struct dp_action_set_field *)a)
 								       ->field));
+		} else if (a->type == DP_ACTION_DECAP) {
+			/* Where the IP header ends. */
+			depth = depth < PARSE_L3 ? PARSE_L3 : depth;
 		} else if (a->type == DP_ACTION_DEC_TTL || a->type == DP_ACTION_TO_AGENT ||
 			   a->type == DP_ACTION_HASH || a->type == DP_ACTION_SELECT ||
 			   a->type == DP_ACTION_FIRST_LIVE || a->type == DP_ACTION_METER ||
-			   a->type == DP_ACTION_ENCAP || a->type == DP_ACTION_DECAP) {
+			   a->type == DP_ACTION_ENCAP) {
 			/* Buckets may do anything, and be others tomorrow. */
 			depth = PARSE_L4;
 		}
 	}
 	return depth;
 }
+
+/* Lists that have a way of their own through the code. */
+enum action_shape {
+	SHAPE_ANY,
+	SHAPE_ENCAP, /* tunnel fields, ENCAP, a plain OUTPUT */
+	SHAPE_DECAP, /* DECAP alone */
+};
+
+static enum action_shape
+shape_of(const void *actions, size_t size)
+{
+	const struct dp_action_hdr *a = dp_action_first(actions, size);
+	const struct dp_action_output *out;
+
+	if (a && a->type == DP_ACTION_DECAP) {
+		return SHAPE_DECAP;
+	}
+	while (a && a->type == DP_ACTION_SET_FIELD &&
+		edit_is_tunnel_field(
+			(enum field_id)((const struct dp_action_set_field *)(const void *)a)
+				->field)) {
+		a = dp_action_next(a, actions, size);
+	}
+	if (!a || a->type != DP_ACTION_ENCAP) {
+		return SHAPE_ANY;
+	}
+	out = (const void *)dp_action_next(a, actions, size);
+	return out && out->hdr.type == DP_ACTION_OUTPUT && !out->max_len &&
+			       !dp_action_next(&out->hdr, actions, size)
+		       ? SHAPE_ENCAP
+		       : SHAPE_ANY;
+}
+
+static const uint8_t *last_edit(const void *actions, size_t size);
 
 struct action_program *
 action_program_create(const void *actions, size_t size)
@@ -82,6 +119,8 @@ action_program_create(const void *actions, size_t size)
 		program->single_port = out->port;
 	}
 	program->depth = (uint8_t)depth_of_list(actions, size);
+	program->shape = (uint8_t)shape_of(actions, size);
+	program->last_edit = (uint32_t)(last_edit(actions, size) - (const uint8_t *)actions);
 	if (size) {
 		memcpy(program->actions, actions, size);
 	}
@@ -90,7 +129,6 @@ action_program_create(const void *actions, size_t size)
 
 /* --- running ------------------------------------------------------------------------------------------ */
 
-static const uint8_t *last_edit(const void *actions, size_t size);
 static void run_whole(struct run *r, struct packet *p, const void *actions, size_t size);
 static enum fate run_list(
 	struct run *r, struct packet *p, const void *actions, size_t size, bool last);
@@ -444,7 +482,7 @@ run_action(struct run *r, struct packet *p, const struct dp_action_hdr *a, bool 
 		return object ? action_encap(r, p, object->encap) : FATE_TAKEN;
 	}
 	case DP_ACTION_DECAP:
-		action_decap(r, p, body);
+		action_decap(r->w, p, body);
 		return FATE_TAKEN;
 	default:
 		/* dp_actions_validate() lets no other in. */
@@ -526,6 +564,31 @@ action_run_rest(const struct run *r, struct packet *piece)
 		}
 	}
 	end_left(&rest, piece);
+}
+
+void
+action_program_run(struct worker *w, struct packet *p, const struct flow_key *key,
+	const struct action_program *program)
+{
+	unsigned looks = OBJECT_MAX_LOOKS;
+	struct run r = {.w = w,
+		.key = key,
+		.edits = program->actions + program->last_edit,
+		.looks = &looks};
+
+	switch ((enum action_shape)program->shape) {
+	case SHAPE_ENCAP:
+		if (action_encap_output(w, p, key, program->actions, program->size)) {
+			return;
+		}
+		break;
+	case SHAPE_DECAP:
+		action_decap(w, p, (const void *)program->actions);
+		return;
+	case SHAPE_ANY:
+		break;
+	}
+	run_whole(&r, p, program->actions, program->size);
 }
 
 void

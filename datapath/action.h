@@ -23,6 +23,10 @@ struct worker;
 /* A copy of a validated list. Freed by free(). */
 struct action_program *action_program_create(const void *actions, size_t size);
 
+/* Runs a flow's list on a parsed packet and consumes it; as actions_run(). */
+void action_program_run(struct worker *w, struct packet *p, const struct flow_key *key,
+	const struct action_program *program);
+
 /* Runs a list on a parsed packet and consumes it. @key: the packet's, if it was parsed as deep as the list
  * asks; or NULL. */
 void actions_run(struct worker *w, struct packet *p, const struct flow_key *key,

@@ -55,4 +55,9 @@ uint32_t action_tuple_hash(const struct run *r, struct packet *p, uint32_t basis
 
 enum fate action_encap(struct run *r, struct packet *p, struct tunnel_encap *e);
 /* Consumes the packet. */
-void action_decap(struct run *r, struct packet *p, const struct dp_action_decap *a);
+void action_decap(struct worker *w, struct packet *p, const struct dp_action_decap *a);
+
+/* Runs a list that is tunnel fields, an ENCAP and an OUTPUT, and consumes the packet. False: it needs more
+ * than that (pieces, the agent), nothing has been done that may not be done again. */
+bool action_encap_output(struct worker *w, struct packet *p, const struct flow_key *key,
+	const void *actions, size_t size);

@@ -7,14 +7,14 @@
 #include "datapath/action_internal.h"
 #include "datapath/capture.h"
 #include "datapath/edit_internal.h"
+#include "datapath/key_hash.h"
+#include "datapath/object.h"
 #include "datapath/offload.h"
-#include "datapath/tunnel.h"
+#include "datapath/tunnel_internal.h"
 #include "datapath/upcall.h"
 #include "datapath/worker.h"
 #include "lib/compiler.h"
 #include "vhost/packet_mbuf.h"
-
-#define OUTER_MAX 65535u
 
 static enum fate
 drop(struct run *r, struct packet *p, enum drop_reason reason)
@@ -25,21 +25,23 @@ drop(struct run *r, struct packet *p, enum drop_reason reason)
 
 /* What the tunnel port has sent, before it becomes the outer frame. */
 static void
-note_sent(struct run *r, const struct dp_encap *body, struct packet *p)
+note_sent(struct worker *w, const struct tunnel_encap *e, struct packet *p)
 {
-	struct port *port = port_find(body->port);
+	struct port *port = port_find(e->port);
 	const struct capture_set *captures;
+	struct port_counters *counters;
 
 	if (!port) {
 		return;
 	}
 	captures = atomic_load_explicit(&port->capture_tx, memory_order_acquire);
 	if (WEFT_UNLIKELY(captures)) {
-		capture_sending(captures, r->w->id, 0, &p, 1);
-		capture_sent(captures, r->w->id, 1);
+		capture_sending(captures, w->id, 0, &p, 1);
+		capture_sent(captures, w->id, 1);
 	}
-	counter_add(&port->per_worker[r->w->id].counters.tunnel_tx_packets, 1);
-	counter_add(&port->per_worker[r->w->id].counters.tunnel_tx_bytes, p->len);
+	counters = &port->per_worker[w->id].counters;
+	counter_add(&counters->tunnel_tx_packets, 1);
+	counter_add(&counters->tunnel_tx_bytes, p->len);
 }
 
 /* Pieces take their packet's place: one for it, and copies. */
@@ -66,10 +68,10 @@ run_fragment(struct run *r, struct packet *piece, struct tunnel_encap *e)
 }
 
 static enum fate
-fragment(struct run *r, struct packet *p, const struct dp_encap *body)
+fragment(struct run *r, struct packet *p, uint32_t mtu)
 {
 	struct packet *pieces[TUNNEL_MAX_FRAGMENTS];
-	int n = tunnel_fragment(r->w, p, body->mtu, pieces);
+	int n = tunnel_fragment(r->w, p, mtu, pieces);
 
 	if (n < 0) {
 		return drop(r, p, n == -ENOMEM ? DROP_NO_COPY : DROP_ENCAP_TOO_LONG);
@@ -81,7 +83,6 @@ fragment(struct run *r, struct packet *p, const struct dp_encap *body)
 static enum fate
 encap_whole(struct run *r, struct packet *p, struct tunnel_encap *e)
 {
-	const struct dp_encap *body = tunnel_encap_body(e);
 	int result;
 
 	result = tunnel_encap(r->w, p, e, action_tuple_hash(r, p, 0));
@@ -89,8 +90,8 @@ encap_whole(struct run *r, struct packet *p, struct tunnel_encap *e)
 	if (WEFT_UNLIKELY(result != EDIT_OK)) {
 		return drop(r, p, (enum drop_reason)result);
 	}
-	if (WEFT_UNLIKELY(body->mtu && p->len - p->l3_off > body->mtu)) {
-		return fragment(r, p, body);
+	if (WEFT_UNLIKELY(p->len - p->l3_off > e->limit)) {
+		return fragment(r, p, e->limit);
 	}
 	return FATE_LEFT;
 }
@@ -130,13 +131,12 @@ encap_segments(struct run *r, struct packet *p, struct tunnel_encap *e)
 enum fate
 action_encap(struct run *r, struct packet *p, struct tunnel_encap *e)
 {
-	const struct dp_encap *body = tunnel_encap_body(e);
+	const struct dp_encap *body = e->body;
 	bool is_gso = p->flags & PACKET_GSO_MASK;
 	uint32_t len = tunnel_encap_len(e, p, is_gso ? offload_piece_len(p) : p->len);
 
-	if (WEFT_UNLIKELY(len > (body->mtu ? body->mtu : OUTER_MAX)) &&
-		!(p->flags & PACKET_ENCAPSULATED)) {
-		if (len > OUTER_MAX || body->too_long == DP_ENCAP_DROP) {
+	if (WEFT_UNLIKELY(len > e->limit) && !(p->flags & PACKET_ENCAPSULATED)) {
+		if (len > TUNNEL_OUTER_MAX || body->too_long == DP_ENCAP_DROP) {
 			return drop(r, p, DROP_ENCAP_TOO_LONG);
 		}
 		if (body->too_long == DP_ENCAP_TO_AGENT) {
@@ -145,12 +145,49 @@ action_encap(struct run *r, struct packet *p, struct tunnel_encap *e)
 			return FATE_TAKEN;
 		}
 	}
-	note_sent(r, body, p);
+	note_sent(r->w, e, p);
 	return WEFT_UNLIKELY(is_gso) ? encap_segments(r, p, e) : encap_whole(r, p, e);
 }
 
+bool
+action_encap_output(struct worker *w, struct packet *p, const struct flow_key *key,
+	const void *actions, size_t size)
+{
+	const struct dp_action_hdr *a = dp_action_first(actions, size);
+	const struct object_body *object;
+	struct tunnel_encap *e;
+	int result = EDIT_OK;
+
+	for (; a->type == DP_ACTION_SET_FIELD && result == EDIT_OK;
+		a = dp_action_next(a, actions, size)) {
+		const struct dp_action_set_field *set = (const void *)a;
+
+		result = packet_set_field(
+			p, (enum field_id)set->field, set->data, set->data + set->n_bytes);
+	}
+	if (WEFT_LIKELY(result == EDIT_OK)) {
+		object = object_find(((const struct dp_action_object *)(const void *)a)->object);
+		if (WEFT_UNLIKELY(!object || p->flags & PACKET_GSO_MASK)) {
+			return false;
+		}
+		e = object->encap;
+		if (WEFT_UNLIKELY(tunnel_encap_len(e, p, p->len) > e->limit)) {
+			return false;
+		}
+		note_sent(w, e, p);
+		result = tunnel_encap(w, p, e, key_hash_tuple(key, p->key_blocks, 0));
+	}
+	if (WEFT_UNLIKELY(result != EDIT_OK)) {
+		worker_drop(w, p, (enum drop_reason)result);
+	} else {
+		a = dp_action_next(a, actions, size);
+		worker_output(w, p, ((const struct dp_action_output *)(const void *)a)->port);
+	}
+	return true;
+}
+
 void
-action_decap(struct run *r, struct packet *p, const struct dp_action_decap *a)
+action_decap(struct worker *w, struct packet *p, const struct dp_action_decap *a)
 {
 	struct port *port = port_find(a->port);
 	const struct capture_set *captures;
@@ -158,25 +195,25 @@ action_decap(struct run *r, struct packet *p, const struct dp_action_decap *a)
 	int result;
 
 	if (!port) {
-		worker_drop(r->w, p, DROP_PORT_GONE);
+		worker_drop(w, p, DROP_PORT_GONE);
 		return;
 	}
 	result = tunnel_decap(p, a->kind);
 	if (WEFT_UNLIKELY(result != EDIT_OK)) {
-		worker_drop(r->w, p, (enum drop_reason)result);
+		worker_drop(w, p, (enum drop_reason)result);
 		return;
 	}
 	p->in_port = port->number;
 	captures = atomic_load_explicit(&port->capture_rx, memory_order_acquire);
 	if (WEFT_UNLIKELY(captures)) {
-		capture_received(captures, r->w->id, 0, &p, 1);
+		capture_received(captures, w->id, 0, &p, 1);
 	}
-	counters = &port->per_worker[r->w->id].counters;
+	counters = &port->per_worker[w->id].counters;
 	counter_add(&counters->tunnel_rx_packets, 1);
 	counter_add(&counters->tunnel_rx_bytes, p->len);
 	if (WEFT_UNLIKELY(!atomic_load_explicit(&port->admin_up, memory_order_relaxed))) {
-		worker_drop(r->w, p, DROP_RX_DISABLED);
+		worker_drop(w, p, DROP_RX_DISABLED);
 		return;
 	}
-	worker_recirculate(r->w, p, a->recirc_id);
+	worker_recirculate(w, p, a->recirc_id);
 }

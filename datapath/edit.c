@@ -426,6 +426,26 @@ edit_is_tunnel_field(enum field_id id)
 	return f->block == 2 || f->block == 5 || id == FIELD_TUN_ID;
 }
 
+/* Sets the bits of @mask in @n bytes. */
+static inline void
+merge(uint8_t *at, const uint8_t *value, const uint8_t *mask, unsigned n)
+{
+	unsigned i = 0;
+
+	for (; i + 4 <= n; i += 4) {
+		uint32_t a, v, m;
+
+		memcpy(&a, at + i, 4);
+		memcpy(&v, value + i, 4);
+		memcpy(&m, mask + i, 4);
+		a = (a & ~m) | (v & m);
+		memcpy(at + i, &a, 4);
+	}
+	for (; i < n; i++) {
+		at[i] = (uint8_t)((at[i] & ~mask[i]) | (value[i] & mask[i]));
+	}
+}
+
 /* What the packet is to have of a tunnel; no byte of it changes. */
 static int
 set_tunnel(struct packet *p, const struct field *f, const uint8_t *value, const uint8_t *mask)
@@ -451,9 +471,7 @@ set_tunnel(struct packet *p, const struct field *f, const uint8_t *value, const 
 		mask += 4;
 		n = 4;
 	}
-	for (unsigned i = 0; i < n; i++) {
-		at[i] = (uint8_t)((at[i] & ~mask[i]) | (value[i] & mask[i]));
-	}
+	merge(at, value, mask, n);
 	return EDIT_OK;
 }
 

@@ -56,8 +56,10 @@ struct action_program {
 	uint32_t size;        /* bytes of actions */
 	uint32_t single_port; /* the list is one plain output to it; UINT32_MAX: more */
 	uint8_t depth;        /* enum parse_depth that the actions need */
-	uint8_t zero[7];
-	uint8_t actions[]; /* validated */
+	uint8_t shape;        /* enum action_shape: action.c's */
+	uint8_t zero[2];
+	uint32_t last_edit; /* behind this byte of the list nothing writes to the packet */
+	uint8_t actions[];  /* validated */
 };
 
 struct flow {

@@ -67,7 +67,7 @@ act(struct worker *w, struct flow *f, struct packet *p, struct flow_key *key)
 		/* Parsed under the live mask of before this program. */
 		packet_parse(p, key, (enum parse_depth)program->depth);
 	}
-	actions_run(w, p, key, program->actions, program->size);
+	action_program_run(w, p, key, program);
 }
 
 /* Finds the flow of a packet that was parsed as deep as the live mask of the burst asks. A flow that
@@ -129,37 +129,64 @@ lookup_of(struct worker *w, uint32_t in_port)
 	return l;
 }
 
+/* As long as packets go on being of the one flow that took the whole burst before, nothing needs to be hashed:
+ * so it is with what comes out of one tunnel, or goes through a wire. Returns how many. */
+static unsigned
+follow(struct worker *w, const struct port_worker *pw, struct packet **pkts, unsigned n)
+{
+	struct flow *f;
+	unsigned i = 0;
+
+	if (pw->last_flow == UINT32_MAX) {
+		return 0;
+	}
+	f = &w->cache.flows[pw->last_flow];
+	while (i < n && atomic_load_explicit(&f->live, memory_order_acquire) &&
+		flow_matches(f, &w->keys[i], pkts[i]->key_blocks) &&
+		f->mask->depth <= pkts[i]->depth) {
+		act(w, f, pkts[i], &w->keys[i]);
+		i++;
+	}
+	return i;
+}
+
 /* Cache, classify, act: of packets of one port, parsed; their keys stand in w->keys. */
 static void
 forward(struct worker *w, const struct lookup *l, struct port_worker *pw, struct packet **pkts,
 	unsigned n)
 {
 	const struct live_mask *live = l->live, *old = l->old;
-	uint32_t hashes[WORKER_BURST], guesses[WORKER_BURST], n_cache = 0, n_table = 0;
+	uint32_t hashes[WORKER_BURST], guesses[WORKER_BURST], n_table = 0;
+	unsigned first = follow(w, pw, pkts, n), n_cache = first;
+	const struct flow *one = NULL;
+	bool is_one = n > 1;
 
 	/* A pass of its own: read wide right behind the parser's narrow writes a key would stall. */
-	for (unsigned i = 0; live && i < n; i++) {
+	for (unsigned i = first; live && i < n; i++) {
 		hashes[i] =
 			key_hash_live(&w->keys[i], pkts[i]->key_blocks, live->blocks, &live->mask);
 		flow_cache_prefetch(&w->cache, hashes[i]);
 	}
-	for (unsigned i = 0; live && i < n; i++) {
+	for (unsigned i = first; live && i < n; i++) {
 		guesses[i] = flow_cache_guess(&w->cache, hashes[i]);
 		if (guesses[i] != FLOW_SLOT_NONE) {
 			__builtin_prefetch(stats_region_record(w->stats, w->id, guesses[i]), 1);
 		}
 	}
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = first; i < n; i++) {
 		struct packet *p = pkts[i];
 		struct flow_key *key = &w->keys[i];
 		struct flow *f =
 			live ? find_cached(w, guesses[i], hashes[i], key, p->key_blocks) : NULL;
 
 		if (WEFT_LIKELY(f && f->mask->depth <= p->depth)) {
+			is_one = is_one && (i == 0 || f == one);
+			one = f;
 			n_cache++;
 			act(w, f, p, key);
 			continue;
 		}
+		is_one = false;
 		if (old &&
 			(f = flow_cache_find(&w->cache,
 				 key_hash_live(key, p->key_blocks, old->blocks, &old->mask), key,
@@ -178,6 +205,9 @@ forward(struct worker *w, const struct lookup *l, struct port_worker *pw, struct
 			flow_cache_insert(&w->cache, hashes[i], f->slot);
 		}
 		act(w, f, p, key);
+	}
+	if (first < n) {
+		pw->last_flow = is_one ? one->slot : UINT32_MAX;
 	}
 	counter_add(&pw->counters.cache_hits, n_cache);
 	if (n_table) {

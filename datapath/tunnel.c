@@ -45,6 +45,8 @@ tunnel_encap_create(const struct dp_encap *body)
 	e->ttl = e->v6 ? ip[7] : ip[8];
 	e->has_extra = body->flags & (DP_ENCAP_OPTS_FROM_KEY | DP_ENCAP_L3);
 	e->body = body;
+	e->limit = body->mtu ? body->mtu : TUNNEL_OUTER_MAX;
+	e->port = body->port;
 	if (body->flags & DP_ENCAP_ID_FROM_KEY) {
 		e->id_at = e->tunnel_off + e->kind->id_at(body->header + e->tunnel_off);
 	}
@@ -69,22 +71,7 @@ tunnel_encap_destroy(struct tunnel_encap *e)
 	free(e);
 }
 
-const struct dp_encap *
-tunnel_encap_body(const struct tunnel_encap *e)
-{
-	return e->body;
-}
-
 /* --- sums (RFC 1071) ----------------------------------------------------------------------------------- */
-
-uint16_t
-tunnel_fold(uint64_t sum)
-{
-	while (sum >> 16) {
-		sum = (sum & 0xffff) + (sum >> 16);
-	}
-	return (uint16_t)sum;
-}
 
 uint32_t
 tunnel_sum_bytes(const uint8_t *bytes, uint32_t n)

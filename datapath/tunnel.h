@@ -26,10 +26,6 @@ struct worker;
 /* @body: checked. */
 struct tunnel_encap *tunnel_encap_create(const struct dp_encap *body);
 void tunnel_encap_destroy(struct tunnel_encap *e);
-const struct dp_encap *tunnel_encap_body(const struct tunnel_encap *e);
-
-/* Length of the outer L3 packet that a packet of @len bytes with @p's headers and tunnel fields makes. */
-uint32_t tunnel_encap_len(const struct tunnel_encap *e, const struct packet *p, uint32_t len);
 
 /* Puts a parsed packet, which is not to be cut in segments, into a tunnel; it is the outer frame then, with
  * the offsets of its headers. @hash: of the packet's 5-tuple. Returns EDIT_OK or a drop reason, behind which

@@ -50,7 +50,8 @@ check_ipv4(const struct packet *p, struct outer *o)
 	if (header < 20 || header > room || total < header || total > p->len - p->l3_off) {
 		return DROP_DECAP_BAD;
 	}
-	if (tunnel_fold(tunnel_sum_bytes(ip, header)) != 0xffff) {
+	if (WEFT_LIKELY(header == 20) ? !tunnel_is_sum_right(ip)
+				      : tunnel_fold(tunnel_sum_bytes(ip, header)) != 0xffff) {
 		return DROP_DECAP_CHECKSUM;
 	}
 	frag = get_be16(ip + 6);
@@ -164,6 +165,9 @@ uncover(struct packet *p, uint32_t off, uint32_t end, uint16_t type)
 	p->head_len -= off;
 	p->headroom = (uint16_t)(p->headroom + off);
 	p->csum_start = (uint16_t)(p->csum_start - off);
+	if (WEFT_LIKELY(p->head_len == p->len || p->head_len >= PACKET_HEAD_MIN)) {
+		return EDIT_OK;
+	}
 	return worker_pull_head(p) ? EDIT_OK : (int)DROP_NO_HEADROOM;
 }
 
@@ -174,9 +178,6 @@ merge_ecn(struct packet *p, uint8_t outer)
 	uint8_t mask = ECN_MASK, ecn = outer, inner;
 	struct flow_key key;
 
-	if (outer != ECN_CE && outer != ECN_ECT1) {
-		return EDIT_OK;
-	}
 	if (!packet_parse(p, &key, PARSE_L3) || !p->l4_off) {
 		return EDIT_OK; /* no IP, or not whole */
 	}
@@ -237,5 +238,8 @@ tunnel_decap(struct packet *p, uint32_t kind)
 	result = uncover(p, o.l4 + found.size, o.end, found.type);
 	p->hash = 0;
 	p->flags &= (uint16_t) ~(PACKET_ENCAPSULATED | PACKET_CSUM_VALID);
-	return result != EDIT_OK ? result : merge_ecn(p, o.tos & ECN_MASK);
+	if (WEFT_LIKELY((o.tos & 1) == 0) || result != EDIT_OK) {
+		return result; /* neither ECT(1) nor CE: nothing to tell */
+	}
+	return merge_ecn(p, o.tos & ECN_MASK);
 }

@@ -21,7 +21,6 @@
 #define UDP_LEN 8u
 #define PORT_FIRST 0xc000u /* RFC 7348 s.5: the dynamic ports */
 #define IPV4_DF 0x4000u
-#define OUTER_MAX 65535u
 #define FROM_KEY_SLOW                                                                              \
 	(DP_ENCAP_DST_FROM_KEY | DP_ENCAP_SRC_FROM_KEY | DP_ENCAP_TOS_FROM_KEY |                   \
 		DP_ENCAP_TTL_FROM_KEY | DP_ENCAP_FLAGS_FROM_KEY)
@@ -63,10 +62,10 @@ extra_of(const struct tunnel_encap *e, const struct packet *p)
 	return e->has_extra && e->kind->extra && p->tunnel ? e->kind->extra(e, p->tunnel) : 0;
 }
 
-uint32_t
-tunnel_encap_len(const struct tunnel_encap *e, const struct packet *p, uint32_t len)
+int
+tunnel_encap_extra(const struct tunnel_encap *e, const struct packet *p)
 {
-	return e->size - e->l3_off + len + extra_of(e, p) - stripped(e);
+	return (int)extra_of(e, p) - (int)stripped(e);
 }
 
 /* --- from the key --------------------------------------------------------------------------------------- */
@@ -253,7 +252,7 @@ tunnel_encap(struct worker *w, struct packet *p, struct tunnel_encap *e, uint32_
 		o.tos = e->flags & DP_ENCAP_TOS_FROM_KEY ? t->tos & 0xfc : o.tos;
 		o.ttl = e->flags & DP_ENCAP_TTL_FROM_KEY && t->ttl ? t->ttl : o.ttl;
 	}
-	if (WEFT_UNLIKELY(len > OUTER_MAX)) {
+	if (WEFT_UNLIKELY(len > TUNNEL_OUTER_MAX)) {
 		return DROP_ENCAP_TOO_LONG;
 	}
 	if (e->flags & DP_ENCAP_ID_FROM_KEY && WEFT_UNLIKELY(id > e->kind->id_max)) {

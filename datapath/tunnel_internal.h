@@ -7,14 +7,17 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
-#include "datapath/edit.h"
 #include "datapath/edit_internal.h"
+#include "datapath/tunnel.h"
 #include "lib/byteorder.h"
+#include "lib/compiler.h"
 #include "lib/dp_protocol.h"
 #include "lib/packet.h"
 
 #define TUNNEL_ETHERNET 0x6558u /* Ethernet type of Ethernet in a tunnel */
+#define TUNNEL_OUTER_MAX 65535u /* bytes of an IP packet */
 #define ETH_LEN 14u
 
 struct tunnel_encap;
@@ -63,10 +66,24 @@ struct tunnel_encap {
 	bool has_extra; /* the packet's tunnel fields decide how long the header is, or Ethernet goes */
 	uint32_t ip_sum; /* of the IPv4 header without TOS, TTL, length, identification, checksum */
 	uint32_t id_at;  /* from the header's first byte */
+	uint32_t limit;  /* longest outer L3 packet */
+	uint32_t port;   /* datapath port that counts */
 	_Atomic uint32_t sequence;
 	const struct dp_encap *body;
 	uint8_t bytes[DP_ENCAP_MAX_SIZE] __attribute__((aligned(64))); /* the header at their end */
 };
+
+/* Bytes that the packet's tunnel fields add to the header, less those of Ethernet that it loses. */
+int tunnel_encap_extra(const struct tunnel_encap *e, const struct packet *p);
+
+/* Length of the outer L3 packet that a packet of @len bytes with @p's headers and tunnel fields makes. */
+static inline uint32_t
+tunnel_encap_len(const struct tunnel_encap *e, const struct packet *p, uint32_t len)
+{
+	uint32_t plain = (uint32_t)e->size - e->l3_off + len;
+
+	return WEFT_UNLIKELY(e->has_extra) ? plain + (uint32_t)tunnel_encap_extra(e, p) : plain;
+}
 
 /* Sum of @n bytes at @off of a packet as 16-bit words, folded, in host order. */
 uint16_t tunnel_sum(const struct packet *p, uint32_t off, uint32_t n);
@@ -74,7 +91,35 @@ uint16_t tunnel_sum(const struct packet *p, uint32_t off, uint32_t n);
 uint32_t tunnel_sum_bytes(const uint8_t *bytes, uint32_t n);
 /* Of the pseudo header of @proto in the IP header @ip, with @len bytes of payload. */
 uint32_t tunnel_sum_pseudo(const uint8_t *ip, bool v6, uint8_t proto, uint32_t len);
-uint16_t tunnel_fold(uint64_t sum);
+
+static inline uint16_t
+tunnel_fold(uint64_t sum)
+{
+	while (sum >> 16) {
+		sum = (sum & 0xffff) + (sum >> 16);
+	}
+	return (uint16_t)sum;
+}
+
+/* Whether an IPv4 header without options has a right checksum. */
+static inline bool
+tunnel_is_sum_right(const uint8_t *ip)
+{
+	uint64_t sum = 0, wide;
+	uint32_t word;
+
+	/* In any byte order alike (RFC 1071 s.2). */
+	memcpy(&wide, ip, 8);
+	sum += (wide & UINT32_MAX) + (wide >> 32);
+	memcpy(&wide, ip + 8, 8);
+	sum += (wide & UINT32_MAX) + (wide >> 32);
+	memcpy(&word, ip + 16, 4);
+	sum += word;
+	sum = (sum & UINT32_MAX) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16) == 0xffff;
+}
 
 /* tun_flags of a packet that came by a tunnel, besides FLOW_TUN_PRESENT. */
 static inline void

@@ -259,20 +259,6 @@ dp_actions_end(struct dp_actions *list, size_t at)
 
 /* --- walking ---------------------------------------------------------------------------------------- */
 
-const struct dp_action_hdr *
-dp_action_first(const void *data, size_t size)
-{
-	return size ? data : NULL;
-}
-
-const struct dp_action_hdr *
-dp_action_next(const struct dp_action_hdr *a, const void *data, size_t size)
-{
-	const uint8_t *next = (const uint8_t *)a + a->len;
-
-	return next < (const uint8_t *)data + size ? (const void *)next : NULL;
-}
-
 const void *
 dp_action_nested(const struct dp_action_hdr *a, unsigned which, size_t *size)
 {

@@ -219,9 +219,21 @@ size_t dp_actions_begin(struct dp_actions *list, enum dp_action_type type, uint3
 void dp_actions_end(struct dp_actions *list, size_t at);
 
 /* Walks a valid list:  for (a = dp_action_first(d, n); a; a = dp_action_next(a, d, n)) */
-const struct dp_action_hdr *dp_action_first(const void *data, size_t size);
-const struct dp_action_hdr *dp_action_next(
-	const struct dp_action_hdr *a, const void *data, size_t size);
+static inline const struct dp_action_hdr *
+dp_action_first(const void *data, size_t size)
+{
+	return size ? (const struct dp_action_hdr *)data : NULL;
+}
+
+static inline const struct dp_action_hdr *
+dp_action_next(const struct dp_action_hdr *a, const void *data, size_t size)
+{
+	const uint8_t *next = (const uint8_t *)a + a->len;
+
+	return next < (const uint8_t *)data + size
+		       ? (const struct dp_action_hdr *)(const void *)next
+		       : NULL;
+}
 
 /* The nested list of @a: its start, its size in @size (0: none). CHECK_LEN: @which 0 longer, 1
  * not longer; else 0. */

@@ -285,22 +285,31 @@ rig_port_del(struct port *port)
 }
 
 void
-rig_send(struct port *port, const uint8_t *frame, size_t len)
+rig_send_many(struct port *port, const uint8_t *frame, size_t len, unsigned n)
 {
 	struct port_dev *dev = port->dev;
-	struct packet *p = lab_packet(frame, len, dev->number, 0);
 	uint64_t one = 1;
 	struct queue *q;
 
 	pthread_mutex_lock(&dev->lock);
 	q = &dev->rx[dev->next++ % dev->n_queues];
-	assert_true(q->in - q->out < QUEUE_SIZE);
-	p->rx_queue = (uint8_t)(q - dev->rx);
-	q->pkts[q->in++ % QUEUE_SIZE] = p;
+	for (unsigned i = 0; i < n; i++) {
+		struct packet *p = lab_packet(frame, len, dev->number, 0);
+
+		assert_true(q->in - q->out < QUEUE_SIZE);
+		p->rx_queue = (uint8_t)(q - dev->rx);
+		q->pkts[q->in++ % QUEUE_SIZE] = p;
+	}
 	if (q->armed) {
 		assert_int_equal(write(q->event_fd, &one, sizeof one), sizeof one);
 	}
 	pthread_mutex_unlock(&dev->lock);
+}
+
+void
+rig_send(struct port *port, const uint8_t *frame, size_t len)
+{
+	rig_send_many(port, frame, len, 1);
 }
 
 unsigned

@@ -56,6 +56,8 @@ struct port *rig_port_add(uint16_t number, const struct rig_options *options) WE
 void rig_port_del(struct port *port) WEFT_NO_ANALYSIS;
 /* The guest sends a frame; the guest takes one, waiting for it. */
 void rig_send(struct port *port, const uint8_t *frame, size_t len);
+/* The same frame @n times at once: bursts of it, as far as they go. */
+void rig_send_many(struct port *port, const uint8_t *frame, size_t len, unsigned n);
 size_t rig_receive(struct port *port, uint8_t *frame, size_t capacity);
 /* Frames that the guest has not taken yet. */
 unsigned rig_n_waiting(struct port *port);

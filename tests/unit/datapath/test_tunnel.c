@@ -11,7 +11,7 @@
 
 #include "datapath/key_hash.h"
 #include "datapath/rcu.h"
-#include "datapath/tunnel.h"
+#include "datapath/tunnel_internal.h"
 #include "datapath/tunnel_options.h"
 #include "datapath/worker.h"
 #include "lib/compiler.h"

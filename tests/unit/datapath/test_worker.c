@@ -614,6 +614,68 @@ test_worker_output_queue_full_and_ports_down(void **state)
 	rig_stop();
 }
 
+/* Bursts of one flow, mixed bursts, a flow that goes in between: each packet takes the flow that it matches. */
+static void
+test_worker_follows_flows(void **state)
+{
+	struct flow_key key = {.in_port = be32_from(1)};
+	struct dp_handle flows[2];
+	struct flow_mask mask;
+	struct lab_frame f;
+	struct port *p1, *out[2];
+	unsigned n_sent[2] = {0, 0};
+	struct flow_stats sums[2];
+
+	(void)state;
+	rig_start(1);
+	p1 = rig_port_add(1, NULL);
+	out[0] = rig_port_add(2, NULL);
+	out[1] = rig_port_add(3, NULL);
+	rig_agent_open(&agent, 1);
+	rig_mask(&mask, FIELD_ETH_DST, FIELD_N);
+	for (unsigned i = 0; i < 2; i++) {
+		key.eth_dst[5] = (uint8_t)i;
+		assert_int_equal(rig_put(&agent, &key, FLOW_BLOCK(0), &mask, 0,
+					 i ? "output(3)" : "output(2)", &flows[i]),
+			0);
+	}
+	lab_frame(&f, LAB_UDP4, 0, 18);
+	memset(f.bytes, 0, 6);
+	for (unsigned n = 0; n < 60; n++) {
+		/* Of the first, of each in turn, of the second alone. */
+		unsigned i = n < 20 ? 0 : n < 40 ? n % 2 : 1, length = 1 + n * 7 % 64;
+
+		f.bytes[5] = (uint8_t)i;
+		rig_send_many(p1, f.bytes, f.len, length);
+		n_sent[i] += length;
+		if (n % 5) {
+			rig_wait(rig_n_waiting(out[0]) + rig_n_waiting(out[1]) ==
+				 n_sent[0] + n_sent[1]);
+		}
+	}
+	rig_wait(rig_n_waiting(out[0]) + rig_n_waiting(out[1]) == n_sent[0] + n_sent[1]);
+	assert_int_equal(rig_n_waiting(out[0]), n_sent[0]);
+	assert_int_equal(rig_n_waiting(out[1]), n_sent[1]);
+	/* Gone while packets follow it: none is taken by it any more. */
+	assert_int_equal(rig_del(&agent, flows[1], &sums[1]), 0);
+	assert_int_equal(sums[1].packets, n_sent[1]);
+	rig_send(p1, f.bytes, f.len);
+	assert_int_equal(rig_upcall(&agent, 0)->packet_len, f.len);
+	/* Its slot has another flow now. */
+	key.eth_dst[5] = 2;
+	assert_int_equal(rig_put(&agent, &key, FLOW_BLOCK(0), &mask, 0, "output(2)", &flows[1]), 0);
+	rig_send(p1, f.bytes, f.len);
+	rig_barrier(&agent);
+	f.bytes[5] = 2;
+	rig_send(p1, f.bytes, f.len);
+	rig_wait(rig_n_waiting(out[0]) == n_sent[0] + 1);
+	assert_int_equal(rig_n_waiting(out[1]), n_sent[1]);
+	assert_int_equal(rig_del(&agent, flows[0], &sums[0]), 0);
+	assert_int_equal(sums[0].packets, n_sent[0]);
+	rig_agent_close(&agent, true);
+	rig_stop();
+}
+
 /* Random traffic over random actions on two workers, while ports, queues and flows change. */
 static void
 test_worker_books_balance_at_random(void **state)
@@ -624,7 +686,8 @@ test_worker_books_balance_at_random(void **state)
 		"set(ip_dst=1.2.3.4),output(3,max_len=64)",
 		"to_agent(context=1,max_len=300,reason=0),output(4)",
 		"dec_ttl(to_agent(context=0,max_len=10,reason=1)),output(1)", "recirc(0x3)",
-		"sample(probability=1000000000,(output(2)))", "set(tcp_dst=80),output(2)"};
+		"sample(probability=1000000000,(output(2)))", "set(tcp_dst=80),output(2)",
+		"set(tun_id=7),clone(output(2)),recirc(0x3)", "decap(kind=gre,port=2)"};
 	struct port *ports[5] = {NULL};
 	struct lab_frame f;
 
@@ -711,6 +774,7 @@ main(void)
 		cmocka_unit_test(test_worker_agent_restarts),
 		cmocka_unit_test(test_worker_sleeps_and_wakes),
 		cmocka_unit_test(test_worker_output_queue_full_and_ports_down),
+		cmocka_unit_test(test_worker_follows_flows),
 		cmocka_unit_test(test_worker_books_balance_at_random),
 	};
 
