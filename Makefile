@@ -29,7 +29,7 @@ config.mk: configure
 	@./configure $(CONFIGURE_ARGS) $(if $(filter $(DEPS_GOALS),$(MAKECMDGOALS)),--install-deps)
 
 # What tests and demo need besides the build's packages is installed (as root) when it is missing.
-DEPS_GOALS := check check-tests check-unit check-fuzz check-system demo bench fuzz lint
+DEPS_GOALS := check check-tests check-unit check-fuzz check-system demo demo-overlay bench fuzz lint
 # Such a goal makes others in turn, by further makes that would get into each other's way; each of these
 # runs as many jobs as there are cores unless -j says otherwise.
 ifneq ($(filter $(DEPS_GOALS),$(MAKECMDGOALS)),)
@@ -146,11 +146,15 @@ install: all
 
 # --- other -----------------------------------------------------------------------------------------
 
-.PHONY: demo bench clean distclean help
+.PHONY: demo demo-overlay bench clean distclean help
 
 demo: deps
 	$(Q)$(MAKE) $(JOBS) all guest-image
 	$(Q)utilities/demo/demo
+
+demo-overlay: deps
+	$(Q)$(MAKE) $(JOBS) all
+	$(Q)utilities/demo/demo-overlay
 
 bench: deps
 	$(Q)$(MAKE) $(JOBS) all
@@ -173,6 +177,7 @@ help:
 	@echo 'check-tests   break each tested function in turn: which unit tests never notice?'
 	@echo 'fuzz          run each fuzz target for FUZZ_TIME=10 seconds'
 	@echo 'demo          two virtual machines talk through Weft under a controller'
+	@echo 'demo-overlay  two tenants on two hosts over VXLAN under a controller'
 	@echo 'bench         measure against testpmd'
 	@echo 'lint          clang-tidy, cppcheck, format check'
 	@echo 'format        rewrite the sources by .clang-format'
