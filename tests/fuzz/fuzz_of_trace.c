@@ -70,7 +70,7 @@ add_line(struct ofproto *p, const char *line, size_t len)
 	struct of_flow_mod fm = {.command = OF_FLOW_ADD};
 	struct of_group_mod gm = {.command = OF_MOD_ADD};
 
-	if (of_text_parse_group(line, len, NULL, &gm, NULL)) {
+	if (of_text_parse_group(line, len, false, NULL, &gm, NULL)) {
 		(void)!ofproto_group_mod(p, &gm, NOW_MS, NULL);
 	} else if (of_text_parse_flow(line, len, false, NULL, &fm, NULL)) {
 		(void)!ofproto_flow_mod(p, &fm, NOW_MS, NULL);
