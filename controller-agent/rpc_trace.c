@@ -45,7 +45,7 @@ struct trace_job {
 	size_t packet_len;
 	struct of_trace_in in;
 	/* The thread's results. */
-	json_t *result; /* NULL: see the error */
+	char *result; /* JSON; NULL: see the error */
 	struct weft_error err;
 };
 
@@ -190,7 +190,11 @@ run(void *job)
 	}
 	of_reader_leave(j->in.reader);
 	if (t) {
-		j->result = trace_json(t);
+		json_t *result = trace_json(t);
+
+		/* Large ones are much to do for the loop as well. */
+		j->result = json_dumps(result, JSON_COMPACT);
+		json_decref(result);
 		of_trace_destroy(t);
 	}
 	(void)!write(j->traces->fd, &one, sizeof(one));
@@ -212,7 +216,7 @@ thread_is_done(int fd, short what, void *traces)
 	pthread_join(t->thread, NULL);
 	t->at = NULL;
 	if (j->result) {
-		rpc_call_reply(j->call, json_incref(j->result));
+		rpc_call_reply_text(j->call, j->result);
 	} else {
 		rpc_call_fail(j->call, RPC_FAILED, "%s", j->err.text);
 	}
@@ -225,7 +229,7 @@ free_job(struct trace_job *j)
 {
 	list_remove(&j->link);
 	json_decref(j->params);
-	json_decref(j->result);
+	free(j->result);
 	free(j->packet);
 	free(j);
 }

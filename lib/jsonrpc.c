@@ -99,6 +99,7 @@ static void peer_end(struct rpc_peer *p, bool tell);
 static bool is_over(const struct rpc_peer *p);
 static void peer_free(struct rpc_peer *p);
 static void peer_send(struct rpc_peer *p, json_t *message, const int *fds, size_t n_fds);
+static void peer_send_text(struct rpc_peer *p, char *text, const int *fds, size_t n_fds);
 static void on_accepted(void *user, int conn, const struct sockaddr_storage *from);
 static void on_readable(evutil_socket_t fd, short what, void *user);
 static void on_writable(evutil_socket_t fd, short what, void *user);
@@ -257,6 +258,20 @@ rpc_call_reply_fds(struct rpc_call *call, json_t *result, const int *fds, size_t
 	} else {
 		json_decref(result);
 	}
+	call_end(call);
+}
+
+void
+rpc_call_reply_text(struct rpc_call *call, const char *result)
+{
+	char *id = call->peer ? json_dumps(call->id, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+
+	if (id) {
+		peer_send_text(call->peer,
+			xasprintf("{\"jsonrpc\":\"2.0\",\"result\":%s,\"id\":%s}", result, id),
+			NULL, 0);
+	}
+	free(id);
 	call_end(call);
 }
 
@@ -419,14 +434,24 @@ peer_send(struct rpc_peer *p, json_t *message, const int *fds, size_t n_fds)
 {
 	char *text =
 		p->dead || !message ? NULL : json_dumps(message, JSON_COMPACT | JSON_ENCODE_ANY);
-	struct chunk *chunk;
-	size_t len;
 
 	json_decref(message);
-	if (!text) {
+	if (text) {
+		peer_send_text(p, text, fds, n_fds);
+	}
+}
+
+/* Takes @text, a line without its end. */
+static void
+peer_send_text(struct rpc_peer *p, char *text, const int *fds, size_t n_fds)
+{
+	struct chunk *chunk;
+	size_t len = strlen(text);
+
+	if (p->dead) {
+		free(text);
 		return;
 	}
-	len = strlen(text);
 	if (p->backlog + len > RPC_MAX_BACKLOG) {
 		free(text);
 		p->counters->stalled++;

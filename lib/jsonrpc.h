@@ -104,6 +104,8 @@ struct rpc_peer *rpc_call_peer(struct rpc_call *call);
 /* Each ends the call. @result is taken; NULL stands for null. Descriptors are duplicated, the
  * caller keeps its own. */
 void rpc_call_reply(struct rpc_call *call, json_t *result);
+/* The same of a result that somebody has made text of already: sound JSON in one line, borrowed. */
+void rpc_call_reply_text(struct rpc_call *call, const char *result);
 void rpc_call_reply_fds(struct rpc_call *call, json_t *result, const int *fds, size_t n_fds);
 void rpc_call_fail(struct rpc_call *call, int code, const char *format, ...) WEFT_PRINTF(3, 4);
 void rpc_call_fail_error(struct rpc_call *call, const struct weft_error *err);

@@ -163,12 +163,19 @@ run_watch(struct rpc_call *call, json_t *params, void *user)
 	rpc_call_reply(call, NULL);
 }
 
+static void
+run_text(struct rpc_call *call, json_t *params, void *user)
+{
+	rpc_call_reply_text(call, "{\"a\":[1,\"\\u00e9\"]}");
+}
+
 static const struct rpc_method rows[] = {
 	{"echo", run_echo},
 	{"fail", run_fail},
 	{"keep", run_keep},
 	{"files", run_files},
 	{"watch", run_watch},
+	{"text", run_text},
 };
 static const struct rpc_methods methods = {rows, sizeof rows / sizeof rows[0], NULL};
 
@@ -298,6 +305,34 @@ test_jsonrpc_calls(void **state)
 	assert_int_equal(rpc_server_counters(server)->requests, 6);
 	rpc_peer_destroy(p);
 	assert_int_equal(n_closed, 0);
+}
+
+static void
+test_jsonrpc_replies_with_text(void **state)
+{
+	struct rpc_peer *p = connect_peer();
+	struct answer text = {0}, lost = {0};
+
+	rpc_peer_call(p, "text", NULL, on_reply, &text);
+	wait_for(&text);
+	assert_int_equal(json_array_size(json_object_get(text.result, "a")), 2);
+	assert_string_equal(
+		json_string_value(json_array_get(json_object_get(text.result, "a"), 1)), "\u00e9");
+	json_decref(text.result);
+	/* The peer has gone: swallowed. */
+	rpc_peer_call(p, "watch", NULL, on_reply, &lost);
+	wait_for(&lost);
+	json_decref(lost.result);
+	lost = (struct answer){0};
+	rpc_peer_call(p, "keep", NULL, on_reply, &lost);
+	while (!kept) {
+		turn();
+	}
+	rpc_peer_destroy(p);
+	while (!n_peer_closed) {
+		turn();
+	}
+	rpc_call_reply_text(kept, "1");
 }
 
 static void
@@ -530,6 +565,7 @@ main(void)
 		cmocka_unit_test(test_jsonrpc_messages),
 		cmocka_unit_test(test_jsonrpc_lines),
 		TEST(test_jsonrpc_calls),
+		TEST(test_jsonrpc_replies_with_text),
 		TEST(test_jsonrpc_closing),
 		TEST(test_jsonrpc_half_closed_gets_late_answer),
 		TEST(test_jsonrpc_half_closed_then_gone),
