@@ -264,7 +264,7 @@ run_mods(int fd, short what, void *arg)
 	struct ofproto *p = switch_of(j);
 	json_t *flows = j->flows;
 	uint64_t until = agent_now_ns() + AGENT_SLICE_NS;
-	size_t n = WEFT_MAX(json_array_size(flows), (size_t)1);
+	size_t n = json_array_size(flows);
 
 	(void)fd;
 	(void)what;
@@ -282,6 +282,9 @@ run_mods(int fd, short what, void *arg)
 	}
 	if (j->bundle && !j->txn && !j->is_published) {
 		j->txn = of_txn_begin(j->agent->model, lost_txn, j);
+	}
+	if (!n && !json_is_true(json_object_get(j->params, "file"))) {
+		n = 1; /* an empty text: all, of a deletion */
 	}
 	while (j->at < n) {
 		if (agent_now_ns() > until) {

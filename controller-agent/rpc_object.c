@@ -120,7 +120,16 @@ change_meter(struct object_job *j, const char *text, struct weft_error *err)
 	       ofproto_meter_mod(j->ofproto, &mm, agent_now_ms(), err);
 }
 
-/* The next of the texts; without texts, one that is empty. */
+/* Without texts there is one that is empty, unless they came from a file. */
+static size_t
+n_texts(const struct object_job *j)
+{
+	size_t n = json_array_size(j->texts);
+
+	return n || j->with_command ? n : 1;
+}
+
+/* The next of the texts. */
 static bool
 change(struct object_job *j, struct weft_error *err)
 {
@@ -175,14 +184,14 @@ run_change(int fd, short what, void *job)
 		return;
 	}
 	ok = find_switch(j, &err);
-	do {
-		ok = ok && change(j, &err);
-	} while (ok && j->at < json_array_size(j->texts) && agent_now_ns() < until);
+	while (ok && j->at < n_texts(j) && agent_now_ns() < until) {
+		ok = change(j, &err);
+	}
 	agent_touch(j->agent);
 	if (!ok) {
 		rpc_call_fail(j->call, RPC_FAILED, "%s", err.text);
 		free_job(j);
-	} else if (j->at < json_array_size(j->texts)) {
+	} else if (j->at < n_texts(j)) {
 		again(j, 0);
 	} else {
 		agent_meters_barrier(j->agent, in_force, j);

@@ -413,3 +413,65 @@ def test_random_texts_mean_the_same_and_come_back(twins, rnd):
     give_ovs_ofctl(twins.weft, printed["flow"], printed["group"], printed["meter"])
     assert_same(theirs, dumps(twins.weft))
     clear(twins)
+
+
+# --- asking for some, changing some --------------------------------------------------------------
+
+
+def query(writer, flows):
+    """What may stand behind dump-flows: a piece of some flow, or what only questions have."""
+    rnd = writer.rnd
+    choice = rnd.randrange(6)
+    if choice == 0:
+        return f"table={rnd.randrange(6)}"
+    if choice == 1:
+        return f"cookie={hex(rnd.randrange(1 << 48))}/{hex(rnd.choice((0, 1, 3, 0xf00000000000)))}"
+    if choice == 2:
+        return f"out_port={writer.port()}"
+    if choice == 3:
+        return f"out_group={rnd.randrange(1, 5)}"
+    return ",".join([writer.match()[1], *rnd.choice(([], ["table=1"], ["out_port=1"]))])
+
+
+def priorities(text):
+    return sorted(re.findall(r"priority=\d+", text))
+
+
+def test_random_questions_find_the_same(twins, rnd):
+    writer = Writer(rnd)
+    # Few kinds of matches, so that questions find some.
+    matches = ["", "ip", "tcp", "udp", "arp", "ipv6", "in_port=1", "in_port=2,tcp", "dl_vlan=5", "tcp,tp_dst=80", "ip,nw_src=10.0.0.0/8",
+               "ip,nw_src=10.1.0.0/16", "metadata=5", "vlan_tci=0", "reg1=7", "mpls", "icmp6,icmp_type=135"]
+    flows = []
+    for n in range(1, 250):
+        match = rnd.choice(matches)
+        actions = ",".join(rnd.sample(["output:1", "output:2", "LOCAL", "normal", "group:1", "group:2", "controller", "meter:1"], 3))
+        items = [f"priority={n}", f"table={rnd.randrange(4)}", f"cookie={hex(rnd.randrange(1 << 48))}", *([match] if match else [])]
+        flows.append(f"{','.join(items)},actions={actions.replace('meter:1', 'in_port') if 'meter' in actions else actions}")
+    groups = ["group_id=1,type=all,bucket=actions=output:1", "group_id=2,type=all,bucket=actions=output:2"]
+    clear(twins)
+    give_ovs_ofctl(twins.ovs, flows, groups, [])
+    give_weft(twins, flows, groups, [])
+    # A file in which nothing stands deletes nothing.
+    for what in ("flow", "group", "meter"):
+        twins.cli(what, "del", "br0", "-f", "-", input="# nothing\n")
+    assert_same(dumps(twins.ovs), dumps(twins.weft))
+    found = 0
+    for text in [query(writer, flows) for _ in range(40)] + [match for match in matches if match]:
+        theirs = priorities(twins.ovs.run(["dump-flows", "@", text]))
+        assert priorities(twins.cli("flow", "list", "br0", text)) == theirs, text
+        found += len(theirs)
+    assert found > 100
+    # Changes and deletions, loose and strict, by the tool of each.
+    for text in rnd.sample([match for match in matches if match and "vlan_tci" not in match], 6):
+        n = rnd.randrange(1, 250)
+        for command, verb, words, line in (
+            ("mod-flows", "mod", [], f"{text},table={rnd.randrange(4)},actions=output:3"),
+            ("mod-flows", "mod", ["--strict"], f"priority={n},table=1,{text},actions=output:p3,LOCAL"),
+            ("del-flows", "del", ["--strict"], f"priority={n},{text}"),
+            ("del-flows", "del", [], f"{text},table={rnd.randrange(4)},out_port=2"),
+        ):
+            assert errors(twins.ovs.run([*words, command, "@", line])) == "", line
+            twins.cli("flow", verb, *words, "br0", line)
+            assert_same(dumps(twins.ovs), dumps(twins.weft))
+    clear(twins)
