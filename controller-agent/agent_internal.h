@@ -6,6 +6,7 @@
  *   ports.c      ports in the datapath: made, adopted, removed, tried again
  *   patch.c      patch ports
  *   tunnel_port.c    tunnel ports
+ *   too_long.c   packets that are too long for a tunnel
  *   mirrors.c    mirrors
  *   switches.c   switches and their ports in ofproto/ and on the wire
  *   packets.c    packet-ins and packet-outs
@@ -25,6 +26,7 @@
 #include "controller-agent/handler.h"
 #include "controller-agent/of_service.h"
 #include "controller-agent/state.h"
+#include "controller-agent/too_long.h"
 #include "controller-agent/underlay.h"
 #include "lib/error.h"
 #include "lib/list.h"
@@ -127,6 +129,7 @@ struct agent {
 	uint64_t takeover_ms;    /* when waiting began */
 
 	uint64_t n_unknown_packet_ins;
+	struct too_long too_long;
 	uint64_t started_ms;
 };
 
@@ -224,6 +227,9 @@ void agent_switch_port_stats(
 
 /* packets.c */
 void agent_packet_in(struct agent *a, const struct handler_packet_in *packet);
+/* With the packet's key: in_port is OpenFlow's. */
+void agent_send_out(struct agent *a, struct ofproto *ofproto, const struct of_packet_out *po,
+	const struct flow_key *key);
 bool agent_packet_out(struct agent *a, struct ofproto *ofproto, const struct of_packet_out *po,
 	struct weft_error *err);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controller-agent/agent_internal.h"
+#include "controller-agent/too_long.h"
 #include "lib/log.h"
 #include "lib/packet_key.h"
 #include "ofproto/of_context.h"
@@ -36,9 +37,14 @@ agent_packet_in(struct agent *a, const struct handler_packet_in *packet)
 	struct of_context context;
 	struct of_packet_in pi;
 
-	if (packet->context &&
-		of_context_decode(packet->context, packet->context_size, &context, &err) &&
-		context.kind == OF_CONTEXT_PACKET_IN) {
+	bool is_known = packet->context &&
+			of_context_decode(packet->context, packet->context_size, &context, &err);
+
+	if (is_known && context.kind == OF_CONTEXT_TOO_LONG) {
+		agent_too_long(a, packet, &context);
+		return;
+	}
+	if (is_known && context.kind == OF_CONTEXT_PACKET_IN) {
 		ofproto = ofproto_by_id(a->model, context.ofproto_id);
 	}
 	if (!ofproto) {
@@ -70,25 +76,33 @@ bool
 agent_packet_out(struct agent *a, struct ofproto *ofproto, const struct of_packet_out *po,
 	struct weft_error *err)
 {
-	const struct of_port_info *port = ofproto_port_find(ofproto, po->in_port);
-	struct dp_port in_port = port ? port->dp_port : DP_PORT_NONE;
-	struct translate_in in = {.reader = a->reader, .now_ms = agent_now_ms()};
-	struct translation t;
 	struct flow_key key;
 
 	(void)err; /* what cannot be translated drops */
 	packet_key_parse(po->data, po->len, &key);
 	key.in_port = be32_from(po->in_port.v);
+	agent_send_out(a, ofproto, po, &key);
+	return true;
+}
+
+void
+agent_send_out(struct agent *a, struct ofproto *ofproto, const struct of_packet_out *po,
+	const struct flow_key *key)
+{
+	const struct of_port_info *port = ofproto_port_find(ofproto, po->in_port);
+	struct dp_port in_port = port ? port->dp_port : DP_PORT_NONE;
+	struct translate_in in = {.reader = a->reader, .key = key, .now_ms = agent_now_ms()};
+	struct translation t;
+
 	of_reader_enter(a->reader);
 	in.version = of_model_version(a->model);
-	in.key = &key;
 	translation_init(&t);
 	translate_packet_out(&in, ofproto, po->actions, po->actions_size, &t);
 	if (t.lacks_objects) {
 		handlers_translate_out(a->handlers, &(struct flow_packet_out){
 							    .ofproto_id = ofproto_id(ofproto),
 							    .in_port = in_port,
-							    .key = key,
+							    .key = *key,
 							    .actions = po->actions,
 							    .actions_size = po->actions_size,
 							    .data = po->data,
@@ -104,5 +118,4 @@ agent_packet_out(struct agent *a, struct ofproto *ofproto, const struct of_packe
 	}
 	translation_uninit(&t, a->model);
 	of_reader_leave(a->reader);
-	return true;
 }

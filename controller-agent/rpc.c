@@ -712,10 +712,13 @@ agent_stats(struct rpc_call *call, json_t *params, void *user)
 		snprintf(instance, sizeof(instance), "%llu", (unsigned long long)s->instance);
 	}
 	rpc_call_reply(call,
-		json_pack("{s:{s:I, s:I, s:s, s:I}, s:{s:s, s:s, s:s, s:b}, s:o, s:o, s:o, s:o}",
+		json_pack(
+			"{s:{s:I, s:I, s:s, s:I, s:I, s:I}, s:{s:s, s:s, s:s, s:b}, s:o, s:o, s:o, s:o}",
 			"agent", "uptime_ms", (json_int_t)(agent_now_ms() - a->started_ms),
 			"version", (json_int_t)of_model_version(a->model), "config", a->config_path,
-			"packet_ins_unknown", (json_int_t)a->n_unknown_packet_ins, "datapath",
+			"packet_ins_unknown", (json_int_t)a->n_unknown_packet_ins,
+			"too_long_answered", (json_int_t)a->too_long.n_answered,
+			"too_long_unanswered", (json_int_t)a->too_long.n_unanswered, "datapath",
 			"session", s ? "open" : "none", "instance", instance, "problem",
 			dp_client_problem(a->client), "rules_complete", a->is_released, "handlers",
 			handler_stats(a), "openflow", service_stats(a), "rpc", rpc_stats(a),
