@@ -15,6 +15,7 @@
 #include "lib/alloc.h"
 #include "lib/jsonrpc.h"
 #include "lib/log.h"
+#include "ofproto/of_tunnel.h"
 
 WEFT_LOG_MODULE(tunnel);
 
@@ -27,7 +28,7 @@ struct listing {
 	size_t n_done; /* ports */
 	json_t *rows;
 	struct agent_port *port; /* while its rows are made */
-	struct of_underlay_addr local;
+	struct of_tunnel tunnel;
 };
 
 static void resume(struct listing *l);
@@ -91,16 +92,6 @@ agent_tunnels_stats(const struct agent *a)
 
 /* --- ports ---------------------------------------------------------------------------------------- */
 
-/* An address that the port's options name; false: they leave it to the flows, or name none. */
-static bool
-get_address(const struct config_port *c, const char *key, struct of_underlay_addr *a)
-{
-	const char *text = config_port_option(c, key);
-
-	*a = (struct of_underlay_addr){{0}};
-	return text && underlay_addr_parse(text, a);
-}
-
 static bool
 is_shown(const struct agent_port *p)
 {
@@ -122,15 +113,27 @@ update_device(struct agent_port *p)
 	p->is_device = is_device;
 }
 
+/* Both ends, as far as the port says; false: one or both are the flows' to choose. */
+static bool
+get_ends(const struct agent_port *p, struct of_underlay_key *ends)
+{
+	const struct of_port_info *info = ofproto_port_find(p->sw->ofproto, p->of_port);
+
+	if (!info || info->kind != OF_PORT_TUNNEL || info->tunnel.remote_by == OF_TUNNEL_FLOW ||
+		info->tunnel.local_by == OF_TUNNEL_FLOW) {
+		return false;
+	}
+	*ends = (struct of_underlay_key){info->tunnel.local, info->tunnel.remote};
+	return true;
+}
+
 static void
 update_pin(struct agent_port *p)
 {
 	struct underlay *u = p->agent->underlay;
-	struct of_underlay_key ends = {0};
-	bool wanted = config_port_is_tunnel(p->config) && is_shown(p) &&
-		      get_address(p->config, "remote", &ends.remote);
+	struct of_underlay_key ends;
+	bool wanted = get_ends(p, &ends);
 
-	get_address(p->config, "local", &ends.local);
 	if (p->is_pinned && (!wanted || memcmp(&ends, &p->ends, sizeof(ends)) != 0)) {
 		underlay_unpin(u, &p->ends);
 		p->is_pinned = false;
@@ -265,12 +268,17 @@ add_rows(struct listing *l, const struct underlay_view *view)
 	}
 }
 
+/* What flows may have sent through the port: those of other ports are not known apart. */
 static bool
 add_if_flows(const struct underlay_view *view, void *user)
 {
 	struct listing *l = user;
 
-	if (view->n_pins == 0 && underlay_addr_equal(&view->key.local, &l->local)) {
+	if (view->n_pins == 0 &&
+		(l->tunnel.local_by == OF_TUNNEL_FLOW ||
+			underlay_addr_equal(&view->key.local, &l->tunnel.local)) &&
+		(l->tunnel.remote_by == OF_TUNNEL_FLOW ||
+			underlay_addr_equal(&view->key.remote, &l->tunnel.remote))) {
 		add_rows(l, view);
 	}
 	return true;
@@ -279,21 +287,22 @@ add_if_flows(const struct underlay_view *view, void *user)
 static void
 list_port(struct listing *l, struct agent_port *p)
 {
-	struct underlay_view view;
-	struct of_underlay_addr remote;
+	struct weft_error err = WEFT_ERROR_INIT;
 	size_t n_before = json_array_size(l->rows);
+	struct underlay_view view;
 
 	l->port = p;
-	get_address(p->config, "local", &l->local);
 	if (p->is_pinned && underlay_find(l->agent->underlay, &p->ends, &view)) {
 		add_rows(l, &view);
-	} else if (get_address(p->config, "remote", &remote)) {
-		add_row(l, &remote, NULL, NULL);
-	} else {
-		underlay_list(l->agent->underlay, add_if_flows, l);
-		if (json_array_size(l->rows) == n_before) {
-			add_row(l, NULL, NULL, NULL);
-		}
+		return;
+	}
+	if (!config_tunnel_parse(p->config, &l->tunnel, &err)) {
+		return; /* it was looked at when it was set */
+	}
+	underlay_list(l->agent->underlay, add_if_flows, l);
+	if (json_array_size(l->rows) == n_before) {
+		add_row(l, l->tunnel.remote_by == OF_TUNNEL_FLOW ? NULL : &l->tunnel.remote, NULL,
+			NULL);
 	}
 }
 

@@ -21,6 +21,7 @@ static size_t lower_bound(const struct underlay *u, const struct of_underlay_key
 static void publish(struct underlay *u, struct underlay_remote *r);
 static void set_problem(struct underlay_remote *r, enum of_underlay_state state, const char *format,
 	...) WEFT_PRINTF(3, 4);
+static void remember_problem(struct underlay_remote *r);
 static void drop_paths(struct underlay *u, struct underlay_path *paths, unsigned n);
 static void free_snapshot(struct grace_item *item);
 static void free_remote(struct grace_item *item);
@@ -380,7 +381,8 @@ find_fault(const struct underlay_path *path, const struct underlay_port *port)
 	return path->hop->is_valid ? NO_FAULT : FAULT_NEIGHBOUR;
 }
 
-static void
+/* False: it is no error yet. */
+static bool
 explain_fault(struct underlay_remote *r, const struct underlay_path *path, enum fault fault)
 {
 	char remote[UNDERLAY_ADDR_SIZE], hop[UNDERLAY_ADDR_SIZE], number[24];
@@ -398,15 +400,15 @@ explain_fault(struct underlay_remote *r, const struct underlay_path *path, enum 
 		set_problem(r, OF_UNDERLAY_NO_DEVICE,
 			"the route to %s leaves by %s, which is no internal port of a switch",
 			remote, device);
-		return;
+		return true;
 	case FAULT_DOWN:
 		set_problem(r, OF_UNDERLAY_LINK_DOWN, "the route to %s leaves by %s, which %s",
 			remote, device, link->is_up ? "has no carrier" : "is down");
-		return;
+		return true;
 	case FAULT_SOURCE:
 		set_problem(
 			r, OF_UNDERLAY_NO_LOCAL, "%s has no source address for %s", device, remote);
-		return;
+		return true;
 	case FAULT_NEIGHBOUR:
 	case NO_FAULT:
 		break;
@@ -419,6 +421,7 @@ explain_fault(struct underlay_remote *r, const struct underlay_path *path, enum 
 		set_problem(r, OF_UNDERLAY_NO_NEIGHBOUR, "next hop %s on %s %s", hop, device,
 			path->hop->has_failed ? "does not answer" : "is being resolved");
 	}
+	return path->hop->send_error || path->hop->has_failed;
 }
 
 static void
@@ -452,6 +455,7 @@ underlay_remote_build(struct underlay *u, struct underlay_remote *r)
 	struct of_underlay_route *route = &u->scratch->route;
 	enum fault best = FAULT_DEVICE;
 	unsigned best_at = 0;
+	bool is_error = true;
 
 	list_remove(&r->by_build);
 	memset(u->scratch, 0, sizeof(*u->scratch) + r->n_paths * sizeof(route->paths[0]));
@@ -471,7 +475,7 @@ underlay_remote_build(struct underlay *u, struct underlay_remote *r)
 		r->problem = NULL;
 		r->state = OF_UNDERLAY_READY;
 		if (best != NO_FAULT) {
-			explain_fault(r, &r->paths[best_at], best);
+			is_error = explain_fault(r, &r->paths[best_at], best);
 		}
 	} else if (r->state == OF_UNDERLAY_READY) {
 		explain(r, -ENETUNREACH, 0);
@@ -479,6 +483,9 @@ underlay_remote_build(struct underlay *u, struct underlay_remote *r)
 	route->state = r->state;
 	if (r->problem) {
 		snprintf(route->text, sizeof(route->text), "%s", r->problem);
+		if (is_error) {
+			remember_problem(r);
+		}
 	}
 	publish(u, r);
 }
@@ -528,9 +535,15 @@ set_problem(struct underlay_remote *r, enum of_underlay_state state, const char 
 	free(r->problem);
 	r->problem = xstrdup(text);
 	r->state = state;
-	if (!r->last_error || strcmp(r->last_error, text) != 0) {
+}
+
+/* The problem is one that its user has to know, also when it is over. */
+static void
+remember_problem(struct underlay_remote *r)
+{
+	if (!r->last_error || strcmp(r->last_error, r->problem) != 0) {
 		free(r->last_error);
-		r->last_error = xstrdup(text);
+		r->last_error = xstrdup(r->problem);
 	}
 }
 

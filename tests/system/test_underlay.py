@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tunnels follow the kernel: routes, next hops and addresses of the host that Weft runs on.
+
+    namespace guest                namespace host (the daemons')                  namespace far
+      eth0 ---- g0 [br0] vx0 - - - under 10.0.0.1/24 [under] up0 (underlay=yes) ---- eth0 10.0.0.2/24
+"""
+
+import struct
+
+import pytest
+from lab import Netns, Weft, wait_for
+
+GUEST, OTHER = "02:00:00:00:00:01", "02:00:00:00:00:02"
+REMOTE, VNI = "10.9.0.9", 5
+FRAME = bytes.fromhex((OTHER + GUEST).replace(":", "") + "88b5") + bytes(range(46))
+
+
+class Hosts:
+    def __init__(self, lab):
+        self.guest, self.host, self.far = (Netns(lab, name) for name in ("guest", "host", "far"))
+        self.weft = Weft(lab, netns=self.host.name).start()
+        for switch in ("br0", "under"):
+            self.weft.cli("switch", "add", switch)
+        self.weft.cli("port", "add", "under", "under", "type=internal", "ip=10.0.0.1/24")
+        self.weft.cli("port", "add", "under", "up0", "type=veth", f"netns={self.far.name}", "ifname=eth0", "underlay=yes", "ip=10.0.0.2/24")
+        self.weft.cli("port", "add", "br0", "g0", "type=veth", f"netns={self.guest.name}", "ifname=eth0")
+        self.weft.cli("port", "add", "br0", "vx0", "type=vxlan", f"remote={REMOTE}", f"vni={VNI}")
+
+    def mac(self, netns, device):
+        return netns.run("cat", f"/sys/class/net/{device}/address").strip()
+
+    def path(self):
+        """The only row of vx0."""
+        rows = [row for row in self.weft.cli("tunnel", "list", "br0", json=True) if row["port"] == "vx0"]
+        assert len(rows) == 1
+        return rows[0]
+
+    def wait_for(self, **expected):
+        """Until vx0's row says so."""
+
+        def shown():
+            return {key: self.path().get(key) for key in expected}
+
+        wait_for(lambda: f"{expected}, not {self.path()}", lambda: shown() == expected, 60)
+
+
+@pytest.fixture
+def hosts(lab):
+    return Hosts(lab)
+
+
+def is_vxlan(frame):
+    return frame[12:14] == b"\x08\x00" and frame[23] == 17 and frame[36:38] == (4789).to_bytes(2, "big")
+
+
+def outer(frame):
+    """What is outside of a VXLAN packet over IPv4: MACs, addresses, destination port, VNI; and the inner frame."""
+    eth, ip, udp, vxlan = frame[:14], frame[14:34], frame[34:42], frame[42:50]
+    assert (eth[12:], ip[0], ip[9], vxlan[0]) == (b"\x08\x00", 0x45, 17, 8)
+    return {
+        "dst": eth[:6].hex(":"),
+        "src": eth[6:12].hex(":"),
+        "from": ".".join(map(str, ip[12:16])),
+        "to": ".".join(map(str, ip[16:20])),
+        "port": struct.unpack("!H", udp[2:4])[0],
+        "vni": int.from_bytes(vxlan[4:7], "big"),
+        "inner": frame[50:],
+    }
+
+
+def test_tunnel_follows_the_kernel(lab, hosts):
+    tx, rx = hosts.guest.packets("eth0"), hosts.far.packets("eth0")
+    hosts.wait_for(state="no-route", route="", error=f"the kernel has no route to {REMOTE}")
+    # The kernel resolves the gateway because the agent makes it; it is asked and answers through the switch.
+    hosts.host.run("ip", "route", "add", "10.9.0.0/16", "via", "10.0.0.2", "metric", "7")
+    first = hosts.mac(hosts.far, "eth0")
+    hosts.wait_for(state="ready", mac=first)
+    assert hosts.path() == {
+        "switch": "br0",
+        "port": "vx0",
+        "remote": REMOTE,
+        "state": "ready",
+        "route": "10.9.0.0/16 metric 7",
+        "source": "10.0.0.1",
+        "next_hop": "10.0.0.2",
+        "mac": first,
+        "via": "under:under",
+        "mtu": 1500,
+        "weight": 1,
+        "error": "",
+        "last_error": f"the kernel has no route to {REMOTE}",
+    }
+
+    def sent_to():
+        """Where a frame of the guest goes that is sent now: the outer MAC address."""
+        rx.flush()
+        tx.send(FRAME)
+        frame = rx.poll(1, accept=is_vxlan)
+        packet = frame and outer(frame)
+        assert packet is None or packet == {
+            "dst": packet["dst"],
+            "src": hosts.mac(hosts.host, "under"),
+            "from": "10.0.0.1",
+            "to": REMOTE,
+            "port": 4789,
+            "vni": VNI,
+            "inner": FRAME,
+        }
+        return packet and packet["dst"]
+
+    wait_for("a frame in a tunnel", lambda: sent_to() == first, 30)
+    # The next hop is replaced by another machine, which makes itself known.
+    second = "02:00:00:00:00:77"
+    hosts.far.run("ip", "link", "set", "eth0", "address", second)
+
+    def is_known():
+        """The kernel takes no notice within a second of the last: once more, then."""
+        hosts.far.run("ip", "neigh", "flush", "dev", "eth0")
+        hosts.far.run("ping", "-c", "1", "-W", "1", "10.0.0.1", check=False)
+        return hosts.path()["mac"] == second
+
+    wait_for(lambda: f"the new next hop, not {hosts.path()}", is_known, 60)
+    wait_for("a frame to the new next hop", lambda: sent_to() == second, 30)
+    # It falls silent, and what is lost has that reason; then it answers again.
+    hosts.far.run("ip", "addr", "flush", "dev", "eth0")
+    hosts.host.run("ip", "neigh", "del", "10.0.0.2", "dev", "under")
+    hosts.wait_for(state="no-neighbour", error="next hop 10.0.0.2 on under does not answer", mac="")
+
+    def no_neighbour():
+        """Frames of the guest that were dropped for want of a next hop, after one more is sent."""
+        sent_to()
+        rows = hosts.weft.cli("drops", "g0", json=True)
+        return sum(row["packets"] for row in rows if row["reason"] == "tunnel-no-neighbour")
+
+    wait_for("drops with the reason", lambda: no_neighbour() > 0, 30)
+    hosts.far.run("ip", "addr", "add", "10.0.0.2/24", "dev", "eth0")
+    hosts.wait_for(state="ready", mac=second, last_error="next hop 10.0.0.2 on under does not answer")
+    wait_for("a frame in a tunnel again", lambda: sent_to() == second, 30)
+    # A route that leaves by a device which is no port of ours.
+    hosts.host.run("ip", "link", "add", "other", "type", "veth", "peer", "name", "rehto")
+    hosts.host.run("ip", "link", "set", "other", "up")
+    hosts.host.run("ip", "route", "add", REMOTE, "dev", "other")
+    hosts.wait_for(
+        state="no-underlay",
+        via="other",
+        error=f"the route to {REMOTE} leaves by other, which is no internal port of a switch",
+    )
+    hosts.host.run("ip", "link", "del", "other")
+    hosts.wait_for(state="ready", via="under:under")
+    # The port goes, and with it the remote.
+    hosts.weft.cli("port", "del", "br0", "vx0")
+    assert hosts.weft.cli("tunnel", "list", json=True) == []
+    assert hosts.weft.cli("stats", json=True)["underlay"]["remotes"] == 0
+    assert "no switch nix" in hosts.weft.cli_fails("tunnel", "list", "nix")
