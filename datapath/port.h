@@ -46,7 +46,7 @@ struct port_counters {
 struct port_worker {
 	struct port_counters counters;
 	/* The worker's alone. */
-	uint32_t last_flow; /* slot of the flow that took the whole of the last burst; UINT32_MAX: none */
+	uint32_t last_flow; /* slot of the one that took all of the last burst; UINT32_MAX: none */
 	uint32_t n_tx;
 	uint32_t tx_noted; /* drops that the provider reported in this flush */
 	uint64_t tx_bytes; /* in the batch */

@@ -284,26 +284,43 @@ rig_port_del(struct port *port)
 	port_destroy(port);
 }
 
-void
-rig_send_many(struct port *port, const uint8_t *frame, size_t len, unsigned n)
+/* Puts packets into the next receive queue, all of them before the worker sees the first. */
+static void
+enqueue(struct port_dev *dev, struct packet **pkts, unsigned n)
 {
-	struct port_dev *dev = port->dev;
 	uint64_t one = 1;
 	struct queue *q;
 
 	pthread_mutex_lock(&dev->lock);
 	q = &dev->rx[dev->next++ % dev->n_queues];
 	for (unsigned i = 0; i < n; i++) {
-		struct packet *p = lab_packet(frame, len, dev->number, 0);
-
 		assert_true(q->in - q->out < QUEUE_SIZE);
-		p->rx_queue = (uint8_t)(q - dev->rx);
-		q->pkts[q->in++ % QUEUE_SIZE] = p;
+		pkts[i]->in_port = dev->number;
+		pkts[i]->rx_queue = (uint8_t)(q - dev->rx);
+		q->pkts[q->in++ % QUEUE_SIZE] = pkts[i];
 	}
 	if (q->armed) {
 		assert_int_equal(write(q->event_fd, &one, sizeof one), sizeof one);
 	}
 	pthread_mutex_unlock(&dev->lock);
+}
+
+void
+rig_send_packet(struct port *port, struct packet *p)
+{
+	enqueue(port->dev, &p, 1);
+}
+
+void
+rig_send_many(struct port *port, const uint8_t *frame, size_t len, unsigned n)
+{
+	struct packet *pkts[RIG_MANY];
+
+	assert_true(n <= RIG_MANY);
+	for (unsigned i = 0; i < n; i++) {
+		pkts[i] = lab_packet(frame, len, port->dev->number, 0);
+	}
+	enqueue(port->dev, pkts, n);
 }
 
 void

@@ -57,7 +57,10 @@ void rig_port_del(struct port *port) WEFT_NO_ANALYSIS;
 /* The guest sends a frame; the guest takes one, waiting for it. */
 void rig_send(struct port *port, const uint8_t *frame, size_t len);
 /* The same frame @n times at once: bursts of it, as far as they go. */
+#define RIG_MANY 64u
 void rig_send_many(struct port *port, const uint8_t *frame, size_t len, unsigned n);
+/* A packet with metadata of its own; it is the rig's then. */
+void rig_send_packet(struct port *port, struct packet *p);
 size_t rig_receive(struct port *port, uint8_t *frame, size_t capacity);
 /* Frames that the guest has not taken yet. */
 unsigned rig_n_waiting(struct port *port);

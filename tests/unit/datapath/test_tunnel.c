@@ -103,7 +103,7 @@ encap_of(const struct encap_row *row, struct dp_encap **body)
 	while (get_be16(header + l3_off - 2) == 0x8100) {
 		l3_off += 4;
 	}
-	*body = calloc(1, sizeof **body + size);
+	*body = calloc(1, sizeof **body + WEFT_ROUND_UP(size, 8));
 	**body = (struct dp_encap){
 		.kind = row->kind,
 		.flags = row->flags,
@@ -419,6 +419,68 @@ test_tunnel_decap_refused(void **state)
 	}
 }
 
+/* What the sender left to us: of the inner packet it is done, or goes on with it; of the outer one it was never on
+ * a wire. */
+static void
+test_tunnel_decap_offloads(void **state)
+{
+	const struct decap_row *row = &decap_rows[3];
+	uint8_t frame[FRAME_MAX], outer[FRAME_MAX], bytes[FRAME_MAX];
+	size_t len = lab_hex(frame, sizeof frame, row->frame);
+	size_t outer_len = lab_hex(outer, sizeof outer, row->outer);
+	struct packet *p;
+
+	(void)state;
+	assert_string_equal(row->name, "vxlan4_csum");
+	/* The outer UDP checksum is still to be made. */
+	put_be16(outer + 40, 0x1234);
+	p = outer_packet(outer, outer_len, 0);
+	assert_int_equal(tunnel_decap(p, row->kind), DROP_DECAP_CHECKSUM);
+	lab_free(p);
+	p = outer_packet(outer, outer_len, 0);
+	p->flags = PACKET_CSUM_PARTIAL;
+	p->csum_start = 34;
+	p->csum_offset = 6;
+	assert_int_equal(tunnel_decap(p, row->kind), EDIT_OK);
+	assert_int_equal(p->flags, 0);
+	assert_int_equal(lab_bytes(p, bytes, sizeof bytes), len);
+	assert_memory_equal(bytes, frame, len);
+	lab_free(p);
+	/* The sender's device vouches for it. */
+	p = outer_packet(outer, outer_len, 0);
+	p->flags = PACKET_CSUM_VALID;
+	assert_int_equal(tunnel_decap(p, row->kind), EDIT_OK);
+	assert_int_equal(p->flags, 0);
+	lab_free(p);
+	/* The inner one is: it holds the sum of the pseudo header. */
+	put_be16(outer + 50 + 40, lab_csum(frame + 26, 8, IPPROTO_UDP + (uint32_t)(len - 34)));
+	p = outer_packet(outer, outer_len, 0);
+	p->flags = PACKET_CSUM_PARTIAL;
+	p->csum_start = 50 + 34;
+	p->csum_offset = 6;
+	assert_int_equal(tunnel_decap(p, row->kind), EDIT_OK);
+	assert_int_equal(p->flags, 0);
+	assert_int_equal(lab_bytes(p, bytes, sizeof bytes), len);
+	assert_memory_equal(bytes, frame, len);
+	lab_free(p);
+	/* It is to be cut, too: that is left to whoever sends it. */
+	p = outer_packet(outer, outer_len, 0);
+	p->flags = PACKET_CSUM_PARTIAL | PACKET_GSO_UDP;
+	p->gso_size = 5;
+	p->csum_start = 50 + 34;
+	p->csum_offset = 6;
+	assert_int_equal(tunnel_decap(p, row->kind), EDIT_OK);
+	assert_int_equal(p->flags, PACKET_CSUM_PARTIAL | PACKET_GSO_UDP);
+	assert_int_equal(p->csum_start, 34);
+	lab_free(p);
+	/* In front of the outer header: nonsense. */
+	p = outer_packet(outer, outer_len, 0);
+	p->flags = PACKET_CSUM_PARTIAL;
+	p->csum_start = 20;
+	assert_int_equal(tunnel_decap(p, row->kind), DROP_DECAP_BAD);
+	lab_free(p);
+}
+
 static bool
 is_decap_reason(int result)
 {
@@ -496,6 +558,7 @@ main(void)
 		cmocka_unit_test(test_tunnel_encap_many_options),
 		cmocka_unit_test(test_tunnel_decap_bytes),
 		cmocka_unit_test(test_tunnel_decap_refused),
+		cmocka_unit_test(test_tunnel_decap_offloads),
 		cmocka_unit_test(test_tunnel_decap_cut),
 		cmocka_unit_test(test_tunnel_decap_scribbled),
 	};

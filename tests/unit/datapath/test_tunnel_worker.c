@@ -604,6 +604,110 @@ test_tunnel_worker_too_long(void **state)
 	end();
 }
 
+/* --- what was left to the receiver ---------------------------------------------------------------------- */
+
+/* As a guest with offloads sends it: the L4 checksum is that of the pseudo header alone. */
+static struct packet *
+partial_packet(const struct lab_frame *f, uint16_t flags, uint16_t gso_size)
+{
+	struct packet *p;
+	uint8_t frame[2048];
+	bool v6 = f->bytes[f->l3] >> 4 == 6;
+	uint8_t proto = f->bytes[f->l3 + (v6 ? 6 : 9)];
+	uint16_t offset = proto == 6 ? 16 : 6;
+
+	memcpy(frame, f->bytes, f->len);
+	put_be16(frame + f->l4 + offset, lab_csum(frame + f->l3 + (v6 ? 8 : 12), v6 ? 32 : 8,
+						 proto + (uint32_t)(f->len - f->l4)));
+	p = lab_packet(frame, f->len, 1, 0);
+	p->flags = flags | PACKET_CSUM_PARTIAL;
+	p->gso_size = gso_size;
+	p->csum_start = (uint16_t)f->l4;
+	p->csum_offset = offset;
+	return p;
+}
+
+static void
+expect_bad_cut(const struct lab_frame *f)
+{
+	struct port_sums before, now;
+
+	rig_sums(&before);
+	rig_send_packet(ports[1], partial_packet(f, PACKET_GSO_TCP4, 400));
+	rig_wait((rig_sums(&now), now.drops[DROP_TX_OFFLOAD] == before.drops[DROP_TX_OFFLOAD] + 1));
+}
+
+static void
+test_tunnel_worker_offloads(void **state)
+{
+	struct port_sums before, now;
+	struct lab_frame f;
+	char text[128];
+
+	(void)state;
+	begin();
+	lab_seed("offloads");
+	snprintf(text, sizeof text, "%s,output(2)", rig_on("encap", plain_encap()));
+	rig_wire(&agent, 1, text);
+	make_frame(&f, LAB_UDP4, 0, 301);
+	rig_send_packet(ports[1], partial_packet(&f, 0, 0));
+	rig_wait(rig_n_waiting(ports[2]));
+	expect_outer(2, f.bytes, f.len, 0x7b);
+	/* One whose place is nowhere. */
+	{
+		struct packet *p = partial_packet(&f, 0, 0);
+
+		p->csum_start = 2000;
+		rig_sums(&before);
+		rig_send_packet(ports[1], p);
+		rig_wait((rig_sums(&now),
+			now.drops[DROP_TX_OFFLOAD] == before.drops[DROP_TX_OFFLOAD] + 1));
+	}
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		size_t got = 0;
+
+		make_frame(&f, v6 ? LAB_TCP6 : LAB_TCP4, 0, 1300);
+		rig_sums(&before);
+		rig_send_packet(
+			ports[1], partial_packet(&f, v6 ? PACKET_GSO_TCP6 : PACKET_GSO_TCP4, 400));
+		rig_wait(rig_n_waiting(ports[2]) == 4);
+		for (unsigned i = 0; i < 4; i++) {
+			size_t len = rig_receive(ports[2], bytes, sizeof bytes), payload;
+			struct lab_frame piece = {.l3 = f.l3, .l4 = f.l4};
+
+			piece.len = len - sizeof vxlan4;
+			memcpy(piece.bytes, bytes + sizeof vxlan4, piece.len);
+			payload = piece.len - f.l4 - 20;
+			assert_int_equal(payload, i < 3 ? 400 : 100);
+			assert_int_equal(get_be16(bytes + 38), len - 34);
+			assert_memory_equal(
+				piece.bytes + f.l4 + 20, f.bytes + f.l4 + 20 + got, payload);
+			got += payload;
+			/* Its own checksums are right. */
+			lab_frame_csums(&piece, false);
+			assert_memory_equal(piece.bytes, bytes + sizeof vxlan4, piece.len);
+		}
+		settle();
+		rig_sums(&now);
+		assert_int_equal(now.copied - before.copied, 3);
+	}
+	/* What says that it is to be cut, and is not what it says. */
+	make_frame(&f, LAB_UDP4, 0, 1300);
+	expect_bad_cut(&f);
+	/* Pieces too long for the path: told once, not for each. */
+	snprintf(text, sizeof text, "%s,output(2)",
+		rig_on("encap", put_encap(&(struct dp_encap){.port = TUNNEL, .mtu = 400}, false,
+					RIG_NONE)));
+	rig_wire(&agent, 1, text);
+	make_frame(&f, LAB_TCP4, 0, 1300);
+	rig_sums(&before);
+	rig_send_packet(ports[1], partial_packet(&f, PACKET_GSO_TCP4, 400));
+	rig_wait((rig_sums(&now),
+		now.drops[DROP_ENCAP_TOO_LONG] == before.drops[DROP_ENCAP_TOO_LONG] + 1));
+	settle();
+	end();
+}
+
 int
 main(void)
 {
@@ -615,6 +719,7 @@ main(void)
 		cmocka_unit_test(test_tunnel_worker_options),
 		cmocka_unit_test(test_tunnel_worker_fragments),
 		cmocka_unit_test(test_tunnel_worker_too_long),
+		cmocka_unit_test(test_tunnel_worker_offloads),
 	};
 
 	return cmocka_run_group_tests_name("tunnel_worker", tests, lab_start, NULL);
