@@ -22,7 +22,7 @@ static void tell_change(
 	struct of_trace *t, const char *field, const char *before, const char *after);
 static void tell_tag_changes(
 	struct of_trace *t, const struct flow_key *before, const struct flow_key *after);
-static void look_at(struct of_trace_pass *pass, const char *field, char *bits);
+static void look_at(struct of_trace_pass *pass, struct of_trace_looked looked);
 static void look_at_tag(struct of_trace_pass *pass, unsigned mask, const char *field);
 static char *bits_text(const struct field *f, const union field_value *mask);
 static void format_node(const struct of_trace_node *n, unsigned indent, struct strbuf *out);
@@ -164,17 +164,18 @@ of_trace_set_fast_path(struct of_trace_pass *pass, const struct translation *res
 			look_at_tag(pass, (unsigned)field_value_u64(f, &mask),
 				id == FIELD_VLAN_TCI ? "vlan" : "inner vlan");
 		} else {
-			look_at(pass, f->name, bits_text(f, &mask));
+			look_at(pass, (struct of_trace_looked){f->name, bits_text(f, &mask)});
 		}
 		field_store(f, &left.bits, &none);
 	}
 }
 
+/* Takes the text. */
 static void
-look_at(struct of_trace_pass *pass, const char *field, char *bits)
+look_at(struct of_trace_pass *pass, struct of_trace_looked looked)
 {
 	pass->looked = xrealloc(pass->looked, (pass->n_looked + 1) * sizeof(pass->looked[0]));
-	pass->looked[pass->n_looked++] = (struct of_trace_looked){field, bits};
+	pass->looked[pass->n_looked++] = looked;
 }
 
 static void
@@ -193,7 +194,7 @@ look_at_tag(struct of_trace_pass *pass, unsigned mask, const char *field)
 	if (mask & TCI_PCP) {
 		strbuf_printf(&text, "%sits priority", text.len ? ", " : "");
 	}
-	look_at(pass, field, strbuf_take(&text));
+	look_at(pass, (struct of_trace_looked){field, strbuf_take(&text)});
 }
 
 /* Which bits of a field. */
