@@ -392,6 +392,41 @@ test_trace_follows_recirculation(void **state)
 	world_uninit(&w);
 }
 
+/* From a recirculation on, by the id that a fast-path flow shows. */
+static void
+test_trace_begins_with_recirculation(void **state)
+{
+	const struct dp_action_u32 *recirc;
+	char flow[64], expected[512];
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	world_flow(&w, "add mpls,actions=set_field:4->reg3,pop_mpls:0x0800,resubmit(,2),output:3");
+	world_flow(&w, "add table=2,reg3=4,ip,actions=output:2");
+	world_translate(&w, "in_port=1,mpls,mpls_label=7,mpls_bos=1");
+	recirc = (const void *)(w.t.actions.data + w.t.actions.size - sizeof(*recirc));
+	assert_int_equal(recirc->hdr.type, DP_ACTION_RECIRC);
+	snprintf(flow, sizeof(flow), "in_port=1,ip,recirc_id=%u", recirc->v);
+	snprintf(expected, sizeof(expected),
+		"recirculated: recirc_id=0x%x,ip,in_port=p1,nw_ttl=64\n"
+		"  goes on in switch s1, table 2, then with output:p3\n"
+		"  reg3: 0 -> 0x4\n"
+		"  table 2: priority=32768,ip,reg3=0x4, cookie=0x0\n"
+		"    output:p2\n"
+		"      out by port p2 (2)\n"
+		"  output:p3\n"
+		"    out by port p3 (3)\n"
+		"final flow: ip,reg3=0x4,in_port=p1,nw_ttl=64\n"
+		"  actions: output(12),output(13)\n",
+		recirc->v);
+	check_text(&w, flow, false, expected);
+	check_text(&w, "in_port=1,ip,recirc_id=0x77", false,
+		"recirculated: recirc_id=0x77,ip,in_port=p1,nw_ttl=64\n"
+		"  refused: there is no such port or recirculation\n");
+	world_uninit(&w);
+}
+
 /* The datapath gives up after DP_RECIRC_MAX times; so does the trace. */
 static void
 test_trace_ends_with_recirculations(void **state)
@@ -489,6 +524,7 @@ main(void)
 		cmocka_unit_test(test_trace_texts),
 		cmocka_unit_test(test_trace_shows_fast_path_flow),
 		cmocka_unit_test(test_trace_follows_recirculation),
+		cmocka_unit_test(test_trace_begins_with_recirculation),
 		cmocka_unit_test(test_trace_ends_with_recirculations),
 		cmocka_unit_test(test_trace_is_cut),
 	};
