@@ -290,6 +290,9 @@ void agent_rpc_flow_add(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_flow_mod(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_flow_del(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_flow_list(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_controller_list(struct rpc_call *call, json_t *params, void *user);
+/* Adds a switch's controllers to @list; returns it. */
+json_t *agent_rpc_controllers(const struct agent_switch *sw, json_t *list);
 void agent_rpc_table_list(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_fdb_list(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_group_add(struct rpc_call *call, json_t *params, void *user);

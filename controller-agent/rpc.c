@@ -426,54 +426,6 @@ switch_list(struct rpc_call *call, json_t *params, void *user)
 	rpc_call_reply(call, list);
 }
 
-struct controller_visit {
-	json_t *list;
-	const char *sw;
-};
-
-static void
-visit_controller(const struct of_controller_status *s, void *user)
-{
-	struct controller_visit *v = user;
-
-	json_array_append_new(v->list,
-		json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I}",
-			"switch", v->sw, "target", s->target, "peer", s->peer, "state",
-			strcmp(s->state, "backing off") == 0 ? "backoff" : s->state, "role",
-			s->is_connected ? of_role_name(s->role) : "", "version", s->version,
-			"since_s", (json_int_t)((agent_now_ms() - s->since_ms) / 1000),
-			"last_error", s->last_error, "rate_limit", (json_int_t)s->rate_limit,
-			"burst", (json_int_t)s->burst, "packet_ins", (json_int_t)s->packet_ins,
-			"packet_ins_queued", (json_int_t)s->packet_ins_queued, "packet_ins_waiting",
-			(json_int_t)s->packet_ins_waiting, "packet_ins_dropped",
-			(json_int_t)s->packet_ins_dropped));
-}
-
-static json_t *
-controllers_json(const struct agent_switch *sw, json_t *list)
-{
-	struct controller_visit v = {list, sw->config->name};
-
-	if (sw->of) {
-		of_switch_list_controllers(sw->of, visit_controller, &v);
-	}
-	return list;
-}
-
-static void
-controller_list(struct rpc_call *call, json_t *params, void *user)
-{
-	struct agent *a = user;
-	json_t *list = json_array();
-	struct agent_switch *sw;
-
-	(void)params;
-	LIST_FOREACH (sw, link, &a->switches) {
-		controllers_json(sw, list);
-	}
-	rpc_call_reply(call, list);
-}
-
 /* --- ports -------------------------------------------------------------------------------------- */
 
 static void
@@ -651,7 +603,7 @@ switch_show(struct rpc_call *call, json_t *params, void *user)
 		json_array_append_new(ports, port_json(p, false));
 	}
 	json_object_set_new(object, "ports", ports);
-	json_object_set_new(object, "controllers", controllers_json(sw, json_array()));
+	json_object_set_new(object, "controllers", agent_rpc_controllers(sw, json_array()));
 	rpc_call_reply(call, object);
 }
 
@@ -668,13 +620,14 @@ handler_stats(struct agent *a)
 		"threads", (int)handlers_count(a->handlers), "flows", (json_int_t)c.flows.n_flows,
 		"flows_adopted", (json_int_t)c.flows.n_adopted, "upcalls",
 		(json_int_t)c.flows.n_upcalls, "flows_installed", (json_int_t)c.flows.n_installed,
-		"flows_revalidated", (json_int_t)c.flows.n_revalidated, "flows_changed", (json_int_t)c.flows.n_changed, "flows_deleted",
-		(json_int_t)c.flows.n_deleted, "flows_idle", (json_int_t)c.flows.n_idle,
-		"flows_evicted", (json_int_t)c.flows.n_evicted, "flows_refused",
-		(json_int_t)c.flows.n_refused, "packet_ins", (json_int_t)c.n_packet_ins,
-		"packet_ins_dropped", (json_int_t)c.n_packet_ins_dropped, "packet_outs",
-		(json_int_t)c.n_packet_outs, "commands_refused", (json_int_t)c.n_failed,
-		"bad_records", (json_int_t)c.n_bad_records, "wakeups", (json_int_t)c.n_wakeups);
+		"flows_revalidated", (json_int_t)c.flows.n_revalidated, "flows_changed",
+		(json_int_t)c.flows.n_changed, "flows_deleted", (json_int_t)c.flows.n_deleted,
+		"flows_idle", (json_int_t)c.flows.n_idle, "flows_evicted",
+		(json_int_t)c.flows.n_evicted, "flows_refused", (json_int_t)c.flows.n_refused,
+		"packet_ins", (json_int_t)c.n_packet_ins, "packet_ins_dropped",
+		(json_int_t)c.n_packet_ins_dropped, "packet_outs", (json_int_t)c.n_packet_outs,
+		"commands_refused", (json_int_t)c.n_failed, "bad_records",
+		(json_int_t)c.n_bad_records, "wakeups", (json_int_t)c.n_wakeups);
 }
 
 static json_t *
@@ -753,7 +706,7 @@ static const struct rpc_method rows[] = {
 	{"controller.add", controller_add},
 	{"controller.del", controller_del},
 	{"controller.set", controller_set},
-	{"controller.list", controller_list},
+	{"controller.list", agent_rpc_controller_list},
 	{"flow.add", agent_rpc_flow_add},
 	{"flow.mod", agent_rpc_flow_mod},
 	{"flow.del", agent_rpc_flow_del},

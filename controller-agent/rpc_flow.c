@@ -423,10 +423,11 @@ list_tables(struct agent_switch *sw, json_t *result)
 		ofproto_table_stats(sw->ofproto, (uint8_t)table, &s);
 		if (s.n_active || s.n_lookups) {
 			json_array_append_new(result,
-				json_pack("{s:s, s:i, s:I, s:I, s:I}", "switch", sw->config->name,
-					"table", (int)table, "active", (json_int_t)s.n_active,
-					"lookups", (json_int_t)s.n_lookups, "matched",
-					(json_int_t)s.n_matched));
+				json_pack("{s:s, s:i, s:I, s:I, s:I, s:I}", "switch",
+					sw->config->name, "table", (int)table, "active",
+					(json_int_t)s.n_active, "lookups", (json_int_t)s.n_lookups,
+					"matched", (json_int_t)s.n_matched, "missed",
+					(json_int_t)(s.n_lookups - s.n_matched)));
 		}
 	}
 }
@@ -439,6 +440,7 @@ agent_rpc_table_list(struct rpc_call *call, json_t *params, void *user)
 
 struct fdb_visit {
 	struct agent_switch *sw;
+	json_int_t ageing_s;
 	json_t *result;
 };
 
@@ -448,24 +450,29 @@ list_address(const struct fdb_entry_view *e, void *user)
 	struct fdb_visit *v = user;
 	const struct of_port_info *port = ofproto_port_find(v->sw->ofproto, e->port);
 	uint64_t now = agent_now_ms();
+	json_int_t age_s = (json_int_t)(now > e->used_ms ? now - e->used_ms : 0) / 1000;
 	char mac[20];
 
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", e->mac[0], e->mac[1], e->mac[2],
 		e->mac[3], e->mac[4], e->mac[5]);
 	json_array_append_new(v->result,
-		json_pack("{s:s, s:s, s:i, s:s, s:o}", "switch", v->sw->config->name, "port",
-			port ? port->name : "", "vlan", (int)e->vlan, "mac", mac, "age_s",
-			e->is_static ? json_null()
-				     : json_integer((json_int_t)(now > e->used_ms ? now - e->used_ms
-										  : 0) /
-						    1000)));
+		json_pack("{s:s, s:s, s:i, s:s, s:b, s:o, s:o}", "switch", v->sw->config->name,
+			"port", port ? port->name : "", "vlan", (int)e->vlan, "mac", mac, "static",
+			e->is_static, "age_s", e->is_static ? json_null() : json_integer(age_s),
+			"expires_s",
+			e->is_static
+				? json_null()
+				: json_integer(age_s < v->ageing_s ? v->ageing_s - age_s : 0)));
 }
 
 static void
 list_addresses(struct agent_switch *sw, json_t *result)
 {
-	struct fdb_visit v = {sw, result};
+	struct fdb_visit v = {.sw = sw, .result = result};
+	struct of_settings settings;
 
+	ofproto_get_settings(sw->ofproto, &settings);
+	v.ageing_s = settings.fdb_ageing_s;
 	fdb_visit(ofproto_fdb(sw->ofproto), list_address, &v);
 }
 

@@ -54,7 +54,7 @@ struct cli_arg {
 };
 
 #define CLI_MAX_ARGS 4
-#define CLI_MAX_COLUMNS 14
+#define CLI_MAX_COLUMNS 16
 
 struct cli_command {
 	const char *object;

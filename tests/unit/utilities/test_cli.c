@@ -178,14 +178,14 @@ static void
 test_cli_prints_aligned_tables(void **state)
 {
 	char *text = print("fdb list",
-		"[{\"switch\":\"br0\",\"port\":\"p1\",\"vlan\":0,\"mac\":\"02:00:00:00:00:01\",\"age_s\":7},"
+		"[{\"switch\":\"br0\",\"port\":\"p1\",\"vlan\":0,\"mac\":\"02:00:00:00:00:01\",\"age_s\":7,\"expires_s\":293},"
 		"{\"switch\":\"longname\",\"port\":\"q\",\"vlan\":100,\"mac\":null,\"age_s\":12345}]",
 		false);
 
 	(void)state;
-	assert_string_equal(text, "SWITCH    PORT  VLAN  MAC                AGE S\n"
-				  "br0       p1       0  02:00:00:00:00:01      7\n"
-				  "longname  q      100  -                  12345\n");
+	assert_string_equal(text, "SWITCH    PORT  VLAN  MAC                AGE S  EXPIRES S\n"
+				  "br0       p1       0  02:00:00:00:00:01      7        293\n"
+				  "longname  q      100  -                  12345          -\n");
 	free(text);
 	text = print("group stats br0",
 		"[{\"group\":1,\"type\":\"all\",\"duration_s\":1.5,\"refs\":0,\"packets\":3,\"bytes\":180,"
@@ -197,7 +197,7 @@ test_cli_prints_aligned_tables(void **state)
 				  "   20  select      -     -        -      -  -\n");
 	free(text);
 	text = print("fdb list", "[]", false);
-	assert_string_equal(text, "SWITCH  PORT  VLAN  MAC  AGE S\n");
+	assert_string_equal(text, "SWITCH  PORT  VLAN  MAC  AGE S  EXPIRES S\n");
 	free(text);
 }
 
