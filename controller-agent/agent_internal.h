@@ -8,6 +8,7 @@
  *   tunnel_port.c    tunnel ports
  *   too_long.c   packets that are too long for a tunnel
  *   mirrors.c    mirrors
+ *   multicast.c  multicast snooping
  *   switches.c   switches and their ports in ofproto/ and on the wire
  *   packets.c    packet-ins and packet-outs
  *   meters.c     meters in the datapath
@@ -203,6 +204,10 @@ void agent_mirrors_update(struct agent_switch *sw, const struct config_switch *c
 void agent_rpc_mirror_add(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_mirror_del(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_mirror_list(struct rpc_call *call, json_t *params, void *user);
+
+/* multicast.c */
+void agent_multicast_settings(const struct config_switch *config, struct of_settings *s);
+void agent_rpc_mdb_list(struct rpc_call *call, json_t *params, void *user);
 
 /* switches.c */
 struct agent_switch *agent_switch_create(struct agent *a, const struct config_switch *config,

@@ -380,9 +380,32 @@ config_switch_set(
 		return !*value ||
 		       config_number_parse(key, value, 1, MAX_TABLE_SIZE, &sw->mac_table_size, err);
 	}
+	if (strcmp(key, "mcast-snooping") == 0) {
+		sw->mcast_snooping = false;
+		return !*value ||
+		       config_bool_parse(key, value, "on", "off", &sw->mcast_snooping, err);
+	}
+	if (strcmp(key, "flood-unregistered") == 0) {
+		bool flood = true;
+
+		if (*value && !config_bool_parse(key, value, "yes", "no", &flood, err)) {
+			return false;
+		}
+		sw->mcast_no_flood = !flood;
+		return true;
+	}
+	if (strcmp(key, "mcast-ageing") == 0) {
+		unsigned n = 0;
+
+		if (*value && !config_number_parse(key, value, 1, 86400, &n, err)) {
+			return false;
+		}
+		sw->mcast_ageing = n;
+		return true;
+	}
 	return fail(err,
-		"a switch has no property %s: there are dpid, fail-mode, protocols, mac-ageing and "
-		"mac-table-size",
+		"a switch has no property %s: there are dpid, fail-mode, protocols, mac-ageing, "
+		"mac-table-size, mcast-snooping, mcast-ageing and flood-unregistered",
 		key);
 }
 
@@ -461,6 +484,11 @@ config_port_set(struct config_port *p, const char *key, const char *value, struc
 	if (strcmp(key, "underlay") == 0) {
 		p->underlay = false;
 		return !*value || config_bool_parse(key, value, "yes", "no", &p->underlay, err);
+	}
+	if (strcmp(key, "mcast-router") == 0) {
+		p->mcast_router = false;
+		return !*value ||
+		       config_bool_parse(key, value, "yes", "auto", &p->mcast_router, err);
 	}
 	if (strcmp(key, "allow") == 0) {
 		struct of_allow *list = *value ? config_allow_parse(value, err) : NULL;

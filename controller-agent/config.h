@@ -69,6 +69,7 @@ struct config_port {
 	enum config_vlan_mode vlan_mode;
 	bool admin_down;
 	bool underlay;
+	bool mcast_router;             /* there is a multicast router behind it, heard of or not */
 	char *allow;                   /* MAC[/IP[/LENGTH]],..; NULL: everything */
 	struct config_option *options; /* sorted by key; "mtu" is one of them */
 	size_t n_options;
@@ -98,6 +99,9 @@ struct config_switch {
 	size_t n_ports;
 	struct config_controller **controllers;
 	size_t n_controllers;
+	bool mcast_snooping;
+	bool mcast_no_flood;            /* groups that nobody has asked for: to routers alone */
+	uint32_t mcast_ageing;          /* s; 0: the default */
 	struct config_mirror **mirrors; /* config_mirror.h */
 	size_t n_mirrors;
 };

@@ -370,6 +370,7 @@ port_to_json(const struct config_port *p)
 	if (p->underlay) {
 		put_text(object, "underlay", "yes");
 	}
+	put_text(object, "mcast-router", p->mcast_router ? "yes" : NULL);
 	put_text(object, "allow", p->allow);
 	for (size_t i = 0; i < p->n_options; i++) {
 		put_text(options, p->options[i].key, p->options[i].value);
@@ -408,6 +409,11 @@ switch_to_json(const struct config_switch *sw)
 	}
 	if (sw->mac_table_size) {
 		json_object_set_new(object, "mac-table-size", json_integer(sw->mac_table_size));
+	}
+	put_text(object, "mcast-snooping", sw->mcast_snooping ? "on" : NULL);
+	put_text(object, "flood-unregistered", sw->mcast_no_flood ? "no" : NULL);
+	if (sw->mcast_ageing) {
+		json_object_set_new(object, "mcast-ageing", json_integer(sw->mcast_ageing));
 	}
 	for (size_t i = 0; i < sw->n_controllers; i++) {
 		const struct config_controller *ctl = sw->controllers[i];

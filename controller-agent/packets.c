@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/packet_key.h"
 #include "ofproto/of_context.h"
+#include "ofproto/of_multicast.h"
 #include "ofproto/translate.h"
 
 WEFT_LOG_MODULE(packets);
@@ -36,7 +37,6 @@ agent_packet_in(struct agent *a, const struct handler_packet_in *packet)
 	struct ofproto *ofproto = NULL;
 	struct of_context context;
 	struct of_packet_in pi;
-
 	bool is_known = packet->context &&
 			of_context_decode(packet->context, packet->context_size, &context, &err);
 
@@ -44,11 +44,18 @@ agent_packet_in(struct agent *a, const struct handler_packet_in *packet)
 		agent_too_long(a, packet, &context);
 		return;
 	}
-	if (is_known && context.kind == OF_CONTEXT_PACKET_IN) {
+	if (is_known &&
+		(context.kind == OF_CONTEXT_PACKET_IN || context.kind == OF_CONTEXT_SNOOP)) {
 		ofproto = ofproto_by_id(a->model, context.ofproto_id);
 	}
 	if (!ofproto) {
 		a->n_unknown_packet_ins++; /* its switch or rule has gone meanwhile */
+		return;
+	}
+	if (context.kind == OF_CONTEXT_SNOOP) {
+		ofproto_multicast_packet(ofproto, context.vlan, OF_PORT(context.in_port),
+			packet->data, packet->data_len, agent_now_ms());
+		agent_touch(a);
 		return;
 	}
 	of_packet_in_fill(&pi, &context, &packet->key, in_port_of(a, &context, &packet->key));

@@ -740,7 +740,8 @@ config_port_equal(const struct config_port *a, const struct config_port *b)
 	bool same = same_text(a->type, b->type) && a->tag == b->tag &&
 		    a->has_trunks == b->has_trunks && a->vlan_mode == b->vlan_mode &&
 		    a->admin_down == b->admin_down && a->underlay == b->underlay &&
-		    same_text(a->allow, b->allow) && a->n_options == b->n_options &&
+		    a->mcast_router == b->mcast_router && same_text(a->allow, b->allow) &&
+		    a->n_options == b->n_options &&
 		    memcmp(a->trunks, b->trunks, sizeof(a->trunks)) == 0;
 
 	for (size_t i = 0; same && i < a->n_options; i++) {

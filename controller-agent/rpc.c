@@ -404,12 +404,15 @@ switch_json(const struct agent_switch *sw)
 
 	ofproto_get_settings(sw->ofproto, &settings);
 	snprintf(dpid, sizeof(dpid), "%016llx", (unsigned long long)ofproto_dpid(sw->ofproto));
-	return json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:s}", "name", sw->config->name, "dpid",
-		dpid, "fail_mode", config_fail_mode_name(sw->config->fail_mode), "protocols",
+	return json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:s, s:b, s:b, s:I}", "name",
+		sw->config->name, "dpid", dpid, "fail_mode",
+		config_fail_mode_name(sw->config->fail_mode), "protocols",
 		protocols_json(sw->config->protocols), "n_ports",
 		(json_int_t)list_count(&sw->ports), "n_flows",
 		(json_int_t)ofproto_n_rules(sw->ofproto), "mode",
-		settings.standalone_now ? "standalone" : "rules");
+		settings.standalone_now ? "standalone" : "rules", "mcast_snooping",
+		settings.multicast_snooping, "flood_unregistered", settings.multicast_flood,
+		"mcast_ageing_s", (json_int_t)settings.multicast_ageing_s);
 }
 
 static void
@@ -455,6 +458,9 @@ put_settings(json_t *object, const struct config_port *c)
 	}
 	if (c->underlay) {
 		json_object_set_new(settings, "underlay", json_string("yes"));
+	}
+	if (c->mcast_router) {
+		json_object_set_new(settings, "mcast-router", json_string("yes"));
 	}
 	if (c->allow) {
 		json_object_set_new(settings, "allow", json_string(c->allow));
@@ -723,6 +729,7 @@ static const struct rpc_method rows[] = {
 	{"fdb.list", agent_rpc_fdb_list},
 	{"tunnel.list", agent_rpc_tunnel_list},
 	{"trace.run", agent_rpc_trace_run},
+	{"mdb.list", agent_rpc_mdb_list},
 	{"mirror.add", agent_rpc_mirror_add},
 	{"mirror.del", agent_rpc_mirror_del},
 	{"mirror.list", agent_rpc_mirror_list},

@@ -216,7 +216,10 @@ agent_switch_differs(const struct agent_switch *sw, const struct config_switch *
 	       (config->has_dpid && old->dpid != config->dpid) ||
 	       old->fail_mode != config->fail_mode || old->protocols != config->protocols ||
 	       old->mac_ageing_s != config->mac_ageing_s ||
-	       old->mac_table_size != config->mac_table_size || !has_controllers(old, config) ||
+	       old->mac_table_size != config->mac_table_size ||
+	       old->mcast_snooping != config->mcast_snooping ||
+	       old->mcast_no_flood != config->mcast_no_flood ||
+	       old->mcast_ageing != config->mcast_ageing || !has_controllers(old, config) ||
 	       !has_controllers(config, old);
 }
 
@@ -247,6 +250,9 @@ agent_switch_update(struct agent_switch *sw, const struct config_switch *config,
 	sw->config->protocols = config->protocols;
 	sw->config->mac_ageing_s = config->mac_ageing_s;
 	sw->config->mac_table_size = config->mac_table_size;
+	sw->config->mcast_snooping = config->mcast_snooping;
+	sw->config->mcast_no_flood = config->mcast_no_flood;
+	sw->config->mcast_ageing = config->mcast_ageing;
 	ok = update_controllers(sw, config, keep_going, err);
 	agent_touch(sw->agent);
 	return ok;
@@ -261,6 +267,7 @@ apply_settings(struct agent_switch *sw, const struct config_switch *config)
 	s.fail_mode = config->fail_mode == CONFIG_SECURE ? OF_FAIL_SECURE : OF_FAIL_STANDALONE;
 	s.fdb_ageing_s = config->mac_ageing_s ? config->mac_ageing_s : OF_FDB_AGEING_S;
 	s.fdb_max = config->mac_table_size ? config->mac_table_size : OF_FDB_MAX;
+	agent_multicast_settings(config, &s);
 	ofproto_set_settings(sw->ofproto, &s);
 }
 
@@ -408,6 +415,7 @@ describe(const struct agent_port *p, struct of_port_info *info)
 	info->curr_speed = p->info.speed_mbps * 1000;
 	info->mtu = p->info.mtu;
 	info->is_underlay = c->underlay;
+	info->is_multicast_router = c->mcast_router;
 	info->is_internal = strcmp(c->type, "internal") == 0 && !config_port_option(c, "netns");
 	info->vlan_mode = vlan_mode(c);
 	info->tag = c->tag >= 0 ? (uint16_t)c->tag : 0;

@@ -502,6 +502,12 @@ parse_l4(struct cursor *c, uint32_t end)
 		memcpy(&key->l4_src, l4, 4);
 		c->p->l4_payload_off = (uint16_t)(c->at + 12);
 		break;
+	case IPPROTO_IGMP:
+		/* For those who snoop; no match field stands for it. */
+		if (key->eth_type == be16_from(TYPE_IPV4) && room >= 8) {
+			key->icmp_type = be16_from(l4[0]);
+		}
+		break;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
 		if ((key->ip_proto == IPPROTO_ICMP) != (key->eth_type == be16_from(TYPE_IPV4))) {

@@ -10,8 +10,10 @@
 #include "lib/alloc.h"
 #include "lib/error.h"
 #include "ofproto/fdb.h"
+#include "ofproto/mdb.h"
 #include "ofproto/mirror_internal.h"
 #include "ofproto/of_context.h"
+#include "ofproto/of_multicast.h"
 #include "ofproto/ofproto_internal.h"
 #include "ofproto/txn.h"
 
@@ -25,6 +27,7 @@ static void release_switch(struct grace_item *item);
 static void free_switch(struct ofproto *p);
 static uint64_t ageing_ms(const struct ofproto *p);
 static void address_changed(void *ofproto, uint64_t key);
+static void listeners_changed(void *ofproto, uint64_t dep);
 
 struct of_model *
 of_model_create(const struct of_model_events *events)
@@ -112,6 +115,14 @@ model_append_changes(struct of_model *m, struct change_batch *noted, uint64_t ve
 }
 
 void
+model_publish_noted(struct of_model *m)
+{
+	if (m->noted) {
+		model_publish(m);
+	}
+}
+
+void
 model_publish(struct of_model *m)
 {
 	uint64_t version = atomic_load_explicit(&m->version, memory_order_relaxed) + 1;
@@ -136,6 +147,9 @@ of_model_run(struct of_model *m, uint64_t now_ms, unsigned budget)
 			model_publish(m);
 		}
 		more |= fdb_next_ms(p->fdb, ageing_ms(p)) <= now_ms;
+		if (mdb_expire(p->mdb, now_ms)) {
+			model_publish(m);
+		}
 	}
 	if (!txn_holds_memory(m)) {
 		grace_run(&m->grace, budget);
@@ -156,6 +170,7 @@ of_model_next_ms(const struct of_model *m)
 	}
 	LIST_FOREACH (p, by_model, &m->switches) {
 		next = WEFT_MIN(next, fdb_next_ms(p->fdb, ageing_ms(p)));
+		next = WEFT_MIN(next, mdb_next_ms(p->mdb));
 	}
 	return next;
 }
@@ -242,9 +257,13 @@ ofproto_create(struct of_model *m, const char *name, uint64_t dpid, struct weft_
 		.miss_send_len = 128,
 		.fdb_ageing_s = OF_FDB_AGEING_S,
 		.fdb_max = OF_FDB_MAX,
+		.multicast_flood = true,
+		.multicast_ageing_s = OF_MULTICAST_AGEING_S,
 	};
 	atomic_init(&p->ports, xcalloc(1, sizeof(struct ofport_set)));
 	p->fdb = fdb_create(&m->grace, OF_FDB_MAX, address_changed, p);
+	p->mdb = mdb_create(&m->grace, listeners_changed, p);
+	atomic_init(&p->multicast_flood, true);
 	versioned_table_init(&p->groups, &m->grace);
 	versioned_table_init(&p->meters, &m->grace);
 	list_init(&p->object_rules);
@@ -366,13 +385,20 @@ ofproto_set_settings(struct ofproto *p, const struct of_settings *s)
 {
 	bool changed = p->settings.standalone_now != s->standalone_now ||
 		       p->settings.invalid_ttl_to_agent != s->invalid_ttl_to_agent ||
-		       p->settings.drop_fragments != s->drop_fragments;
+		       p->settings.drop_fragments != s->drop_fragments ||
+		       p->settings.multicast_snooping != s->multicast_snooping ||
+		       p->settings.multicast_flood != s->multicast_flood;
 
 	p->settings = *s;
 	atomic_store_explicit(&p->standalone_now, s->standalone_now, memory_order_relaxed);
 	atomic_store_explicit(
 		&p->invalid_ttl_to_agent, s->invalid_ttl_to_agent, memory_order_relaxed);
 	atomic_store_explicit(&p->drop_fragments, s->drop_fragments, memory_order_relaxed);
+	atomic_store_explicit(&p->multicast_flood, s->multicast_flood, memory_order_relaxed);
+	atomic_store_explicit(&p->multicast_snooping, s->multicast_snooping, memory_order_relaxed);
+	if (!s->multicast_snooping) {
+		changed |= mdb_flush(p->mdb);
+	}
 	if (s->fdb_max < fdb_count(p->fdb)) {
 		changed = true;
 	}
@@ -459,6 +485,14 @@ address_changed(void *ofproto, uint64_t key)
 	model_changed(p->model, of_dep(OF_DEP_ADDRESS, p->id, key));
 }
 
+static void
+listeners_changed(void *ofproto, uint64_t dep)
+{
+	const struct ofproto *p = ofproto;
+
+	model_changed(p->model, of_dep(OF_DEP_OTHER, p->id, dep));
+}
+
 /* ------------------------------------------------------------------------------------------------- */
 
 static uint64_t
@@ -516,6 +550,7 @@ free_switch(struct ofproto *p)
 	free(atomic_load_explicit(&p->ports, memory_order_relaxed));
 	mirror_set_destroy(atomic_load_explicit(&p->mirrors, memory_order_relaxed));
 	fdb_destroy(p->fdb);
+	mdb_destroy(p->mdb);
 	versioned_table_uninit(&p->groups);
 	versioned_table_uninit(&p->meters);
 	free(p->name);

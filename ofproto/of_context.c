@@ -51,7 +51,8 @@ struct head {
 	uint16_t actions_len;
 	uint16_t stack_len;
 	uint32_t mirrored;
-	uint32_t zero2;
+	uint16_t vlan;
+	uint16_t zero2;
 };
 _Static_assert(sizeof(struct head) % 8 == 0, "what follows is aligned");
 
@@ -118,6 +119,7 @@ of_context_encode(const struct of_context *c, void *buf)
 		.actions_len = c->actions_len,
 		.stack_len = c->stack_len,
 		.mirrored = c->mirrored,
+		.vlan = c->vlan,
 	};
 	uint8_t *at = buf;
 	size_t size = sizeof(h) + padded(c->userdata_len) + padded(c->action_set_len) +
@@ -166,6 +168,7 @@ of_context_decode(const void *bytes, size_t size, struct of_context *c, struct w
 		.actions_len = h.actions_len,
 		.stack_len = h.stack_len,
 		.mirrored = h.mirrored,
+		.vlan = h.vlan,
 	};
 	memcpy(c->regs, h.regs, sizeof(c->regs));
 	c->userdata = take_part(&at, &size, h.userdata_len);
@@ -173,7 +176,7 @@ of_context_decode(const void *bytes, size_t size, struct of_context *c, struct w
 	c->actions = take_part(&at, &size, h.actions_len);
 	c->stack = take_part(&at, &size, h.stack_len);
 	if (h.version != CONTEXT_VERSION || h.kind < OF_CONTEXT_PACKET_IN ||
-		h.kind > OF_CONTEXT_TOO_LONG ||
+		h.kind > OF_CONTEXT_SNOOP ||
 		(h.table >= OF_N_TABLES && h.kind == OF_CONTEXT_FROZEN) || size || !c->userdata ||
 		!c->action_set || !c->actions || !c->stack || h.stack_len % 8 ||
 		!of_actions_is_list(c->action_set, c->action_set_len, 0) ||

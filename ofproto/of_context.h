@@ -31,6 +31,7 @@ enum of_context_kind {
 	OF_CONTEXT_PACKET_IN = 1,
 	OF_CONTEXT_FROZEN,
 	OF_CONTEXT_TOO_LONG, /* for the path behind tunnel port @in_port, which takes @max_len (IP) */
+	OF_CONTEXT_SNOOP,    /* a multicast listener's or router's message, for of_multicast.h */
 };
 
 enum of_packet_in_reason { /* OFPR_*, of OpenFlow 1.4: older codecs map 3 and above to ACTION */
@@ -55,6 +56,7 @@ struct of_context {
 	uint64_t cookie;   /* PACKET_IN: of the rule; all ones: none */
 	uint32_t depth;    /* FROZEN: resubmits so far */
 	uint32_t mirrored; /* FROZEN: by which mirrors of the switch */
+	uint16_t vlan;     /* SNOOP */
 	be64_t metadata;
 	be32_t tun_id_hi;
 	be32_t pkt_mark;

@@ -9,6 +9,7 @@
 #include "lib/alloc.h"
 #include "lib/error.h"
 #include "ofproto/fdb.h"
+#include "ofproto/mdb.h"
 #include "ofproto/of_counter.h"
 #include "ofproto/ofproto_internal.h"
 
@@ -67,6 +68,7 @@ ofproto_port_del(struct ofproto *p, struct of_port number)
 {
 	if (ofport_find(p, number)) {
 		fdb_flush_port(p->fdb, number);
+		mdb_flush_port(p->mdb, number);
 		publish(p, number, NULL);
 	}
 }

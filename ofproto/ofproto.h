@@ -117,6 +117,9 @@ struct of_settings {
 	bool drop_fragments;       /* OFPC_FRAG_DROP: IP fragments do not come to the tables */
 	uint32_t fdb_ageing_s;     /* OF_FDB_AGEING_S */
 	uint32_t fdb_max;          /* OF_FDB_MAX */
+	bool multicast_snooping;   /* of_multicast.h; off */
+	bool multicast_flood;      /* groups that nobody has asked for; on */
+	uint32_t multicast_ageing_s;
 };
 
 /* A switch without ports and rules (the agent adds the standalone rule, or restores what was). NULL
@@ -195,9 +198,10 @@ struct of_port_info {
 	bool is_underlay; /* tunnel packets that come in here may be for us */
 	bool is_internal; /* a device of the host's: its kernel takes what is output here */
 	enum of_vlan_mode vlan_mode;
-	uint16_t tag;                 /* VLAN of access, native and tunnel modes; 0: none */
-	bool has_trunks;              /* without: every VLAN */
-	uint64_t trunks[64];          /* bitmap of VLANs; VLAN 0: untagged packets on a trunk */
+	uint16_t tag;             /* VLAN of access, native and tunnel modes; 0: none */
+	bool has_trunks;          /* without: every VLAN */
+	uint64_t trunks[64];      /* bitmap of VLANs; VLAN 0: untagged packets on a trunk */
+	bool is_multicast_router; /* NORMAL sends what listeners want, and their reports, here too */
 	const struct of_allow *allow; /* NULL: all sources. The port keeps a copy of its own */
 	enum of_port_kind kind;
 	struct {

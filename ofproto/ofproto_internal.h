@@ -19,6 +19,7 @@
 #define OF_DP_PAGES ((DP_PORT_MAX + 1) / OF_DP_PAGE)
 
 struct context_table;
+struct mdb;
 struct mirror_set;
 struct of_counter;
 
@@ -104,7 +105,10 @@ struct ofproto {
 	_Atomic bool drop_fragments;
 	_Atomic(struct ofport_set *) ports;
 	_Atomic(struct mirror_set *) mirrors; /* NULL: none */
+	_Atomic bool multicast_snooping;
+	_Atomic bool multicast_flood;
 	struct fdb *fdb;
+	struct mdb *mdb;
 	struct versioned_table groups;
 	struct versioned_table meters;
 	/* The loop's. */
@@ -174,6 +178,8 @@ void model_changed(struct of_model *m, uint64_t dep);
 void model_changed_all(struct of_model *m);
 /* Moves the version on: what was changed before is in force. Without notes: everything may have changed. */
 void model_publish(struct of_model *m);
+/* The same, if anything was noted. */
+void model_publish_noted(struct of_model *m);
 void ofproto_ref(struct ofproto *p);
 void ofproto_unref(struct ofproto *p);
 

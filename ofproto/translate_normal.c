@@ -13,6 +13,7 @@
 #include "ofproto/fdb.h"
 #include "ofproto/mirror_internal.h"
 #include "ofproto/translate_internal.h"
+#include "ofproto/translate_multicast.h"
 #include "ofproto/translate_trace.h"
 
 #define TPID_CUSTOMER 0x8100
@@ -53,7 +54,8 @@ xlate_normal(struct xlate *x)
 	const struct ofport **to;
 	struct normal n;
 	struct of_port known;
-	bool is_rspan;
+	struct xlate_listeners listeners;
+	bool is_rspan, listens;
 	size_t n_to = 0;
 
 	xlate_read_field(x, FIELD_ETH_SRC);
@@ -96,12 +98,14 @@ xlate_normal(struct xlate *x)
 	} else {
 		const struct ofport_set *set = xlate_ports(x);
 
+		listens = !is_rspan && xlate_multicast(x, n.vlan, n.in, &listeners);
 		to = xmalloc((set->n + 1) * sizeof(*to));
 		for (size_t i = 0; i < set->n; i++) {
 			const struct ofport *port = set->ports[i];
 
 			if (port != n.in && !(port->info.config & OF_PORT_NO_FLOOD) &&
 				port->info.number.v != be32_to(key->in_port) &&
+				(!listens || xlate_listens(&listeners, port)) &&
 				is_member(&port->info, n.vlan) &&
 				!mirror_set_has_port(mirrors, port->info.number)) {
 				to[n_to++] = port;

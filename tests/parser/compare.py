@@ -263,6 +263,8 @@ class View:
         self.put("ip_frag", fragment, 1)
         if not fragment & LATER:
             self.l4(ip.proto, ip.payload)
+            if ip.proto == 2 and ip.len - 4 * ip.ihl >= 8:
+                self.put("tp_src", bytes(ip.payload)[0], 2)  # IGMP's type stands where ICMP's does
 
     def ipv6(self, ip):
         self.put_address("ipv6_src", ip.src)

@@ -13,7 +13,8 @@
 	}
 
 const struct cli_command cli_commands[] = {
-	{"switch", "add", "NAME [dpid=HEX] [fail-mode=standalone|secure] [protocols=1.3,..]",
+	{"switch", "add",
+		"NAME [dpid=HEX] [fail-mode=standalone|secure] [protocols=1.3,..] [KEY=VALUE..]",
 		"make a switch", CLI_AGENT, "switch.add", NULL, CLI_SHOW_NOTHING,
 		{{CLI_ARG_NAME, "name"}, {CLI_ARG_SETTINGS, "settings"}}, {{0}}, false, false,
 		false, NULL},
@@ -159,6 +160,11 @@ const struct cli_command cli_commands[] = {
 			{"SOURCE", "source", false}, {"NEXT HOP", "next_hop", false},
 			{"MAC", "mac", false}, {"VIA", "via", false},
 			{"LAST ERROR", "last_error", false}},
+		false, false, false, NULL},
+	{"mdb", "list", "[SWITCH]", "list multicast groups: who has asked for them", CLI_AGENT,
+		"mdb.list", NULL, CLI_SHOW_TABLE, {{CLI_ARG_OPTIONAL, "switch"}},
+		{{"SWITCH", "switch", false}, {"VLAN", "vlan", true}, {"GROUP", "group", false},
+			{"PORT", "port", false}, {"EXPIRES S", "expires_s", true}},
 		false, false, false, NULL},
 	{"mirror", "add",
 		"SWITCH NAME select-all=yes|select-src-port=A,..|select-dst-port=A,.. "

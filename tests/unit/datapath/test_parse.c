@@ -176,6 +176,12 @@ test_parse_bad_ipv4(void **state)
 	want_ipv4(1);
 	want.ip_frag = FLOW_BAD_L4;
 	assert_key(MACS "0800" IPV4("0017", "0000", "01") "080700", PARSE_L4, 1);
+	/* IGMP's type stands where ICMP's does, if there is a whole message. */
+	want_ipv4(2);
+	want_ports(0x16, 0);
+	assert_key(MACS "0800" IPV4("001c", "0000", "02") "16010000 ef010203", PARSE_L4, 1);
+	want_ports(0, 0);
+	assert_key(MACS "0800" IPV4("001b", "0000", "02") "16010000 ef010203", PARSE_L4, 1);
 }
 
 static void
