@@ -75,7 +75,7 @@ def test_top_counts_what_passed(stage):
     wait_for("a first report", reports)
     for _ in range(20):
         a.send(FRAME)
-        b.receive()
+        b.receive(20)
     for _ in range(3):
         b.send(FRAME)
     wait_for(lambda: f"all of it: {sums()}", lambda: sums() == [23, 20, 20, 20, 3], 20)

@@ -142,7 +142,7 @@ def test_trace_shows_the_flows_that_packets_make(stage):
     for frame in (PLAIN, LABELLED):
         def same(frame=frame):
             a.send(frame)
-            b.receive()
+            b.receive(20)
             shown = fast_path(weft.cli("trace", "br0", "in_port=a", "--packet", frame.hex(), json=True))
             return shown == [flow for flow in installed(weft) if flow in shown] and shown
 
