@@ -129,9 +129,11 @@ void
 underlay_link_news(struct underlay *u, const struct underlay_link *link, bool is_gone)
 {
 	struct underlay_device *d = underlay_device_find(u, link->ifindex);
-	struct underlay_link now =
-		is_gone ? (struct underlay_link){.ifindex = link->ifindex} : *link;
+	struct underlay_link now = {.ifindex = link->ifindex};
 
+	if (!is_gone) {
+		now = *link;
+	}
 	if (d && !is_same_link(&d->link, &now)) {
 		d->link = now;
 		underlay_device_touch(u, d, true);

@@ -152,3 +152,55 @@ def test_tunnel_follows_the_kernel(lab, hosts):
     assert hosts.weft.cli("tunnel", "list", json=True) == []
     assert hosts.weft.cli("stats", json=True)["underlay"]["remotes"] == 0
     assert "no switch nix" in hosts.weft.cli_fails("tunnel", "list", "nix")
+
+
+def test_traffic_moves_to_an_equal_cost_path(lab):
+    """Two ways to the remote, by a switch each. One internal port goes down: all connections take the other way.
+
+    namespace guest                 namespace host                                          namespace far
+      eth0 ---- g0 [br0] vx0 - - -+ ul0 10.0.0.1/24 [under0] up0 (underlay=yes) ---- eth0 10.0.0.2/24
+                                  + ul1 10.0.1.1/24 [under1] up1 (underlay=yes) ---- eth1 10.0.1.2/24
+    """
+    guest, host, far = (Netns(lab, name) for name in ("guest", "host", "far"))
+    weft = Weft(lab, netns=host.name).start()
+    weft.cli("switch", "add", "br0")
+    for i in "01":
+        weft.cli("switch", "add", f"under{i}")
+        weft.cli("port", "add", f"under{i}", f"ul{i}", "type=internal", f"ip=10.0.{i}.1/24")
+        weft.cli("port", "add", f"under{i}", f"up{i}", "type=veth", f"netns={far.name}", f"ifname=eth{i}", "underlay=yes", f"ip=10.0.{i}.2/24")
+    weft.cli("port", "add", "br0", "g0", "type=veth", f"netns={guest.name}", "ifname=eth0")
+    weft.cli("port", "add", "br0", "vx0", "type=vxlan", f"remote={REMOTE}", f"vni={VNI}")
+    host.run("ip", "route", "add", "10.9.0.0/16", "nexthop", "via", "10.0.0.2", "nexthop", "via", "10.0.1.2")
+
+    def states():
+        return {row["via"]: row["state"] for row in weft.cli("tunnel", "list", json=True)}
+
+    wait_for(lambda: f"both ways, not {states()}", lambda: states() == {"under0:ul0": "ready", "under1:ul1": "ready"}, 60)
+    tx, rx = guest.packets("eth0"), [far.packets(f"eth{i}") for i in "01"]
+
+    def frame(connection):
+        """UDP from another port for each connection."""
+        ip = bytes.fromhex("45000020000000004011") + b"\0\0" + bytes((192, 0, 2, 1, 192, 0, 2, 2))
+        return FRAME[:12] + b"\x08\x00" + ip + struct.pack("!HHHH", 1000 + connection, 7, 12, 0) + bytes(4)
+
+    def ways(n=16):
+        """By which way each connection's frame comes out that is sent now."""
+        found = {}
+        for queue in rx:
+            queue.flush()
+        for connection in range(n):
+            tx.send(frame(connection))
+        for way, queue in enumerate(rx):
+            while len(found) < n and (got := queue.poll(0.5, accept=is_vxlan)):
+                found[struct.unpack("!H", outer(got)["inner"][34:36])[0] - 1000] = way
+        return found
+
+    # A first packet may go while the kernel resolves. Then both ways are used, and each connection keeps its own.
+    wait_for(lambda: f"all connections by both ways, not {ways()}", lambda: (w := ways()) and len(w) == 16 and set(w.values()) == {0, 1}, 60)
+    before = ways()
+    host.run("ip", "link", "set", "ul0", "down")
+    wait_for(lambda: f"one way, not {ways()}", lambda: (w := ways()) and len(w) == 16 and set(w.values()) == {1}, 60)
+    assert states()["under1:ul1"] == "ready"
+    host.run("ip", "link", "set", "ul0", "up")
+    wait_for(lambda: f"both ways, not {states()}", lambda: states() == {"under0:ul0": "ready", "under1:ul1": "ready"}, 60)
+    wait_for(lambda: f"as before, {before}, not {ways()}", lambda: ways() == before, 60)
