@@ -7,7 +7,7 @@
 
 #include "datapath/flow_table.h"
 
-#define N_PORTS (DP_PORT_MAX + 1)
+#define N_PORTS (DP_PORT_MADE + 1) /* what the switch made itself may recirculate */
 
 /* A subtable's hash table: heads of chains, slot numbers. */
 struct buckets {

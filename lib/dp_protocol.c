@@ -169,7 +169,8 @@ decode_flow_put(struct cursor *c, struct dp_message *msg)
 	if (bits->in_port != UINT32_MAX || bits->recirc_id != UINT32_MAX) {
 		return refuse(c, "mask without input port or recirculation id");
 	}
-	if (be32_to(msg->key.in_port) > DP_PORT_MAX) {
+	/* Of what the switch made itself, only what comes around again is asked for. */
+	if (be32_to(msg->key.in_port) > (msg->key.recirc_id ? DP_PORT_MADE : DP_PORT_MAX)) {
 		return refuse(c, "input port out of range");
 	}
 	return true;

@@ -22,7 +22,6 @@ static void run_top(
 	struct xlate *x, uint8_t table, const void *actions, size_t size, bool has_table);
 static void run_action(struct xlate *x, const struct of_action_hdr *a);
 static bool needs_headers(enum of_action_type type);
-static void run_resubmit(struct xlate *x, const struct of_action_resubmit *a);
 static void run_action_set(struct xlate *x);
 static bool changes_packet(const void *data, size_t size);
 static void end_of_ttl(struct xlate *x);
@@ -88,15 +87,18 @@ translate(const struct translate_in *in, struct translation *t)
 
 	begin(&x, in, t);
 	port = ofport_by_dp(x.model, (struct dp_port){be32_to(in->key->in_port)});
-	if (!port) {
+	/* What a controller sent has no port of the datapath's; its context knows where it came from. */
+	if (!port && (be32_to(in->key->in_port) != DP_PORT_MADE || !in->key->recirc_id)) {
 		refuse(t);
 		return;
 	}
-	x.p = port->ofproto;
-	xlate_depend(&x, OF_DEP_PORT, port->info.number.v);
-	x.from_underlay = port->info.is_underlay;
+	if (port) {
+		x.p = port->ofproto;
+		xlate_depend(&x, OF_DEP_PORT, port->info.number.v);
+		x.from_underlay = port->info.is_underlay;
+	}
 	if (in->key->recirc_id) {
-		if (!thaw(&x, in->key, port->info.number.v)) {
+		if (!thaw(&x, in->key, port ? port->info.number.v : OFPP_ANY)) {
 			refuse(t);
 		}
 		return;
@@ -122,7 +124,6 @@ translate_packet_out(const struct translate_in *in, struct ofproto *p, const voi
 
 	begin(&x, in, t);
 	x.p = p;
-	x.is_packet_out = true;
 	x.table = OF_TABLE_ALL;
 	x.reason = OF_REASON_PACKET_OUT;
 	port = ofport_find(p, OF_PORT(be32_to(in->key->in_port)));
@@ -451,6 +452,7 @@ run_action(struct xlate *x, const struct of_action_hdr *a)
 	const struct of_action_controller *controller = (const void *)a;
 	const struct of_action_u32 *u = (const void *)a;
 	const struct of_action_write_metadata *md = (const void *)a;
+	const struct of_action_resubmit *resubmit = (const void *)a;
 	union field_value value, mask;
 	const void *nested;
 	size_t size;
@@ -530,7 +532,7 @@ run_action(struct xlate *x, const struct of_action_hdr *a)
 		xlate_copy_field(x, (const void *)a);
 		break;
 	case OF_ACTION_RESUBMIT:
-		run_resubmit(x, (const void *)a);
+		xlate_resubmit(x, OF_PORT(resubmit->in_port), resubmit->table);
 		break;
 	case OF_ACTION_CLONE:
 		nested = of_action_nested(a, &size);
@@ -580,8 +582,8 @@ needs_headers(enum of_action_type type)
 	}
 }
 
-static void
-run_resubmit(struct xlate *x, const struct of_action_resubmit *a)
+void
+xlate_resubmit(struct xlate *x, struct of_port from, uint8_t to)
 {
 	struct rule *rule = x->rule;
 	be32_t in_port = x->pkt.key.in_port;
@@ -593,10 +595,10 @@ run_resubmit(struct xlate *x, const struct of_action_resubmit *a)
 		return;
 	}
 	x->depth++;
-	if (a->in_port != OFPP_IN_PORT) {
-		x->pkt.key.in_port = be32_from(a->in_port);
+	if (!of_port_is(from, OFPP_IN_PORT)) {
+		x->pkt.key.in_port = be32_from(from.v);
 	}
-	xlate_table(x, a->table != OF_TABLE_ALL ? a->table : table == OF_TABLE_ALL ? 0 : table);
+	xlate_table(x, to != OF_TABLE_ALL ? to : table == OF_TABLE_ALL ? 0 : table);
 	x->pkt.key.in_port = in_port;
 	x->depth--;
 	x->rule = rule;

@@ -71,10 +71,9 @@ struct xlate {
 	unsigned n_actions;
 	uint32_t mirrored;   /* by which mirrors of the switch */
 	bool is_mirror_copy; /* what is put now is for one */
-	bool is_packet_out;
-	bool from_underlay; /* it was received by an underlay port */
-	bool has_output;    /* the packet, or a copy, goes somewhere */
-	bool stopped;       /* nothing more may happen to this packet */
+	bool from_underlay;  /* it was received by an underlay port */
+	bool has_output;     /* the packet, or a copy, goes somewhere */
+	bool stopped;        /* nothing more may happen to this packet */
 	bool freezing;
 	uint8_t freeze_table;  /* where to go on; OF_TABLE_ALL: with the list alone */
 	enum drop_reason drop; /* why, if nothing has been output */
@@ -109,6 +108,9 @@ const struct ofport *xlate_port(struct xlate *x, struct of_port number);
 const struct ofport_set *xlate_ports(struct xlate *x);
 /* Looks up in a table, and runs what is found. */
 void xlate_table(struct xlate *x, uint8_t table);
+/* The same, and goes on after it where it was. @from: OFPP_IN_PORT, or as which port's packet; @to: OF_TABLE_ALL: the
+ * current table. */
+void xlate_resubmit(struct xlate *x, struct of_port from, uint8_t to);
 
 /* Runs a list. */
 void xlate_list(struct xlate *x, const void *data, size_t size);

@@ -28,11 +28,8 @@ xlate_output(struct xlate *x, struct of_port number, uint16_t max_len)
 		}
 		return;
 	case OFPP_TABLE:
-		if (x->is_packet_out) {
-			x->is_packet_out = false;
-			xlate_table(x, 0);
-			x->is_packet_out = true;
-		}
+		/* A packet-out's: other lists with it are refused. */
+		xlate_resubmit(x, OF_PORT(OFPP_IN_PORT), 0);
 		return;
 	case OFPP_NORMAL:
 		xlate_normal(x);

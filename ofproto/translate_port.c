@@ -109,7 +109,6 @@ xlate_leave(struct xlate *x, const struct ofport *port)
 	x->cookie = UINT64_MAX;
 	x->table = 0;
 	x->reason = OF_REASON_ACTION;
-	x->is_packet_out = false;
 	x->mirrored = 0;
 	x->depth++;
 	return before;

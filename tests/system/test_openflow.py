@@ -110,6 +110,18 @@ def test_packet_out_and_packet_in(stage, lab):
     assert re.search(r"PACKET_IN.*total_len=314 in_port=1 \(via action\) data_len=100", monitor.log())
 
 
+@pytest.mark.parametrize("in_port", ["controller", "1"])
+def test_packet_out_comes_around(stage, in_port):
+    """Its headers are not known after the label has gone: the datapath parses it anew, though it never came in by a port."""
+    weft, _, b = stage
+    data = frame(A, B, bytes.fromhex("450000140000000040110000" "0a0000010a000002"), "0800")
+    wanted = data.replace(bytes.fromhex("40110000"), bytes.fromhex("3f110100"))
+    for _ in range(3):  # asked for, then by a flow
+        ovs_ofctl(weft, "packet-out", "br0", f"in_port={in_port} packet={data.hex()} "
+                  "actions=push_mpls:0x8847,set_mpls_ttl(9),pop_mpls:0x0800,dec_ttl,output:2")
+        assert b.receive() == wanted
+
+
 def test_learning_application_of_the_demo(stage, lab):
     weft, a, b = stage
     controller = OsKen(lab, ROOT / "utilities/demo/learning_switch.py")

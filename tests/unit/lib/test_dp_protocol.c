@@ -139,6 +139,12 @@ test_dp_protocol_flow_put(void **state)
 	refuse_byte(dp_command_decode, 12, 8, "bytes behind the end of the message");
 	refuse_byte(dp_command_decode, 15, 0xff, "message is too short");
 	refuse_byte(dp_command_decode, 16, 1, "input port out of range");
+	/* Of what the switch made itself, only what comes around again. */
+	put_be32(buf + 16, DP_PORT_MADE);
+	assert_false(dp_command_decode(kind, buf, len, &msg, NULL));
+	buf[16 + 7] = 1;
+	assert_true(dp_command_decode(kind, buf, len, &msg, NULL));
+	refuse_byte(dp_command_decode, 16 + 1, 1, "input port out of range");
 	refuse_byte(dp_command_decode, 16 + 128, 0, "mask without input port or recirculation id");
 	refuse_byte(
 		dp_command_decode, 16 + 128 + 7, 0, "mask without input port or recirculation id");

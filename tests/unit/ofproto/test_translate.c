@@ -231,12 +231,50 @@ test_translate_drops_fragments_if_told_so(void **state)
 	world_uninit(&w);
 }
 
+/* A packet of a controller's, which has no input port in the datapath, is parsed anew there and goes on. */
+static void
+test_translate_goes_on_with_what_a_controller_sent(void **state)
+{
+	struct of_actions list;
+	struct flow_key key;
+	struct world w;
+	struct translate_in in = {.key = &key};
+
+	(void)state;
+	world_init(&w);
+	world_flow(&w, "table=0,in_port=CONTROLLER,ip,nw_ttl=9,actions=3");
+	of_actions_init(&list);
+	of_actions_put_u32(&list, OF_ACTION_PUSH_MPLS, 0x8847);
+	of_actions_put_u32(&list, OF_ACTION_POP_MPLS, 0x0800);
+	of_actions_put_flag(&list, OF_ACTION_DEC_NW_TTL);
+	of_actions_put_output(&list, OF_PORT(OFPP_TABLE), 0);
+	world_key("ip,nw_ttl=10", &key);
+	key.in_port = be32_from(OFPP_CONTROLLER);
+	in.reader = w.reader;
+	of_reader_enter(w.reader);
+	in.version = of_model_version(w.model);
+	translate_packet_out(&in, w.p, list.data, list.size, &w.t);
+	of_reader_leave(w.reader);
+	assert_int_equal(w.t.n_contexts, 1);
+	key.in_port = be32_from(DP_PORT_MADE);
+	key.recirc_id = be32_from(w.t.contexts[0]);
+	assert_string_equal(world_translate_key(&w, &key), "dec_ttl(drop(invalid-ttl)),output(13)");
+	/* Neither without a context, nor with one that there is not. */
+	key.recirc_id = be32_from(9);
+	assert_string_equal(world_translate_key(&w, &key), "drop(agent-refused)");
+	key.recirc_id = be32_from(0);
+	assert_string_equal(world_translate_key(&w, &key), "drop(agent-refused)");
+	of_actions_uninit(&list);
+	world_uninit(&w);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_translate_rows),
 		cmocka_unit_test(test_translate_drops_fragments_if_told_so),
+		cmocka_unit_test(test_translate_goes_on_with_what_a_controller_sent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
