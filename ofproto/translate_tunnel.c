@@ -152,6 +152,8 @@ find_path(struct xlate *x, struct way_out *w)
 		x->out->is_pending = true;
 		return false;
 	}
+	/* Who has objects can wait, too. */
+	x->out->lacks_objects |= r->state == OF_UNDERLAY_PENDING;
 	for (uint32_t i = 0; i < r->n_paths; i++) {
 		n_usable += r->paths[i].is_usable;
 	}

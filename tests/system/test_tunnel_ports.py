@@ -283,6 +283,12 @@ def test_tunnel_outlives_the_agent(lab):
     wait_for(lambda: f"one header: {hosts.cli('dp', 'objects')}",
              lambda: len(hosts.cli("dp", "objects", json=True)) == 1)
     hosts.guest.run("ping", "-c", "2", "-i", "0.2", "-w", "10", "10.0.0.2")
+    # A new datapath gets all of it anew; the guests' interfaces are new ones.
+    hosts.weft.kill_datapath()
+    hosts.weft.start_datapath()
+    hosts.wait_ready()
+    wait_for("the guest is there", lambda: "10.0.0.1" in hosts.guest.run("ip", "addr", "show", "dev", "eth0", check=False))
+    hosts.guest.run("ping", "-c", "2", "-i", "0.2", "-w", "20", "10.0.0.2")
     hosts.weft.stop()
 
 

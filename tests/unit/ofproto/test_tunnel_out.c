@@ -268,6 +268,7 @@ test_tunnel_out_without_a_way(void **state)
 	t->no_objects = true;
 	EXPECT(t, "in_port=1", "drop(tunnel-no-neighbour)");
 	assert_false(t->w.t.is_pending);
+	assert_true(t->w.t.lacks_objects);
 	t->no_objects = false;
 	/* The path's port has gone, or is down. */
 	lab_route(t, 2, 1, 2);
