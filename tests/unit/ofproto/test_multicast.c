@@ -376,11 +376,11 @@ test_multicast_records(void **state)
 				make_igmp(&f, 1, message, len);
 			}
 			if (rows[i].was) {
-				uint8_t join[48];
+				uint8_t join[sizeof(message)];
+				struct frame first;
 
 				memcpy(join, message, len);
 				join[len - 4 - n - rows[i].n_sources * n] = 4;
-				struct frame first;
 
 				if (v6) {
 					make_mld(&first, join, len);
