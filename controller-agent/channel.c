@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "controller-agent/timers.h"
@@ -26,6 +27,7 @@
 #include "ofproto/of_error.h"
 
 #define HELLO_ELEM_BITMAP 1u
+#define UNREAD_MS 100u
 #define BITMAP_VERSIONS 32u
 
 enum state {
@@ -535,12 +537,25 @@ is_busy(struct channel *ch)
 	return ch->is_full ? n_read != before : ch->n_paused != 0;
 }
 
+/* Whether it is we who are late: something has come, and we have not looked yet. */
+static bool
+has_unread(const struct channel *ch)
+{
+	int n = 0;
+
+	return !ioctl(bufferevent_getfd(ch->bev), FIONREAD, &n) && n > 0;
+}
+
 static void
 on_timer(void *arg)
 {
 	struct channel *ch = arg;
 	uint64_t now = timers_now(ch->timers);
 
+	if (ch->state == STATE_HELLO && has_unread(ch)) {
+		timer_set(ch->timers, &ch->timer, now + UNREAD_MS);
+		return;
+	}
 	if (ch->state == STATE_HELLO) {
 		channel_end(ch, CHANNEL_END_SILENT, "the peer sent no hello");
 		return;

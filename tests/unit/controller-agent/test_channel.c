@@ -190,6 +190,29 @@ test_channel_refuses_version_in_words(void **state)
 	end(&f);
 }
 
+/* A hello that has come in time, but that we were too late to look at: the timer comes first. */
+static void
+test_channel_does_not_blame_the_peer_for_our_lateness(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f, V13);
+	send_hex(f.peer, "04 00 0008 00000001");
+	advance(&f, 60000);
+	assert_int_equal(f.n_closed, 0);
+	send_hex(f.peer, "04 02 0008 00000009");
+	lab_run(&f.lab);
+	assert_int_equal(f.n_closed, 0);
+	end(&f);
+
+	begin(&f, V13);
+	advance(&f, 3000);
+	assert_int_equal(f.n_closed, 1);
+	assert_string_equal(f.why, "the peer sent no hello");
+	end(&f);
+}
+
 static void
 test_channel_wants_hello_first(void **state)
 {
@@ -475,6 +498,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_channel_agrees_on_version),
 		cmocka_unit_test(test_channel_refuses_version_in_words),
+		cmocka_unit_test(test_channel_does_not_blame_the_peer_for_our_lateness),
 		cmocka_unit_test(test_channel_wants_hello_first),
 		cmocka_unit_test(test_channel_cuts_messages),
 		cmocka_unit_test(test_channel_ends_on_bad_header),
