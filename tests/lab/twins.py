@@ -119,7 +119,7 @@ class Twins:
         self.ovs = Switch(lab, "ovs", outside, ovs.dir / "br0.mgmt")
         self.weft = Switch(lab, "weft", inside, self.daemons.rundir / "br0.mgmt")
         for switch in self:
-            wait_for(lambda: switch.run(["show", "@"]), lambda: switch.run(["show", "@"]).count("LIVE") == 4, 20)
+            wait_for(lambda: switch.run(["show", "@"]), lambda: switch.run(["show", "@"]).count("LIVE") == 4, 60)
             switch.port = switch.netns.packets("q1")
 
     def __iter__(self):

@@ -103,7 +103,7 @@ class Script:
         )
 
     def _run_both(self, words, eventually):
-        end = time.monotonic() + (30 if eventually else 0)
+        end = time.monotonic() + (60 if eventually else 0)
         while True:
             ovs, weft = (switch.run(words) for switch in (self.ovs, self.weft))
             if ovs == weft or time.monotonic() >= end:
@@ -143,7 +143,7 @@ class Monitor:
         directory.mkdir(exist_ok=True)
         self.process = switch.lab.start(f"monitor-{switch.name}", argv, env={"OVS_RUNDIR": directory}, expect=None)
         # It listens for commands when it has asked the switch for all that it wants.
-        wait_for(f"the monitor of {switch.name}", lambda: list(directory.glob("ovs-ofctl.*.ctl")), 30)
+        wait_for(f"the monitor of {switch.name}", lambda: list(directory.glob("ovs-ofctl.*.ctl")), 60)
 
     def text(self):
         # The monitor asks for packet-ins of Open vSwitch's own kind, and is content with those of OpenFlow.
@@ -192,7 +192,7 @@ def test_same_news(switches):
                 switch.port.send(bytes.fromhex("020000000002020000000001" + step[1]) + bytes(50))
             else:
                 assert switch.run(step) == "", (switch.name, step)
-            wait_for(lambda: f"news {number} ({step}) of {switch.name}:\n{monitor.text()}", lambda: monitor.count() == number, 30)
+            wait_for(lambda: f"news {number} ({step}) of {switch.name}:\n{monitor.text()}", lambda: monitor.count() == number, 60)
     ovs, weft = (monitor.text().splitlines() for monitor in monitors)
     differences = [line for line in difflib.ndiff(ovs, weft) if line[0] in "-+"]
     assert not differences, "- Open vSwitch, + Weft\n" + "\n".join(differences)
