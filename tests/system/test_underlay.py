@@ -204,3 +204,60 @@ def test_traffic_moves_to_an_equal_cost_path(lab):
     host.run("ip", "link", "set", "ul0", "up")
     wait_for(lambda: f"both ways, not {states()}", lambda: states() == {"under0:ul0": "ready", "under1:ul1": "ready"}, 60)
     wait_for(lambda: f"as before, {before}, not {ways()}", lambda: ways() == before, 60)
+
+
+def test_many_remotes_follow_their_next_hops(lab, hosts):
+    """Rules send to 200 remotes with four VNIs each. Every next hop moves: each frame goes to its new place, and no flow was
+    changed more often than its own next hop."""
+    remotes, vnis = 200, 4
+    tx, rx = hosts.guest.packets("eth0"), hosts.far.packets("eth0")
+    weft = hosts.weft
+    weft.cli("switch", "set", "br0", "fail-mode=secure")
+    weft.cli("flow", "del", "br0")
+    weft.cli("port", "add", "br0", "vxf", "type=vxlan", "remote=flow", "vni=flow", "dst-port=4790")
+    hosts.host.run("ip", "addr", "add", "10.1.0.1/16", "dev", "under")
+
+    def address(remote):
+        return f"10.1.{1 + remote // 250}.{1 + remote % 250}"
+
+    def mac(turn, remote):
+        return f"02:00:00:{turn:02x}:{remote // 256:02x}:{remote % 256:02x}"
+
+    def move(turn):
+        lines = (f"neigh replace {address(r)} dev under lladdr {mac(turn, r)} nud permanent\n" for r in range(remotes))
+        hosts.host.run("ip", "-batch", "-", input="".join(lines))
+
+    def frame(number):
+        ip = bytes.fromhex("45000020000000004011") + b"\0\0" + bytes((192, 0, 2, 1, 192, 0, 2, 2))
+        return FRAME[:12] + b"\x08\x00" + ip + struct.pack("!HHHH", 1000 + number, 7, 12, 0) + bytes(4)
+
+    def wrong(turn):
+        """How many frames, one of each connection, do not come out as they should."""
+        rx.flush()
+        right = set()
+        for number in range(remotes * vnis):
+            tx.send(frame(number))
+            while number % 100 == 99 and (got := rx.poll(0.2, accept=lambda f: f[36:38] == (4790).to_bytes(2, "big"))):
+                note(got, turn, right)
+        return remotes * vnis - len(right)
+
+    def note(got, turn, right):
+        packet = outer(got)
+        number = struct.unpack("!H", packet["inner"][34:36])[0] - 1000
+        remote = number // vnis
+        if (packet["dst"], packet["to"], packet["vni"]) == (mac(turn, remote), address(remote), number):
+            right.add(number)
+
+    move(1)
+    rules = (
+        f"in_port=g0,udp,tp_src={1000 + n},actions=set_field:{address(n // vnis)}->tun_dst,set_field:{n}->tun_id,output:vxf\n"
+        for n in range(remotes * vnis)
+    )
+    (lab.dir / "rules").write_text("".join(rules))
+    weft.cli("flow", "add", "br0", "-f", str(lab.dir / "rules"), "--bundle")
+    wait_for("each frame at its place", lambda: wrong(1) == 0, 120)
+    assert len([row for row in weft.cli("tunnel", "list", json=True) if row["port"] == "vxf"]) == remotes
+    before = weft.cli("stats", json=True)["handlers"]["flows_changed"]
+    move(2)
+    wait_for("each frame at its new place", lambda: wrong(2) == 0, 120)
+    assert weft.cli("stats", json=True)["handlers"]["flows_changed"] - before <= remotes * vnis
