@@ -16,96 +16,14 @@
 
 #include "lib/alloc.h"
 #include "lib/hash.h"
-#include "ofproto/hash_bag.h"
+#include "ofproto/classifier_internal.h"
 
 #define MIN_SLOTS 4
-
-/* In the order in which a subtable's bits are looked at. */
-enum stage {
-	STAGE_PIPELINE, /* ports, metadata, registers, tunnels, connections */
-	STAGE_L2,
-	STAGE_L3,        /* which protocol, and how it is to be treated */
-	STAGE_ADDRESSES, /* of L3 */
-	STAGE_L4,
-	STAGE_N,
-};
-
-/* The bytes of the key that are looked at later than those of the pipeline. */
-static const struct stage_bytes {
-	uint16_t from;
-	uint16_t to;
-	enum stage stage;
-} stage_bytes[] = {
-#define BYTES(FIRST, BEHIND, STAGE)                                                                \
-	{                                                                                          \
-		offsetof(struct flow_key, FIRST), offsetof(struct flow_key, BEHIND), STAGE         \
-	}
-	BYTES(eth_dst, tcp_flags, STAGE_L2),
-	BYTES(tcp_flags, ip_src, STAGE_L4),
-	BYTES(ip_src, ip_proto, STAGE_ADDRESSES),
-	BYTES(ip_proto, l4_src, STAGE_L3),
-	BYTES(l4_src, tun_id_lo, STAGE_L4),
-	BYTES(ipv6_src, nd_target, STAGE_ADDRESSES),
-	BYTES(nd_target, flabel_exthdr, STAGE_L4),
-	BYTES(flabel_exthdr, tun_src, STAGE_L3),
-	BYTES(mpls_lse, packet_type, STAGE_L2),
-#undef BYTES
-};
-
-/* Fields whose prefixes are followed, each of one stage. */
-static const struct prefix_field {
-	uint16_t offset;
-	uint16_t width; /* bits */
-	enum stage stage;
-} prefix_fields[CLS_N_PREFIXES] = {
-	{offsetof(struct flow_key, ip_src), 32, STAGE_ADDRESSES},
-	{offsetof(struct flow_key, ip_dst), 32, STAGE_ADDRESSES},
-	{offsetof(struct flow_key, ipv6_src), 128, STAGE_ADDRESSES},
-	{offsetof(struct flow_key, ipv6_dst), 128, STAGE_ADDRESSES},
-	{offsetof(struct flow_key, l4_src), 16, STAGE_L4},
-	{offsetof(struct flow_key, l4_dst), 16, STAGE_L4},
-};
-
-/* What a lookup has found about the key's prefixes so far. */
-struct prefixes_found {
-	struct prefix_found found[CLS_N_PREFIXES];
-	bool known[CLS_N_PREFIXES];
-};
 
 struct cls_slots {
 	struct grace_item retired;
 	uint32_t mask; /* size - 1 */
 	_Atomic(struct cls_rule *) slot[];
-};
-
-struct priority_count {
-	uint16_t priority;
-	uint32_t n;
-};
-
-struct cls_subtable {
-	struct grace_item retired;
-	uint64_t map;
-	_Atomic(struct cls_slots *) slots;
-	_Atomic uint32_t refs; /* of the table, and of each rule until its memory is freed */
-	/* The writer's. */
-	struct cls_subtable *next_by_mask;
-	struct priority_count *counts; /* descending */
-	uint32_t n_counts;
-	uint32_t n_rules;
-	uint32_t n_used; /* slots that are not empty */
-	uint32_t hash;   /* of the mask */
-	uint64_t serial;
-	/* For all. */
-	struct cls_stage {
-		uint64_t map;        /* words with bits of this stage */
-		uint64_t *words;     /* those bits, behind @words */
-		struct hash_bag bag; /* of the values up to this stage; unused in the last one */
-	} stages[STAGE_N];
-	enum stage last;
-	uint8_t prefix_len
-		[CLS_N_PREFIXES]; /* bits of the mask, if they are a prefix; 0: not looked at */
-	uint64_t words[];         /* the mask's, in the order of @map */
 };
 
 struct cls_subtables {
@@ -129,16 +47,6 @@ static bool count_priority(struct cls_subtable *st, uint16_t priority, int chang
 static void put_slot(struct cls_slots *slots, struct cls_rule *rule, uint32_t *n_used);
 static void resize(struct classifier *cls, struct cls_subtable *st);
 static uint32_t mask_hash(uint64_t map, const uint64_t *words);
-static void make_stages(struct cls_subtable *st);
-static uint64_t stage_hash(const struct cls_stage *s, uint64_t h, const struct flow_key *key);
-static uint32_t value_hash(const struct cls_subtable *st, const struct flow_key *key);
-static void follow(struct classifier *cls, struct cls_subtable *st, const struct flow_key *value);
-static void unfollow(struct classifier *cls, struct cls_subtable *st, const struct cls_rule *rule);
-static bool may_match(const struct classifier *cls, const struct cls_subtable *st,
-	const struct flow_key *key, struct prefixes_found *prefixes, struct flow_mask *wc,
-	uint32_t *hash);
-static bool may_begin(const struct classifier *cls, const struct cls_subtable *st, enum stage stage,
-	const struct flow_key *key, struct prefixes_found *prefixes, struct flow_mask *wc);
 static bool value_equal(
 	const struct cls_subtable *st, const uint64_t *words, const struct flow_key *key);
 static const struct cls_rule *best_in(const struct cls_subtable *st, uint64_t version,
@@ -196,8 +104,8 @@ cls_insert(struct classifier *cls, struct cls_rule *rule, const struct of_match 
 	rule->words = words;
 	rule->subtable = st;
 	atomic_fetch_add_explicit(&st->refs, 1, memory_order_relaxed);
-	rule->hash = value_hash(st, &match->value);
-	follow(cls, st, &match->value);
+	rule->hash = cls_value_hash(st, &match->value);
+	cls_follow(cls, st, &match->value);
 
 	slots = atomic_load_explicit(&st->slots, memory_order_relaxed);
 	if ((st->n_used + 1) * 4 > (slots->mask + 1) * 3) {
@@ -224,7 +132,7 @@ cls_remove(struct classifier *cls, struct cls_rule *rule)
 		i = (i + 1) & slots->mask;
 	}
 	atomic_store_explicit(&slots->slot[i], &tombstone, memory_order_release);
-	unfollow(cls, st, rule);
+	cls_unfollow(cls, st, rule);
 	st->n_rules--;
 	cls->n_rules--;
 	changed = count_priority(st, rule->priority, -1);
@@ -282,7 +190,7 @@ cls_lookup(const struct classifier *cls, uint64_t version, const struct flow_key
 		if (best && all->entries[i].max_priority <= best->priority) {
 			break;
 		}
-		if (may_match(cls, st, key, &prefixes, wc, &hash)) {
+		if (cls_may_match(cls, st, key, &prefixes, wc, &hash)) {
 			best = best_in(st, version, key, hash, best);
 		}
 	}
@@ -304,7 +212,7 @@ cls_find(const struct classifier *cls, uint64_t version, const struct of_match *
 		return NULL;
 	}
 	slots = atomic_load_explicit(&st->slots, memory_order_relaxed);
-	hash = value_hash(st, &match->value);
+	hash = cls_value_hash(st, &match->value);
 	for (uint32_t i = hash & slots->mask;; i = (i + 1) & slots->mask) {
 		struct cls_rule *rule = atomic_load_explicit(&slots->slot[i], memory_order_relaxed);
 
@@ -498,18 +406,6 @@ count_priority(struct cls_subtable *st, uint16_t priority, int change)
 	return low == 0;
 }
 
-/* Of all stages, one after the other. */
-static uint32_t
-value_hash(const struct cls_subtable *st, const struct flow_key *key)
-{
-	uint64_t h = st->map;
-
-	for (unsigned i = 0; i < STAGE_N; i++) {
-		h = stage_hash(&st->stages[i], h, key);
-	}
-	return hash_finish(h);
-}
-
 static bool
 value_equal(const struct cls_subtable *st, const uint64_t *words, const struct flow_key *key)
 {
@@ -519,185 +415,6 @@ value_equal(const struct cls_subtable *st, const uint64_t *words, const struct f
 		if ((key->words[__builtin_ctzll(map)] & *mask++) != *words++) {
 			return false;
 		}
-	}
-	return true;
-}
-
-/* --- stages and prefixes ------------------------------------------------------------------------- */
-
-/* Bits of @mask in word @at that belong to the stage. */
-static uint64_t
-bits_of_stage(unsigned at, uint64_t mask, enum stage stage)
-{
-	struct flow_key bits;
-
-	memset(&bits, 0, sizeof(bits));
-	bits.words[at] = mask;
-	for (unsigned b = 8 * at; b < 8 * (at + 1); b++) {
-		enum stage of_byte = STAGE_PIPELINE;
-
-		for (size_t i = 0; i < WEFT_ARRAY_SIZE(stage_bytes); i++) {
-			if (b >= stage_bytes[i].from && b < stage_bytes[i].to) {
-				of_byte = stage_bytes[i].stage;
-			}
-		}
-		if (of_byte != stage) {
-			bits.bytes[b] = 0;
-		}
-	}
-	return bits.words[at];
-}
-
-/* The words of all stages: at most so many for @n words of a mask. */
-static size_t
-max_stage_words(unsigned n)
-{
-	return (size_t)n * STAGE_N;
-}
-
-static void
-make_stages(struct cls_subtable *st)
-{
-	uint64_t *at = st->words + of_mini_n(st->map);
-	struct flow_key mask;
-
-	for (unsigned i = 0; i < STAGE_N; i++) {
-		struct cls_stage *s = &st->stages[i];
-		const uint64_t *word = st->words;
-
-		s->words = at;
-		for (uint64_t map = st->map; map; map &= map - 1) {
-			unsigned w = (unsigned)__builtin_ctzll(map);
-			uint64_t bits = bits_of_stage(w, *word++, i);
-
-			if (bits) {
-				s->map |= UINT64_C(1) << w;
-				*at++ = bits;
-				st->last = i;
-			}
-		}
-	}
-	of_words_put(&mask, st->map, st->words);
-	for (unsigned i = 0; i < CLS_N_PREFIXES; i++) {
-		const uint8_t *bytes = mask.bytes + prefix_fields[i].offset;
-		unsigned n = 0, width = prefix_fields[i].width;
-
-		while (n < width && bytes[n / 8] >> (7 - n % 8) & 1) {
-			n++;
-		}
-		st->prefix_len[i] = (uint8_t)n;
-	}
-}
-
-static uint64_t
-stage_hash(const struct cls_stage *s, uint64_t h, const struct flow_key *key)
-{
-	const uint64_t *mask = s->words;
-
-	for (uint64_t map = s->map; map; map &= map - 1) {
-		h = hash_mix(h, key->words[__builtin_ctzll(map)] & *mask++);
-	}
-	return h;
-}
-
-/* Notes a rule's values, before it can be seen. */
-static void
-follow(struct classifier *cls, struct cls_subtable *st, const struct flow_key *value)
-{
-	uint64_t h = st->map;
-
-	for (unsigned i = 0; i < st->last; i++) {
-		h = stage_hash(&st->stages[i], h, value);
-		if (st->stages[i].map) {
-			hash_bag_add(&st->stages[i].bag, cls->grace, hash_finish(h));
-		}
-	}
-	for (unsigned i = 0; i < CLS_N_PREFIXES; i++) {
-		if (st->prefix_len[i]) {
-			prefix_trie_insert(&cls->prefixes[i],
-				value->bytes + prefix_fields[i].offset, st->prefix_len[i]);
-		}
-	}
-}
-
-static void
-unfollow(struct classifier *cls, struct cls_subtable *st, const struct cls_rule *rule)
-{
-	struct flow_key value;
-	uint64_t h = st->map;
-
-	of_words_put(&value, st->map, rule->words);
-	for (unsigned i = 0; i < st->last; i++) {
-		h = stage_hash(&st->stages[i], h, &value);
-		if (st->stages[i].map) {
-			hash_bag_remove(&st->stages[i].bag, cls->grace, hash_finish(h));
-		}
-	}
-	for (unsigned i = 0; i < CLS_N_PREFIXES; i++) {
-		if (st->prefix_len[i]) {
-			prefix_trie_remove(&cls->prefixes[i], value.bytes + prefix_fields[i].offset,
-				st->prefix_len[i]);
-		}
-	}
-}
-
-/* Whether a rule of the subtable may match; adds to @wc what was looked at to know. @hash: of the key, if it
- * may. */
-static bool
-may_match(const struct classifier *cls, const struct cls_subtable *st, const struct flow_key *key,
-	struct prefixes_found *prefixes, struct flow_mask *wc, uint32_t *hash)
-{
-	uint64_t h = st->map;
-
-	*hash = hash_finish(h); /* of a mask without bits */
-	for (unsigned i = 0; i <= st->last; i++) {
-		const struct cls_stage *s = &st->stages[i];
-		const uint64_t *mask = s->words;
-
-		if (!s->map) {
-			continue;
-		}
-		if (!may_begin(cls, st, i, key, prefixes, wc)) {
-			return false;
-		}
-		for (uint64_t map = wc ? s->map : 0; map; map &= map - 1) {
-			wc->bits.words[__builtin_ctzll(map)] |= *mask++;
-		}
-		h = stage_hash(s, h, key);
-		*hash = hash_finish(h);
-		if (i < st->last && !hash_bag_has(&s->bag, *hash)) {
-			return false;
-		}
-	}
-	return true;
-}
-
-/* The same by the prefixes of the stage's fields alone. */
-static bool
-may_begin(const struct classifier *cls, const struct cls_subtable *st, enum stage stage,
-	const struct flow_key *key, struct prefixes_found *prefixes, struct flow_mask *wc)
-{
-	for (unsigned i = 0; i < CLS_N_PREFIXES; i++) {
-		const struct prefix_field *f = &prefix_fields[i];
-		struct prefix_found *found = &prefixes->found[i];
-		unsigned len = st->prefix_len[i], n;
-
-		if (!len || f->stage != stage) {
-			continue;
-		}
-		if (!prefixes->known[i]) {
-			prefix_trie_find(
-				&cls->prefixes[i], key->bytes + f->offset, f->width, found);
-			prefixes->known[i] = true;
-		}
-		if (prefix_found_has(found, len)) {
-			continue;
-		}
-		n = WEFT_MIN(found->n_bits, len);
-		for (unsigned b = 0; wc && b < n; b++) {
-			wc->bits.bytes[f->offset + b / 8] |= (uint8_t)(0x80 >> b % 8);
-		}
-		return false;
 	}
 	return true;
 }
@@ -750,11 +467,11 @@ add_subtable(struct classifier *cls, uint64_t map, const uint64_t *words, uint32
 		cls->by_mask = buckets;
 		cls->by_mask_size = size;
 	}
-	st = xcalloc(
-		1, sizeof(*st) + words_size + max_stage_words(of_mini_n(map)) * sizeof(uint64_t));
+	st = xcalloc(1,
+		sizeof(*st) + words_size + cls_max_stage_words(of_mini_n(map)) * sizeof(uint64_t));
 	st->map = map;
 	memcpy(st->words, words, words_size);
-	make_stages(st);
+	cls_make_stages(st);
 	st->hash = hash;
 	st->serial = cls->next_serial++;
 	atomic_init(&st->refs, 1);

@@ -95,17 +95,6 @@ void xlate_tell(struct xlate *x, const char *format, ...) WEFT_PRINTF(2, 3);
 void xlate_fail(struct xlate *x, enum drop_reason reason);
 /* From table 0 to the end of the action set. */
 void xlate_pipeline(struct xlate *x);
-/* Notes that the result depends on something of this switch, whether it is there or not. */
-void xlate_depend(struct xlate *x, enum of_dep_kind kind, uint64_t id);
-/* The same for what is of another switch, or of none: of_dep(). */
-void xlate_depend_on(struct xlate *x, uint64_t dep);
-/* How a tunnel's far end is reached; whether an address is the host's: noted likewise. */
-const struct of_underlay_route *xlate_underlay(struct xlate *x, const struct of_underlay_key *key);
-bool xlate_owns_address(struct xlate *x, const struct of_underlay_addr *address);
-/* A port of the switch; notes that the result depends on it, and on its peer. NULL: none. */
-const struct ofport *xlate_port(struct xlate *x, struct of_port number);
-/* All its ports; likewise. */
-const struct ofport_set *xlate_ports(struct xlate *x);
 /* Looks up in a table, and runs what is found. */
 void xlate_table(struct xlate *x, uint8_t table);
 /* The same, and goes on after it where it was. @from: OFPP_IN_PORT, or as which port's packet; @to: OF_TABLE_ALL: the
@@ -124,6 +113,23 @@ void xlate_on_copy(struct xlate *x, const void *data, size_t size, bool is_set);
 void xlate_end_copy(struct dp_actions *list, size_t at);
 /* A copy that nothing comes after need not be one; in the list that begins @from there. */
 void xlate_unwrap_last_clone(struct dp_actions *list, size_t from);
+
+/* --- translate_deps.c --- */
+
+/* Notes that the result depends on something of this switch, whether it is there or not. */
+void xlate_depend(struct xlate *x, enum of_dep_kind kind, uint64_t id);
+/* The same for what is of another switch, or of none: of_dep(). */
+void xlate_depend_on(struct xlate *x, uint64_t dep);
+/* How a tunnel's far end is reached; whether an address is the host's: noted likewise. */
+const struct of_underlay_route *xlate_underlay(struct xlate *x, const struct of_underlay_key *key);
+bool xlate_owns_address(struct xlate *x, const struct of_underlay_addr *address);
+/* A port of the switch; notes that the result depends on it, and on its peer. NULL: none. */
+const struct ofport *xlate_port(struct xlate *x, struct of_port number);
+/* All its ports; likewise. */
+const struct ofport_set *xlate_ports(struct xlate *x);
+/* What a lookup in a table found (NULL: nothing), and which bits it looked at. */
+void xlate_note_lookup(
+	struct xlate *x, uint8_t table, const struct rule *r, const struct flow_mask *looked);
 
 /* --- translate_group.c --- */
 
