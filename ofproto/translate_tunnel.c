@@ -229,7 +229,7 @@ go_out(struct xlate *x, const struct way_out *w)
 	struct dp_actions *list = &x->out->actions;
 	bool had_output = x->has_output;
 	struct xlate *inner;
-	size_t at;
+	size_t at, empty;
 
 	xlate_commit(x);
 	xlate_commit_tunnel(x, w->encap->flags);
@@ -243,11 +243,12 @@ go_out(struct xlate *x, const struct way_out *w)
 	x->has_output = false;
 	at = dp_actions_begin(list, DP_ACTION_CLONE, 0);
 	dp_actions_put_object(list, DP_ACTION_ENCAP, w->object);
+	empty = list->size;
 	xlate_receive(x, w->underlay);
-	if (x->has_output) {
+	if (list->size > empty) { /* an output, or a mirror's copy */
 		xlate_unwrap_last_clone(list, at + sizeof(struct dp_action_hdr));
 		dp_actions_end(list, at);
-	} else if (!x->failed) {
+	} else {
 		list->size = at; /* for nothing */
 	}
 	x->has_output |= had_output;

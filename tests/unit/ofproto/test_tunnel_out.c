@@ -15,6 +15,7 @@
 #include "lib/dp_protocol.h"
 #include "ofproto/of_context.h"
 #include "ofproto/of_counter.h"
+#include "ofproto/of_mirror.h"
 #include "ofproto/of_text.h"
 #include "tests/unit/ofproto/underlay_lab.h"
 
@@ -506,6 +507,25 @@ test_tunnel_out_in_a_bucket_is_chosen_here(void **state)
 	EXPECT(t, "in_port=1", "encap(1.1),output(31)");
 }
 
+/* A mirror of the underlay switch sees the outer packet, also where that goes nowhere. */
+static void
+test_tunnel_out_mirrors_of_the_underlay(void **state)
+{
+	struct underlay_lab *t = *state;
+	struct of_tunnel tunnel = lab_tunnel("192.0.2.2");
+	struct of_mirror mirror = {.name = "m", .output_port = OF_PORT(2), .select_all = true};
+
+	lab_tunnel_port(t, 20, &tunnel);
+	lab_route(t, 2, 1, 2);
+	lab_flow(t, t->s1, "in_port=1,actions=output:20");
+	lab_flow(t, t->s1, "in_port=2,actions=output:20,output:3");
+	ofproto_set_mirrors(t->u, &mirror, 1);
+	EXPECT(t, "in_port=1", "clone(encap(1.1),output(32)),drop(explicit)");
+	EXPECT(t, "in_port=2", "clone(encap(1.1),output(32)),output(13)");
+	lab_flow(t, t->u, "in_port=9,actions=output:1");
+	EXPECT(t, "in_port=1", "encap(1.1),output(32),output(31)");
+}
+
 /* Tunnel fields that rules set reach the datapath where somebody there needs them. */
 static void
 test_tunnel_out_fields_cross_over(void **state)
@@ -563,6 +583,7 @@ main(void)
 		TEST(test_tunnel_out_several_paths),
 		TEST(test_tunnel_out_counts),
 		TEST(test_tunnel_out_in_a_bucket_is_chosen_here),
+		TEST(test_tunnel_out_mirrors_of_the_underlay),
 		TEST(test_tunnel_out_fields_cross_over),
 	};
 
