@@ -35,33 +35,26 @@ struct outer {
 	uint32_t l4, end;
 };
 
-static int
+/* The parser has found the header whole, and as long as it says. */
+static inline int
 check_ipv4(const struct packet *p, struct outer *o)
 {
 	const uint8_t *ip = p->data + p->l3_off;
-	uint32_t room = p->head_len - p->l3_off, header, total;
-	uint16_t frag;
+	uint32_t header = (uint32_t)p->l4_off - p->l3_off;
+	uint16_t frag = get_be16(ip + 6);
 
-	if (room < 20 || ip[0] >> 4 != 4) {
-		return DROP_DECAP_BAD;
-	}
-	header = (ip[0] & 15u) * 4;
-	total = get_be16(ip + 2);
-	if (header < 20 || header > room || total < header || total > p->len - p->l3_off) {
-		return DROP_DECAP_BAD;
-	}
 	if (WEFT_LIKELY(header == 20) ? !tunnel_is_sum_right(ip)
 				      : tunnel_fold(tunnel_sum_bytes(ip, header)) != 0xffff) {
 		return DROP_DECAP_CHECKSUM;
 	}
-	frag = get_be16(ip + 6);
+	o->v6 = false;
 	o->tos = ip[1];
 	o->ttl = ip[8];
 	o->proto = ip[9];
 	o->flags = frag & 0x4000 ? FLOW_TUN_DF : 0;
-	o->l4 = p->l3_off + header;
-	o->end = p->l3_off + total;
-	return frag & 0x3fff ? (int)DROP_DECAP_FRAGMENT : EDIT_OK;
+	o->l4 = p->l4_off;
+	o->end = p->l3_off + get_be16(ip + 2);
+	return WEFT_UNLIKELY(frag & 0x3fff) ? (int)DROP_DECAP_FRAGMENT : EDIT_OK;
 }
 
 static int
@@ -70,13 +63,13 @@ check_ipv6(const struct packet *p, struct outer *o)
 	const uint8_t *ip = p->data + p->l3_off;
 	struct ip_view v;
 
-	/* The parser says whether the extension headers are whole. */
-	if (!p->l4_off || p->head_len - p->l3_off < 40 || ip[0] >> 4 != 6 || !get_be16(ip + 4) ||
-		get_be16(ip + 4) > p->len - p->l3_off - 40) {
+	/* Likewise, and the extension headers too; but a jumbogram is taken to be right. */
+	if (!get_be16(ip + 4)) {
 		return DROP_DECAP_BAD;
 	}
 	v = edit_ip_view(p, TYPE_IPV6);
 	o->v6 = true;
+	o->flags = 0;
 	o->tos = (uint8_t)(get_be16(ip) >> 4);
 	o->ttl = ip[7];
 	o->proto = v.proto;
@@ -127,7 +120,7 @@ check_udp(struct packet *p, struct outer *o, struct packet_tunnel *t, bool trust
 	return EDIT_OK;
 }
 
-static void
+static inline void
 take_outer(const struct packet *p, const struct outer *o, struct packet_tunnel *t)
 {
 	const uint8_t *ip = p->data + p->l3_off;
@@ -135,7 +128,10 @@ take_outer(const struct packet *p, const struct outer *o, struct packet_tunnel *
 	if (o->v6) {
 		memcpy(t->src, ip + 8, 32);
 	} else {
-		t->src[10] = t->src[11] = t->dst[10] = t->dst[11] = 0xff;
+		static const uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff};
+
+		memcpy(t->src, mapped, 16);
+		memcpy(t->dst, mapped, 16);
 		memcpy(t->src + 12, ip + 12, 4);
 		memcpy(t->dst + 12, ip + 16, 4);
 	}
@@ -198,9 +194,12 @@ tunnel_decap(struct packet *p, uint32_t kind)
 	bool trusted = p->flags & (PACKET_CSUM_PARTIAL | PACKET_CSUM_VALID | PACKET_GSO_MASK);
 	struct tunnel_found found;
 	struct packet_tunnel *t;
-	struct outer o = {0};
+	struct outer o;
 	int result;
 
+	if (WEFT_UNLIKELY(!p->l4_off)) {
+		return DROP_DECAP_BAD;
+	}
 	switch (packet_l3_type(p)) {
 	case TYPE_IPV4:
 		result = check_ipv4(p, &o);

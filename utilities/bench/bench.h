@@ -28,6 +28,9 @@ struct bench_options {
 	unsigned count;       /* latency: packets; flood: at most so many new flows */
 	unsigned interval_us; /* latency: between packets; flood: between new flows */
 	bool both_ways;       /* traffic also from the second port to the first */
+	bool vxlan_in;        /* traffic: frames go in as VXLAN packets to vxlan_mac */
+	bool vxlan_out;       /* they come out as such */
+	uint8_t vxlan_mac[6];
 	bool json;
 	bool no_huge;
 	unsigned memory_mb;
@@ -57,5 +60,9 @@ int bench_reflect(const struct bench_options *o);
 /* Frames: writes flow @flow's headers to @frame (at least 60 bytes), without FCS. @tag: a number
  * that bench_frame_tag() finds again. @way: 0 from the first port to the second, 1 back. */
 void bench_frame_write(uint8_t *frame, uint32_t flow, unsigned way, uint32_t tag, unsigned len);
+/* Writes the BENCH_VXLAN_LEN bytes that make a frame of @len bytes behind them a VXLAN packet: VNI 5, from 192.0.2.2
+ * to 192.0.2.1, which has @mac. */
+#define BENCH_VXLAN_LEN 50u
+void bench_vxlan_write(uint8_t *outer, const uint8_t mac[6], uint32_t flow, unsigned len);
 /* The tag of a frame of ours, or false for a foreign one. */
 bool bench_frame_tag(const uint8_t *frame, unsigned len, uint32_t *tag);

@@ -71,6 +71,32 @@ bench_frame_write(uint8_t *frame, uint32_t flow, unsigned way, uint32_t tag, uns
 	put32(frame + DATA_OFF + 4, tag);
 }
 
+void
+bench_vxlan_write(uint8_t *outer, const uint8_t mac[6], uint32_t flow, unsigned len)
+{
+	static const uint8_t from[6] = {0x02, 0, 0, 0, 0, 0x99};
+	uint8_t *ip = outer + IP_OFF, *udp = outer + UDP_OFF;
+
+	memset(outer, 0, BENCH_VXLAN_LEN);
+	memcpy(outer, mac, 6);
+	memcpy(outer + 6, from, 6);
+	put16(outer + 12, 0x0800);
+	ip[0] = 0x45;
+	put16(ip + 2, (uint16_t)(len + BENCH_VXLAN_LEN - IP_OFF));
+	put16(ip + 6, 0x4000); /* don't fragment */
+	ip[8] = 64;
+	ip[9] = 17;
+	put32(ip + 12, 0xc0000202);
+	put32(ip + 16, 0xc0000201);
+	put16(ip + 10, ip_checksum(ip));
+	/* RFC 7348 s.5: dynamic ports, by flow. */
+	put16(udp, (uint16_t)(0xc000 | (flow * 0x9e3779b1u) >> 18));
+	put16(udp + 2, 4789);
+	put16(udp + 4, (uint16_t)(len + BENCH_VXLAN_LEN - UDP_OFF));
+	udp[8] = 0x08;
+	put32(udp + 12, 5 << 8);
+}
+
 bool
 bench_frame_tag(const uint8_t *frame, unsigned len, uint32_t *tag)
 {

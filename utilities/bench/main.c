@@ -45,6 +45,9 @@ print_help(FILE *f)
 	      "  --warm-up S       before it (1)\n"
 	      "  --rate PPS        at most; 0: as fast as it goes (0)\n"
 	      "  --both-ways       traffic in both directions\n"
+	      "  --vxlan-in MAC    traffic: frames go in as VXLAN packets of VNI 5 from 192.0.2.2 to\n"
+	      "                    192.0.2.1, which has that address\n"
+	      "  --vxlan-out       traffic: frames come out as VXLAN packets\n"
 	      "  --count N         latency: frames; flood: at most so many new flows (1000)\n"
 	      "  --interval-us N   time between them (10000)\n"
 	      "  --memory MB       (256)\n"
@@ -77,6 +80,21 @@ number(const char *name, const char *text, double min, double max)
 }
 
 static void
+mac_address(const char *name, const char *text, uint8_t mac[6])
+{
+	int end = 0;
+
+	if (sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2],
+		    &mac[3], &mac[4], &mac[5], &end) != 6 ||
+		text[end]) {
+		fprintf(stderr,
+			"weft-bench: --%s takes an Ethernet address like 02:00:00:00:00:01, not \"%s\"\n",
+			name, text);
+		exit(EXIT_FAILURE);
+	}
+}
+
+static void
 on_signal(int signal_number)
 {
 	(void)signal_number;
@@ -95,6 +113,8 @@ main(int argc, char **argv)
 		{"warm-up", required_argument, NULL, 'w'},
 		{"rate", required_argument, NULL, 'r'},
 		{"both-ways", no_argument, NULL, 'b'},
+		{"vxlan-in", required_argument, NULL, 'x'},
+		{"vxlan-out", no_argument, NULL, 'X'},
 		{"count", required_argument, NULL, 'n'},
 		{"interval-us", required_argument, NULL, 'i'},
 		{"memory", required_argument, NULL, 'm'},
@@ -146,6 +166,13 @@ main(int argc, char **argv)
 			break;
 		case 'b':
 			o.both_ways = true;
+			break;
+		case 'x':
+			o.vxlan_in = true;
+			mac_address(name, optarg, o.vxlan_mac);
+			break;
+		case 'X':
+			o.vxlan_out = true;
 			break;
 		case 'n':
 			o.count = (unsigned)number(name, optarg, 1, 1e7);

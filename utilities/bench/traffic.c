@@ -12,8 +12,9 @@
 #include <string.h>
 #include <time.h>
 
-/* Headers of one frame, ready to be copied in one go. */
-#define HEAD_SIZE 64
+/* Headers of one frame, ready to be copied in one go; those of a VXLAN packet. */
+#define HEAD_SIZE 64u
+#define VXLAN_HEAD_SIZE 128u
 
 #define LEARN_WINDOW 128u /* a multiple of BENCH_BURST */
 #define LEARN_PATIENCE_MS 50u
@@ -22,7 +23,9 @@
 struct way {
 	uint16_t in, out; /* ports: frames go in at one, out at the other */
 	struct rte_mempool *pool;
-	uint8_t *heads; /* HEAD_SIZE bytes a flow */
+	uint8_t *heads; /* head_size bytes a flow */
+	unsigned head_size;
+	unsigned skip; /* outer headers of what comes out */
 	unsigned n_flows;
 	unsigned next_flow;
 	struct rte_mbuf *unsent[BENCH_BURST];
@@ -40,6 +43,13 @@ static void run_until(
 static void print_result(
 	const struct bench_options *o, const struct way *ways, unsigned n_ways, double seconds);
 
+/* Of what goes in, without FCS. */
+static unsigned
+frame_len(const struct bench_options *o)
+{
+	return o->size - 4 + (o->vxlan_in ? BENCH_VXLAN_LEN : 0);
+}
+
 int
 bench_traffic(const struct bench_options *o)
 {
@@ -54,7 +64,7 @@ bench_traffic(const struct bench_options *o)
 		way_open(&ways[i], o, ports, i);
 	}
 	for (unsigned i = 0; i < n_ways; i++) {
-		learn(&ways[i], o->size - 4);
+		learn(&ways[i], frame_len(o));
 	}
 	run_until(ways, n_ways, o, rte_rdtsc() + (uint64_t)(o->warm_up_s * (double)hz));
 	for (unsigned i = 0; i < n_ways; i++) {
@@ -84,14 +94,22 @@ way_open(struct way *w, const struct bench_options *o, const uint16_t ports[2], 
 	w->out = ports[!direction];
 	w->pool = rte_mempool_lookup("bench");
 	w->n_flows = o->n_flows;
-	w->heads = rte_malloc("heads", (size_t)o->n_flows * HEAD_SIZE, 64);
+	w->head_size = o->vxlan_in ? VXLAN_HEAD_SIZE : HEAD_SIZE;
+	w->skip = o->vxlan_out ? BENCH_VXLAN_LEN : 0;
+	w->heads = rte_zmalloc("heads", (size_t)o->n_flows * w->head_size, 64);
 	if (!w->heads) {
 		fprintf(stderr, "weft-bench: no memory for %u flows; give more --memory\n",
 			o->n_flows);
 		exit(EXIT_FAILURE);
 	}
 	for (unsigned i = 0; i < o->n_flows; i++) {
-		bench_frame_write(w->heads + (size_t)i * HEAD_SIZE, i, direction, i, o->size - 4);
+		uint8_t *head = w->heads + (size_t)i * w->head_size;
+
+		if (o->vxlan_in) {
+			bench_vxlan_write(head, o->vxlan_mac, i, o->size - 4);
+			head += BENCH_VXLAN_LEN;
+		}
+		bench_frame_write(head, i, direction, i, o->size - 4);
 	}
 }
 
@@ -135,7 +153,7 @@ run_until(struct way *ways, unsigned n_ways, const struct bench_options *o, uint
 			if (cycles_per_packet <= 0 ||
 				(double)(now - begin) >=
 					(double)(ways[i].sent - start_sent) * cycles_per_packet) {
-				way_send(&ways[i], o->size - 4);
+				way_send(&ways[i], frame_len(o));
 			}
 			way_receive(&ways[i]);
 		}
@@ -156,7 +174,7 @@ way_send(struct way *w, unsigned len)
 		}
 		for (unsigned i = 0; i < want; i++) {
 			rte_memcpy(rte_pktmbuf_mtod(fresh[i], void *),
-				w->heads + (size_t)w->next_flow * HEAD_SIZE, HEAD_SIZE);
+				w->heads + (size_t)w->next_flow * w->head_size, w->head_size);
 			fresh[i]->data_len = (uint16_t)len;
 			fresh[i]->pkt_len = len;
 			if (++w->next_flow == w->n_flows) {
@@ -182,7 +200,9 @@ way_receive(struct way *w)
 		return;
 	}
 	/* One look a burst tells a foreign sender; more would be the generator's time. */
-	if (!bench_frame_tag(rte_pktmbuf_mtod(pkts[0], uint8_t *), pkts[0]->data_len, &tag)) {
+	if (pkts[0]->data_len < w->skip ||
+		!bench_frame_tag(rte_pktmbuf_mtod_offset(pkts[0], uint8_t *, w->skip),
+			pkts[0]->data_len - w->skip, &tag)) {
 		w->foreign += n;
 	} else {
 		w->received += n;
