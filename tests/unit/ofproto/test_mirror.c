@@ -19,7 +19,7 @@
 #include "ofproto/of_counter.h"
 #include "ofproto/of_mirror.h"
 #include "ofproto/of_text.h"
-#include "tests/unit/ofproto/world.h"
+#include "tests/unit/ofproto/underlay_lab.h"
 
 static int
 begin(void **state)
@@ -425,6 +425,43 @@ test_mirror_in_buckets(void **state)
 	strbuf_uninit(&text);
 }
 
+static void
+test_mirror_into_a_tunnel(void **state)
+{
+	struct underlay_lab *t = *state;
+	struct of_tunnel vxlan = lab_tunnel("192.0.2.2"), gre = vxlan;
+	struct of_mirror mirror = SPAN("m", SRC(one));
+	struct of_match filter;
+
+	gre.kind = DP_TUNNEL_GRE;
+	gre.dst_port = 0;
+	lab_tunnel_port(t, 20, &gre);
+	lab_route(t, 2, 1, 2);
+	lab_flow(t, t->s1, "in_port=1,actions=" TO9 ",output:2");
+	lab_flow(t, t->s1, "in_port=3,actions=output:20");
+	lab_flow(t, t->u, "in_port=9,actions=output:1");
+	mirror.output_port = OF_PORT(20);
+	ofproto_set_mirrors(t->s1, &mirror, 1);
+	assert_string_equal(
+		lab_translate(t, "in_port=1"), "clone(encap(1.1),output(31))," SET9 ",output(12)");
+	/* The underlay's mirrors see tunnels' packets as they go out, but not copies. */
+	mirror = SPAN("m", .select_all = true);
+	mirror.output_port = OF_PORT(2);
+	ofproto_set_mirrors(t->u, &mirror, 1);
+	assert_string_equal(
+		lab_translate(t, "in_port=1"), "clone(encap(1.1),output(31))," SET9 ",output(12)");
+	assert_string_equal(lab_translate(t, "in_port=3"), "encap(1.1),output(32),output(31)");
+	/* Nor what the datapath would have to parse first. */
+	assert_true(of_text_parse_match("udp,tp_dst=4789", 15, NULL, &filter, NULL));
+	mirror.filter = &filter;
+	ofproto_set_mirrors(t->u, &mirror, 1);
+	lab_tunnel_port(t, 20, &vxlan);
+	assert_string_equal(lab_translate(t, "in_port=3"), "encap(2.1),output(32),output(31)");
+	assert_true(of_text_parse_match("udp,tp_src=0", 12, NULL, &filter, NULL));
+	ofproto_set_mirrors(t->u, &mirror, 1);
+	assert_string_equal(lab_translate(t, "in_port=3"), "encap(2.1),output(31)");
+}
+
 int
 main(void)
 {
@@ -440,6 +477,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_mirror_once_through_recirculation, begin, end),
 		cmocka_unit_test_setup_teardown(test_mirror_in_each_switch, begin, end),
 		cmocka_unit_test_setup_teardown(test_mirror_in_buckets, begin, end),
+		cmocka_unit_test_setup_teardown(
+			test_mirror_into_a_tunnel, underlay_lab_begin, underlay_lab_end),
 	};
 
 	return cmocka_run_group_tests_name("mirror", tests, NULL, NULL);
