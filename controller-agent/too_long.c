@@ -132,6 +132,7 @@ too_long_answer(const uint8_t *frame, size_t len, uint32_t mtu, uint8_t *answer)
 	flow_key_clear_absent(&key, p.key_blocks);
 	l2 = 14u + 4u * p.n_tags;
 	ip = frame + l2;
+	mtu -= WEFT_MIN(mtu, 4u * p.n_tags);
 	if (key.ip_frag & (FLOW_BAD_L3 | FLOW_FRAG_ANY) || key.eth_dst[0] & 1 ||
 		key.eth_src[0] & 1) {
 		return 0;

@@ -28,7 +28,7 @@ struct too_long {
 	uint64_t n_unanswered; /* none is allowed, or too many */
 };
 
-/* The frame that tells the sender of @frame that IP packets may have @mtu bytes; its length. 0: there must not be one:
+/* The frame that tells the sender of @frame that untagged IP packets may have @mtu bytes; its length. 0: there must not be one:
  * neither IPv4 that may not be fragmented nor IPv6, an ICMP error, a fragment, not from one host to one other, malformed;
  * or the MTU is less than the protocol allows. */
 size_t too_long_answer(const uint8_t *frame, size_t len, uint32_t mtu, uint8_t *answer);

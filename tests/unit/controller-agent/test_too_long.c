@@ -54,7 +54,7 @@ test_too_long_tells_the_sender(void **state)
 	size_t len = bytes_of(tcp4, frame);
 
 	(void)state;
-	expect(answer, too_long_answer(frame, len, 68, answer),
+	expect(answer, too_long_answer(frame, len, 72, answer),
 		BACK
 		"8100600508004"
 		"5c0004700004000400125f40a0000020a000001030410d800000044"
@@ -107,7 +107,7 @@ test_too_long_is_silent_where_it_must(void **state)
 		uint8_t value;
 		uint32_t mtu;
 	} rows[] = {
-		{tcp4, 18, 0x45, 67},   /* less than IPv4 allows */
+		{tcp4, 18, 0x45, 71},   /* less than IPv4 allows */
 		{tcp4, 24, 0x00, 1000}, /* it may be fragmented */
 		{tcp4, 24, 0x60, 1000}, /* a first fragment */
 		{tcp4, 25, 0x05, 1000}, /* a later one */
