@@ -306,6 +306,23 @@ parse_items(struct target *t, struct of_span text)
 	}
 }
 
+/* A deletion finds flows by less than an add gives them: what it would pass over is refused, lest it take
+ * more than was meant. */
+static bool
+may_stand(const struct target *t, enum item_kind kind, struct of_span name)
+{
+	bool strict = t->fm->command == OF_FLOW_DELETE_STRICT;
+
+	if ((t->fm->command != OF_FLOW_DELETE && !strict) || kind == ITEM_IGNORED ||
+		(strict && kind == ITEM_PRIORITY)) {
+		return true;
+	}
+	return weft_error_set(t->err, WEFT_ERR_INVALID, 0, "%.*s: %s", (int)name.len, name.at,
+		kind == ITEM_PRIORITY
+			? "a deletion looks at it only with --strict, and then at the whole match"
+			: "no deletion looks at it; leave it out");
+}
+
 static bool
 parse_item(struct target *t, struct of_span name, struct of_span value, bool has_value)
 {
@@ -318,6 +335,9 @@ parse_item(struct target *t, struct of_span name, struct of_span value, bool has
 		for (size_t i = 0; i < WEFT_ARRAY_SIZE(items); i++) {
 			if (of_span_is(name, items[i].name) &&
 				(!t->is_query || items[i].in_query)) {
+				if (!items[i].in_query && !may_stand(t, items[i].kind, name)) {
+					return false;
+				}
 				return parse_own(t, items[i].kind, value) ||
 				       weft_error_set(t->err, WEFT_ERR_INVALID, 0,
 					       "%s=%.*s: not a valid value", items[i].name,
@@ -328,7 +348,7 @@ parse_item(struct target *t, struct of_span name, struct of_span value, bool has
 	for (size_t i = 0; t->fm && !t->is_query && !has_value && i < WEFT_ARRAY_SIZE(flags); i++) {
 		if (of_span_is(name, flags[i].name)) {
 			t->fm->flags |= flags[i].flag;
-			return true;
+			return may_stand(t, ITEM_IMPORTANCE, name);
 		}
 	}
 	rc = flow_text_parse_item(&item, &ports, &t->match->value, &t->match->mask, t->err);

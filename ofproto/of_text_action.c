@@ -299,6 +299,7 @@ parse_controller(struct parser *p, struct of_span arg)
 	uint8_t reason = OF_REASON_ACTION, userdata[1024];
 	uint16_t userdata_len = 0;
 	bool pause = false, ok = true;
+	struct of_span whole = arg;
 
 	if (of_span_number(arg, UINT16_MAX, &n)) {
 		of_actions_put_output(p->out, OF_PORT(OFPP_CONTROLLER), (uint16_t)n);
@@ -342,7 +343,7 @@ parse_controller(struct parser *p, struct of_span arg)
 		}
 	}
 	if (!ok) {
-		return fail(p, arg, "bad argument of controller()");
+		return fail(p, whole, "not arguments of controller()");
 	}
 	if (reason == OF_REASON_ACTION && !id && !userdata_len && !meter && !pause) {
 		/* What OpenFlow itself can say. */

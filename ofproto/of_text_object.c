@@ -166,6 +166,13 @@ of_text_parse_group(const char *text, size_t len, bool with_command,
 }
 
 static bool
+is_bucket_word(struct of_span key)
+{
+	return of_span_is(key, "weight") || of_span_is(key, "watch_port") ||
+	       of_span_is(key, "watch_group") || of_span_is(key, "bucket_id");
+}
+
+static bool
 parse_bucket(struct of_span text, const struct of_text_names *names, struct of_group_mod *gm,
 	struct weft_error *err)
 {
@@ -188,7 +195,11 @@ parse_bucket(struct of_span text, const struct of_text_names *names, struct of_g
 			struct of_span before = head;
 
 			key = cut_item(&head, &value);
-			if (!parse_bucket_item(key, value, names, b, NULL)) {
+			if (is_bucket_word(key)) {
+				if (!parse_bucket_item(key, value, names, b, err)) {
+					return false;
+				}
+			} else {
 				return of_text_parse_actions(
 					before.at, before.len, true, names, &b->actions, err);
 			}

@@ -924,13 +924,12 @@ random_mod(char *text, size_t size)
 	unsigned table = upto(action == WEFT_ARRAY_SIZE(actions) - 3 ? 2 : 3); /* goto: forward */
 
 	match = pops ? 7 : match;
-	snprintf(text, size, "%s table=%u,priority=%u,%s%s",
-		what < 4   ? "add"
-		: what < 6 ? "modify"
-			   : "delete",
-		table, match + 20 * upto(3), matches[match], what < 6 ? ",actions=" : "");
 	if (what < 6) {
-		strcat(text, actions[action]);
+		snprintf(text, size, "%s table=%u,priority=%u,%s,actions=%s",
+			what < 4 ? "add" : "modify", table, match + 20 * upto(3), matches[match],
+			actions[action]);
+	} else {
+		snprintf(text, size, "delete table=%u,%s", table, matches[match]);
 	}
 }
 

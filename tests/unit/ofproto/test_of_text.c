@@ -276,7 +276,12 @@ test_text_refuses(void **state)
 		{OF_FLOW_ADD, "actions=load:1->NXM_NX_REG0[30..33]", "NXM_NX_REG0"},
 		{OF_FLOW_ADD, "actions=resubmit(,300)", "PORT"},
 		{OF_FLOW_ADD, "actions=mod_nw_tos:5", "TOS"},
+		{OF_FLOW_ADD, "actions=controller(max_len=x)", "max_len=x"},
 		{OF_FLOW_DELETE, "ip,actions=drop", "actions"},
+		{OF_FLOW_DELETE, "priority=5", "--strict"},
+		{OF_FLOW_DELETE, "ip,idle_timeout=5", "idle_timeout"},
+		{OF_FLOW_DELETE_STRICT, "priority=5,hard_timeout=5", "hard_timeout"},
+		{OF_FLOW_DELETE, "send_flow_rem", "send_flow_rem"},
 	};
 
 	(void)state;
