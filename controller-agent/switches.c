@@ -428,6 +428,9 @@ describe(const struct agent_port *p, struct of_port_info *info)
 	} else if (config_port_is_tunnel(c)) {
 		agent_tunnel_describe(p, info);
 	}
+	if (info->config & OF_PORT_DOWN) {
+		info->state &= ~(uint32_t)OF_PORT_LIVE; /* OpenFlow 1.3.5 s.6.5 */
+	}
 }
 
 /* Whether controllers can see the difference. */
