@@ -310,15 +310,18 @@ ELSEWHERE = {
 # Those that only a real kernel's refusal of a sound frame brings about: no test.
 UNSEEN = {"tx-error"}
 # Those that have names for what is still to be built: nothing in the tree drops for them.
-UNUSED = {
-    "tunnel-no-underlay",
-    "tunnel-no-route",
-    "tunnel-no-neighbour",
-    "tunnel-from-guest",
-    "tunnel-unknown",
-}
+UNUSED = set()
 # Those with system tests of their own.
-OWN_TESTS = {"bond-inactive": "test_bond.py", "slow-protocol": "test_bond.py", "mirror-port": "test_mirror.py"}
+OWN_TESTS = {
+    "bond-inactive": "test_bond.py",
+    "slow-protocol": "test_bond.py",
+    "mirror-port": "test_mirror.py",
+    "tunnel-no-underlay": "test_tunnel_ports.py",
+    "tunnel-no-route": "test_tunnel_ports.py",
+    "tunnel-no-neighbour": "test_tunnel_ports.py",
+    "tunnel-from-guest": "test_tunnel_ports.py",
+    "tunnel-unknown": "test_tunnel_ports.py",
+}
 
 
 def test_every_reason_is_provoked_or_excused():
