@@ -143,6 +143,58 @@ test_controllers_judges_silence(void **state)
 	world_close(&w);
 }
 
+/* A passive target to which nobody comes is silent too, all of several must be, and a client of the mgmt
+ * socket is no controller. */
+static void
+test_controllers_counts_controllers_alone(void **state)
+{
+	struct world w;
+	char target[128];
+	int listener, fd, client;
+
+	(void)state;
+	world_open(&w);
+	of_switch_set_ready(w.sw);
+	client = world_client(&w);
+	assert_true(of_switch_add_controller(
+		w.sw, &(struct of_controller_setup){.target = "ptcp:0:127.0.0.1"}, NULL));
+	look(&w);
+	assert_string_equal(last_status.state, "listening");
+	world_advance(&w, 14999);
+	send_hex(client, BARRIER);
+	world_run(&w);
+	expect_hex(client, BARRIER_REPLY);
+	assert_int_equal(w.standalone, -1);
+	world_advance(&w, 1);
+	assert_int_equal(w.standalone, 1);
+	/* Another one comes and speaks, and goes again. */
+	listener = world_listen(&w, target, sizeof(target));
+	assert_true(of_switch_add_controller(
+		w.sw, &(struct of_controller_setup){.target = target}, NULL));
+	fd = world_accept(&w, listener);
+	assert_int_equal(w.standalone, 1);
+	world_hello(&w, fd);
+	assert_int_equal(w.standalone, 0);
+	for (unsigned i = 0; i < 8; i++) {
+		world_advance(&w, 4000);
+		send_hex(fd, BARRIER);
+		world_run(&w);
+		expect_hex(fd, BARRIER_REPLY);
+	}
+	assert_int_equal(w.standalone, 0);
+	close(fd);
+	close(listener);
+	unlink(target + 5);
+	world_run(&w);
+	world_advance(&w, 14999);
+	assert_int_equal(w.standalone, 0);
+	world_advance(&w, 1);
+	assert_int_equal(w.standalone, 1);
+	expect_nothing(client);
+	close(client);
+	world_close(&w);
+}
+
 /* --- packet-ins --------------------------------------------------------------------------------- */
 
 static void
@@ -403,6 +455,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_controllers_keeps_controllers),
 		cmocka_unit_test(test_controllers_judges_silence),
+		cmocka_unit_test(test_controllers_counts_controllers_alone),
 		cmocka_unit_test(test_controllers_keeps_the_rate_of_packet_ins),
 		cmocka_unit_test(test_controllers_gives_up_one_that_never_reads),
 		cmocka_unit_test(test_controllers_may_go_unprobed),
