@@ -27,7 +27,8 @@ struct mdb {
 };
 
 static struct mdb_group *find(const struct mdb *m, uint16_t vlan, const uint8_t addr[16]);
-static void replace(struct mdb *m, struct mdb_group *old, struct mdb_group *new);
+static void replace(
+	struct mdb *m, const struct mdb_group *is, struct mdb_group *old, struct mdb_group *new);
 static void set_routers(struct mdb *m, struct mdb_routers *new, uint16_t vlan);
 static size_t n_of_port(const struct mdb *m, struct of_port port);
 static bool remove_members(
@@ -137,7 +138,7 @@ mdb_join(struct mdb *m, uint16_t vlan, const uint8_t addr[16], struct of_port po
 	g->members[n] = member;
 	g->n = n + 1;
 	m->next_ms = WEFT_MIN(m->next_ms, expires_ms);
-	replace(m, old, g);
+	replace(m, g, old, g);
 	return true;
 }
 
@@ -182,7 +183,7 @@ remove_from(struct mdb *m, struct mdb_group *old,
 		free(g);
 		g = NULL;
 	}
-	replace(m, old, g);
+	replace(m, old, old, g);
 	return true;
 }
 
@@ -318,11 +319,11 @@ find(const struct mdb *m, uint16_t vlan, const uint8_t addr[16])
 	return g;
 }
 
-/* @old or @new may be NULL. Readers on the old one go on from there. */
+/* In the place of @old (NULL: none yet) stands @new (NULL: nothing); @is: one of them. Readers on the old one go on
+ * from there. */
 static void
-replace(struct mdb *m, struct mdb_group *old, struct mdb_group *new)
+replace(struct mdb *m, const struct mdb_group *is, struct mdb_group *old, struct mdb_group *new)
 {
-	const struct mdb_group *is = new ? new : old;
 	_Atomic(struct mdb_group *) *slot = &m->chains[chain_of(is->vlan, is->addr)];
 	struct mdb_group *next;
 	uint64_t dep = mdb_dep(is->vlan, is->addr);
