@@ -13,11 +13,12 @@ NEW_FLOWS = 100
 
 
 def rules(masks):
-    """Everything is looked at up to L4; the flooded port has besides so many rules, no two of which look at the same."""
+    """Nearly all of the source address is looked at, for a mask that is no prefix; the flooded port has besides so many rules,
+    no two of which look at the same."""
     yield "priority=0,in_port=1,actions=output:2"
     yield "priority=0,in_port=3,actions=output:4"
     for port in (1, 3):
-        yield f"priority=40000,in_port={port},udp,tp_src=9,tp_dst=5001,nw_src=10.255.255.255,actions=drop"
+        yield f"priority=40000,in_port={port},udp,nw_src=10.255.255.255/127.255.255.255,actions=drop"
     for number in range(masks):
         bits = (0xFFFFFFFFFFFF << max(79 - number, 0) & 0xFFFFFFFFFFFF).to_bytes(6, "big").hex(":")
         source = f"dl_dst=02:00:00:00:00:02/{bits}," if number >= 32 else ""
