@@ -25,7 +25,7 @@
 WEFT_LOG_MODULE(underlay);
 
 #define SLICE_NS 500000u
-#define TOKEN_WAIT_MS 10u
+#define SOON_MS 10u
 #define SWEEP_MS 1000u
 #define FORGET_SWEEPS                                                                              \
 	5u /* not looked up for so many refreshes: whoever depends on it may say so now */
@@ -297,7 +297,8 @@ work(struct underlay *u, uint64_t until_ns)
 static void
 arm_timer(struct underlay *u, uint64_t now_ms, bool waits_for_tokens)
 {
-	uint64_t next = waits_for_tokens ? now_ms + TOKEN_WAIT_MS : underlay_probe_next_ms(u);
+	bool soon = waits_for_tokens || (u->list_again && !u->is_listing);
+	uint64_t next = soon ? now_ms + SOON_MS : underlay_probe_next_ms(u);
 
 	if (u->n_sorted) {
 		next = WEFT_MIN(next, u->sweep_ms);

@@ -379,8 +379,13 @@ underlay_read_addresses(
 	int left = (int)got;
 	bool done = false;
 
+	if (got < 0 && (errno == EINTR || errno == ENOBUFS)) {
+		/* A part is lost, the others come. */
+		nl->dump_is_torn |= errno == ENOBUFS;
+		return 0;
+	}
 	if (got < 0) {
-		return errno == EINTR ? 0 : -errno;
+		return -errno;
 	}
 	for (; left > 0 && nlmsg_ok(m, left) && !done; m = nlmsg_next(m, &left)) {
 		if (m->nlmsg_seq != nl->dump_sequence) {

@@ -95,9 +95,9 @@ underlay_own_list(struct underlay *u)
 		return;
 	}
 	u->own_round++;
-	u->list_again = false;
 	rc = underlay_list_addresses(&u->nl);
 	u->is_listing = !rc;
+	u->list_again = rc != 0; /* in a while */
 	if (rc) {
 		LOG_WARN_RL("the host's addresses cannot be listed: %s", strerror(-rc));
 	}
@@ -109,6 +109,9 @@ underlay_own_read(struct underlay *u)
 	static const struct underlay_news_ops ops = {.address = listed};
 	int rc;
 
+	if (!u->is_listing && u->list_again) {
+		underlay_own_list(u);
+	}
 	if (!u->is_listing) {
 		return;
 	}
@@ -121,9 +124,6 @@ underlay_own_read(struct underlay *u)
 		u->list_again = true;
 	} else if (!u->list_again) {
 		end_listing(u);
-	}
-	if (u->list_again) {
-		underlay_own_list(u);
 	}
 }
 

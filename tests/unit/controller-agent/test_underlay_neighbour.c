@@ -291,6 +291,32 @@ test_underlay_knows_the_hosts_addresses(void **state)
 	assert_false(own_was_named(f, &v4));
 }
 
+static void
+test_underlay_lists_addresses_until_it_succeeds(void **state)
+{
+	struct of_underlay_addr mine = underlay_lab_addr("10.0.0.1"),
+				gone = underlay_lab_addr("10.0.1.1");
+	struct underlay_lab *f = *state;
+	int fd = f->u->nl.dump_fd;
+
+	UNTIL(f, underlay_owns(f->u, &mine) && underlay_owns(f->u, &gone));
+	underlay_lab_settle(f);
+	/* News that never arrived, and a listing that cannot be asked for. */
+	netns_run("ip addr del 10.0.1.1/24 dev d1");
+	while (recv(f->u->nl.news_fd, f->u->nl.news, 4096, MSG_DONTWAIT) > 0) {
+	}
+	f->u->nl.dump_fd = -1;
+	underlay_own_list(f->u);
+	assert_false(f->u->is_listing);
+	underlay_wake(f->u);
+	underlay_lab_turn(f);
+	underlay_lab_turn(f);
+	assert_true(underlay_owns(f->u, &gone));
+	f->u->nl.dump_fd = fd;
+	UNTIL(f, !underlay_owns(f->u, &gone));
+	assert_true(underlay_owns(f->u, &mine));
+}
+
 /* --- the table -------------------------------------------------------------------------------------- */
 
 static bool
@@ -541,6 +567,7 @@ main(void)
 		LAB_TEST(test_underlay_names_only_who_leads_over_a_changed_neighbour),
 		LAB_TEST(test_underlay_asks_for_all_when_news_were_lost),
 		LAB_TEST(test_underlay_knows_the_hosts_addresses),
+		LAB_TEST(test_underlay_lists_addresses_until_it_succeeds),
 		LAB_TEST(test_underlay_finds_the_remotes_of_a_prefix),
 		LAB_TEST(test_underlay_has_room_for_so_many),
 		LAB_TEST(test_underlay_forgets_whom_nobody_asks_for),
