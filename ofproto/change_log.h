@@ -35,7 +35,8 @@ enum of_dep_kind {
 	OF_DEP_RULE,  /* id: the rule's address; its actions, or that it is there */
 	OF_DEP_GROUP, /* its number */
 	OF_DEP_METER,
-	OF_DEP_PORT,     /* its number; that it is there or not, its configuration */
+	OF_DEP_PORT,     /* its number; that it is there or not, all of it but its link */
+	OF_DEP_LINK,     /* its number; its link's state */
 	OF_DEP_PORTS,    /* 0: any port of the switch */
 	OF_DEP_ADDRESS,  /* VLAN << 48 | address: where NORMAL sends it */
 	OF_DEP_UNDERLAY, /* of_underlay_id(), of_underlay_own_id(); of no switch: 0 */

@@ -240,6 +240,20 @@ position(const struct ofport_set *set, uint32_t number)
 	return low;
 }
 
+/* Padding may make them differ: then more is translated again than need be. */
+static bool
+differs_by_link_alone(const struct of_port_info *a, const struct of_port_info *b)
+{
+	struct of_port_info x, y;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	x.state = y.state = 0;
+	x.curr = y.curr = 0;
+	x.curr_speed = y.curr_speed = 0;
+	return !x.allow && !memcmp(&x, &y, sizeof(x));
+}
+
 /* Puts @port (NULL: nothing) in the place of the one with that number, if there is one, and moves the
  * version. */
 static void
@@ -265,8 +279,11 @@ publish(struct ofproto *p, struct of_port number, struct ofport *port)
 	}
 	tunnel_replace(p->model, old, port);
 	atomic_store_explicit(&p->ports, set, memory_order_release);
-	model_changed(p->model, of_dep(OF_DEP_PORT, p->id, number.v));
-	model_changed(p->model, of_dep(OF_DEP_PORTS, p->id, 0));
+	model_changed(p->model, of_dep(OF_DEP_LINK, p->id, number.v));
+	if (!old || !port || !differs_by_link_alone(&old->info, &port->info)) {
+		model_changed(p->model, of_dep(OF_DEP_PORT, p->id, number.v));
+		model_changed(p->model, of_dep(OF_DEP_PORTS, p->id, 0));
+	}
 	model_publish(p->model);
 	grace_retire(&p->model->grace, &before->retired, free_set);
 	if (old) {

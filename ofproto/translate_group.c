@@ -407,6 +407,7 @@ is_live(struct xlate *x, const struct group_bucket *b, unsigned depth)
 	if (!of_port_is(b->watch_port, OFPP_ANY)) {
 		port = xlate_port(x, b->watch_port);
 	}
+	xlate_depend(x, OF_DEP_LINK, b->watch_port.v);
 	if (port && xlate_port_is_live(port)) {
 		return true;
 	}

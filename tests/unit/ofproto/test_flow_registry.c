@@ -465,6 +465,7 @@ test_registry_touches_no_other(void **state)
 {
 	struct setup *s = *state;
 	uint8_t mac[6] = {0, 0, 0, 0, 0, 0};
+	struct of_port_info info;
 
 	world_flow(&s->w, "table=0,in_port=1,actions=2");
 	world_flow(&s->w, "table=0,in_port=2,actions=NORMAL");
@@ -500,6 +501,16 @@ test_registry_touches_no_other(void **state)
 	assert_true(ofproto_fdb_del(s->w.p, 0, mac));
 	run(s, 1);
 	assert_int_equal(revalidated(s), 1);
+	/* A link that goes is the datapath's to look at. */
+	info = *ofproto_port_find(s->w.p, OF_PORT(2));
+	info.state = OF_PORT_LINK_DOWN;
+	assert_true(ofproto_port_set(s->w.p, &info, NULL));
+	run(s, 1);
+	assert_int_equal(revalidated(s), 0);
+	info.config = OF_PORT_NO_FWD;
+	assert_true(ofproto_port_set(s->w.p, &info, NULL));
+	run(s, 1);
+	assert_int_equal(revalidated(s), 101);
 	/* Rules: for one source (of 100 there are eight flows: of as many bits as tell them from 10.0.0.0/8); for one that the set field excludes; below; for all. */
 	world_flow(&s->w, "table=1,priority=40000,ip,nw_src=10.0.0.1,actions=6");
 	run(s, 1);
