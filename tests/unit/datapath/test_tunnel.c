@@ -341,6 +341,34 @@ test_tunnel_encap_many_options(void **state)
 	assert_int_equal(start(NULL), 0);
 }
 
+/* Room in front of bytes that fill their buffer: the last of them go to another one. */
+static void
+test_tunnel_room(void **state)
+{
+	static uint8_t frame[5000], bytes[5000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof frame; i++) {
+		frame[i] = (uint8_t)lab_random();
+	}
+	for (size_t len = 60; len <= sizeof frame; len += 247) {
+		for (unsigned n = 20; n <= 500; n += 160) {
+			struct packet *p = lab_packet(frame, len, 1, 0);
+			struct rte_mbuf *m = packet_mbuf(p);
+
+			memmove((uint8_t *)m->buf_addr + 10, p->data, p->head_len);
+			m->data_off = p->headroom = 10;
+			p->data = (uint8_t *)m->buf_addr + 10;
+			assert_true(worker_make_room(&worker, p, n));
+			assert_true(p->headroom >= n);
+			assert_true(p->head_len >= WEFT_MIN(p->len, (uint32_t)PACKET_HEAD_MIN));
+			assert_int_equal(lab_bytes(p, bytes, sizeof bytes), len);
+			assert_memory_equal(bytes, frame, len);
+			lab_free(p);
+		}
+	}
+}
+
 /* --- out ---------------------------------------------------------------------------------------------- */
 
 /* Of the key, tunnel fields are those that the row names, and no others. */
@@ -556,6 +584,7 @@ main(void)
 		cmocka_unit_test(test_tunnel_encap_bytes),
 		cmocka_unit_test(test_tunnel_encap_refused),
 		cmocka_unit_test(test_tunnel_encap_many_options),
+		cmocka_unit_test(test_tunnel_room),
 		cmocka_unit_test(test_tunnel_decap_bytes),
 		cmocka_unit_test(test_tunnel_decap_refused),
 		cmocka_unit_test(test_tunnel_decap_offloads),

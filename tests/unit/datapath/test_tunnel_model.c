@@ -439,6 +439,16 @@ one(void)
 			memcpy(frame, f.bytes, f.len);
 		}
 		check_out(p, e, outer, frame, f.len);
+		/* As it comes by a wire, in whatever buffers. */
+		{
+			struct packet *received =
+				lab_packet(outer, len, 1, PACKET_HEAD_MIN + lab_below(100));
+			struct flow_key scratch;
+
+			assert_true(packet_parse(received, &scratch, PARSE_L4));
+			check_out(received, e, outer, frame, f.len);
+			lab_free(received);
+		}
 		/* Once more, with what came out. */
 		*packet_tunnel_open(p) = t;
 		worker.ip_id = 77;

@@ -329,6 +329,40 @@ test_tunnel_worker_decap(void **state)
 	end();
 }
 
+/* Bytes that the agent sends have the tunnel fields that it gives them. */
+static void
+test_tunnel_worker_executes(void **state)
+{
+	struct dp_encap e = {
+		.flags = DP_ENCAP_ID_FROM_KEY | DP_ENCAP_DST_FROM_KEY, .port = UINT32_MAX};
+	struct dp_execute head = {.cmd.request = 7, .in_port = 1, .flags = DP_EXECUTE_REPLY};
+	struct flow_key key = {.tun_id_lo = be32_from(0x77),
+		.tun_dst = {[10] = 0xff, [11] = 0xff, [12] = 203, [15] = 9}};
+	struct dp_actions list;
+	struct lab_frame f;
+	char text[64];
+
+	(void)state;
+	begin();
+	lab_seed("executes");
+	make_frame(&f, LAB_UDP4, 0, 18);
+	snprintf(
+		text, sizeof text, "%s,output(2)", rig_on("encap", put_encap(&e, false, RIG_NONE)));
+	rig_actions(text, &list);
+	head.key_blocks = FLOW_BLOCK(0) | FLOW_BLOCK(2);
+	head.actions_size = (uint32_t)list.size;
+	head.data_len = (uint32_t)f.len;
+	assert_true(dp_send_execute(&agent.commands, &head, &key, list.data, f.bytes));
+	shm_ring_publish(&agent.commands);
+	assert_int_equal(rig_reply(&agent), DP_REPLY + DP_EXECUTE);
+	dp_actions_uninit(&list);
+	assert_int_equal(rig_receive(ports[2], bytes, sizeof bytes), f.len + sizeof vxlan4);
+	assert_int_equal(get_be32(bytes + 30), 0xcb000009);
+	assert_int_equal(get_be32(bytes + 46), 0x7700);
+	assert_memory_equal(bytes + sizeof vxlan4, f.bytes, f.len);
+	end();
+}
+
 static void
 test_tunnel_worker_decap_drops(void **state)
 {
@@ -691,6 +725,23 @@ test_tunnel_worker_offloads(void **state)
 		rig_sums(&now);
 		assert_int_equal(now.copied - before.copied, 3);
 	}
+	/* Longer than the path in whole, not in pieces; each says what the whole said of its class. */
+	snprintf(text, sizeof text, "%s,output(2)",
+		rig_on("encap", put_encap(&(struct dp_encap){.port = TUNNEL,
+						  .mtu = 600,
+						  .flags = DP_ENCAP_TOS_INHERIT},
+					false, RIG_NONE)));
+	rig_wire(&agent, 1, text);
+	make_frame(&f, LAB_TCP4, 0, 1300);
+	f.bytes[f.l3 + 1] = 0x48;
+	lab_frame_csums(&f, false);
+	rig_send_packet(ports[1], partial_packet(&f, PACKET_GSO_TCP4, 400));
+	rig_wait(rig_n_waiting(ports[2]) == 4);
+	for (unsigned i = 0; i < 4; i++) {
+		rig_receive(ports[2], bytes, sizeof bytes);
+		assert_int_equal(bytes[15], 0x48);
+		assert_int_equal(lab_csum(bytes + 14, 20, 0), 0xffff);
+	}
 	/* What says that it is to be cut, and is not what it says. */
 	make_frame(&f, LAB_UDP4, 0, 1300);
 	expect_bad_cut(&f);
@@ -715,6 +766,7 @@ main(void)
 		cmocka_unit_test(test_tunnel_worker_encap),
 		cmocka_unit_test(test_tunnel_worker_copies),
 		cmocka_unit_test(test_tunnel_worker_decap),
+		cmocka_unit_test(test_tunnel_worker_executes),
 		cmocka_unit_test(test_tunnel_worker_decap_drops),
 		cmocka_unit_test(test_tunnel_worker_options),
 		cmocka_unit_test(test_tunnel_worker_fragments),
