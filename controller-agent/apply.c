@@ -84,17 +84,38 @@ agent_apply_destroy(struct agent *a)
 
 /* --- differences -------------------------------------------------------------------------------- */
 
+/* @at: where the one before was found. Ports stand here and there mostly in the same order, so that all of them
+ * together are found in one go. */
 static const struct config_port *
-wanted_port(const struct change *c, const struct agent_port *p)
+wanted_port(const struct config_switch *sw, const struct agent_port *p, size_t *at)
 {
-	const struct config_switch *sw = config_switch_find(c->wanted, p->sw->config->name);
-
 	for (size_t i = 0; sw && i < sw->n_ports; i++) {
-		if (strcmp(sw->ports[i]->name, p->config->name) == 0) {
-			return sw->ports[i];
+		size_t next = (*at + i) % sw->n_ports;
+
+		if (strcmp(sw->ports[next]->name, p->config->name) == 0) {
+			*at = next + 1;
+			return sw->ports[next];
 		}
 	}
 	return NULL;
+}
+
+/* The port of that name; @at as above. */
+static struct agent_port *
+present_port(const struct agent_switch *sw, const char *name, struct list **at)
+{
+	struct agent_port *p = NULL;
+
+	if (*at != &sw->ports) {
+		p = LIST_ENTRY(*at, struct agent_port, link);
+	}
+	if (!p || strcmp(p->config->name, name) != 0) {
+		p = agent_port_find(sw->agent, name);
+	}
+	if (p && p->sw == sw) {
+		*at = p->link.next;
+	}
+	return p;
 }
 
 /* Takes one port away that is not wanted. */
@@ -106,8 +127,12 @@ remove_port(struct agent *a, struct change *c)
 	struct agent_port *p;
 
 	LIST_FOREACH (sw, link, &a->switches) {
+		const struct config_switch *wanted_switch =
+			config_switch_find(c->wanted, sw->config->name);
+		size_t at = 0;
+
 		LIST_FOREACH (p, link, &sw->ports) {
-			const struct config_port *wanted = wanted_port(c, p);
+			const struct config_port *wanted = wanted_port(wanted_switch, p, &at);
 
 			if (wanted && strcmp(wanted->type, p->config->type) == 0) {
 				continue;
@@ -169,10 +194,13 @@ static enum progress
 check_port(struct change *c, struct agent_port *p, const struct config_port *wanted)
 {
 	struct agent *a = p->agent;
-	bool is_new = !c->keep_going && !config_port_find(a->config, wanted->name, NULL);
+	bool is_new = false;
 
 	if (agent_port_is_busy(p)) {
 		return MUST_WAIT;
+	}
+	if (p->state == PORT_FAILED || p->state == PORT_ABSENT) {
+		is_new = !c->keep_going && !config_port_find(a->config, wanted->name, NULL);
 	}
 	if (p->state == PORT_FAILED && is_new) {
 		weft_error_set(&c->error, WEFT_ERR_CONFLICT, EIO, "%s", p->error);
@@ -211,14 +239,16 @@ run_ports(struct agent *a, struct change *c, const struct config_switch *wanted,
 {
 	struct agent_switch *sw = agent_switch_find(a, wanted->name);
 	enum progress progress = NOTHING_LEFT;
+	struct list *at = sw ? sw->ports.next : NULL;
 
 	for (size_t n = 0; sw && n < wanted->n_ports; n++) {
-		struct agent_port *p = agent_port_find(a, wanted->ports[n]->name);
+		struct agent_port *p;
 		enum progress one;
 
 		if ((wanted->ports[n]->of_port != 0) != numbered) {
 			continue;
 		}
+		p = present_port(sw, wanted->ports[n]->name, &at);
 		if (p) {
 			one = check_port(c, p, wanted->ports[n]);
 		} else if (agent_port_create(sw, wanted->ports[n], &c->error)) {
