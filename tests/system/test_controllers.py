@@ -159,7 +159,7 @@ def test_packet_ins_keep_their_rate_and_ports_their_share(secure, lab):
     assert of_a == sorted(of_a)
     assert controller.n_connects == 1
     table = stage.weft.cli("controller", "list").splitlines()
-    assert table[0].split()[5:] == "SINCE S RATE PKT INS WAITING DROPPED LAST ERROR".split()
+    assert {"RATE", "WAITING", "DROPPED"} <= set(table[0].split())
 
 
 def test_controller_that_never_reads_costs_nobody_else_anything(secure, lab):
