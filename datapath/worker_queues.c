@@ -11,12 +11,13 @@
 
 /* First pass: a queue that has a worker stays there. Second: the others go where the fewest are. */
 static void
-place_queue(struct rx_list **lists, struct port *port, uint16_t queue, unsigned pass)
+place_queue(struct rx_list **lists, unsigned n_workers, struct port *port, uint16_t queue,
+	unsigned pass)
 {
 	uint16_t to = port->rxq_worker[queue];
-	bool placed = to < workers.n && lists[to]->n && pass;
+	bool placed = to < n_workers && lists[to]->n && pass;
 
-	if (pass == 0 && to >= workers.n) {
+	if (pass == 0 && to >= n_workers) {
 		return;
 	}
 	if (pass) {
@@ -27,7 +28,7 @@ place_queue(struct rx_list **lists, struct port *port, uint16_t queue, unsigned 
 			}
 		}
 		to = 0;
-		for (unsigned i = 1; i < workers.n; i++) {
+		for (unsigned i = 1; i < n_workers; i++) {
 			to = lists[i]->n < lists[to]->n ? (uint16_t)i : to;
 		}
 		port->rxq_worker[queue] = to;
@@ -43,16 +44,16 @@ is_polled(const struct port *port)
 
 /* Evens the lists out by moving queues that nobody has assigned. */
 static void
-even_out(struct rx_list **lists)
+even_out(struct rx_list **lists, unsigned n_workers)
 {
 	for (;;) {
 		unsigned most = 0, fewest = 0, i;
 
-		for (unsigned w = 1; w < workers.n; w++) {
+		for (unsigned w = 1; w < n_workers; w++) {
 			most = lists[w]->n > lists[most]->n ? w : most;
 			fewest = lists[w]->n < lists[fewest]->n ? w : fewest;
 		}
-		if (!workers.n || lists[most]->n <= lists[fewest]->n + 1) {
+		if (!n_workers || lists[most]->n <= lists[fewest]->n + 1) {
 			return;
 		}
 		for (i = lists[most]->n; i > 0; i--) {
@@ -74,11 +75,11 @@ even_out(struct rx_list **lists)
 
 /* Takes the lists and gives them to the workers; waits until the old ones are out of use. */
 static void
-publish_lists(struct rx_list **lists)
+publish_lists(struct rx_list **lists, unsigned n_workers)
 {
 	struct rx_list *was[DP_MAX_WORKERS];
 
-	for (unsigned w = 0; w < workers.n; w++) {
+	for (unsigned w = 0; w < n_workers; w++) {
 		for (unsigned i = 0; i < lists[w]->n; i++) {
 			lists[w]->queues[i].port->rxq_now[lists[w]->queues[i].queue] = (uint16_t)w;
 		}
@@ -87,19 +88,19 @@ publish_lists(struct rx_list **lists)
 		worker_kick(workers.list[w]);
 	}
 	rcu_synchronize();
-	for (unsigned w = 0; w < workers.n; w++) {
+	for (unsigned w = 0; w < n_workers; w++) {
 		free(was[w]);
 	}
 }
 
 /* Takes the queues that change their worker from the workers that have them. */
 static void
-withdraw_moving(struct rx_list **lists)
+withdraw_moving(struct rx_list **lists, unsigned n_workers)
 {
 	struct rx_list *staying[DP_MAX_WORKERS];
 	bool moving = false;
 
-	for (unsigned w = 0; w < workers.n; w++) {
+	for (unsigned w = 0; w < n_workers; w++) {
 		size_t size = sizeof *staying[w] + (lists[w]->n + 1) * sizeof lists[w]->queues[0];
 
 		staying[w] = xcalloc(1, size);
@@ -115,10 +116,10 @@ withdraw_moving(struct rx_list **lists)
 		}
 	}
 	if (moving) {
-		publish_lists(staying);
+		publish_lists(staying, n_workers);
 		return;
 	}
-	for (unsigned w = 0; w < workers.n; w++) {
+	for (unsigned w = 0; w < n_workers; w++) {
 		free(staying[w]);
 	}
 }
@@ -141,14 +142,14 @@ void
 workers_assign_queues(void)
 {
 	struct rx_list *fresh[DP_MAX_WORKERS];
-	unsigned total = 0;
+	unsigned total = 0, n_workers = workers.n;
 
 	for (uint32_t number = 0; number <= DP_PORT_MAX; number++) {
 		struct port *port = port_table[number];
 
 		total += is_polled(port) ? port->n_rxq : 0;
 	}
-	for (unsigned i = 0; i < workers.n; i++) {
+	for (unsigned i = 0; i < n_workers; i++) {
 		fresh[i] = xcalloc(1, sizeof *fresh[i] + (total + 1) * sizeof fresh[i]->queues[0]);
 	}
 	/* Queues keep their worker; the others go where the fewest are. */
@@ -157,12 +158,12 @@ workers_assign_queues(void)
 			struct port *port = port_table[number];
 
 			for (uint16_t q = 0; is_polled(port) && q < port->n_rxq; q++) {
-				place_queue(fresh, port, q, pass);
+				place_queue(fresh, n_workers, port, q, pass);
 			}
 		}
 	}
-	even_out(fresh);
-	withdraw_moving(fresh);
-	publish_lists(fresh);
+	even_out(fresh, n_workers);
+	withdraw_moving(fresh, n_workers);
+	publish_lists(fresh, n_workers);
 	forget_absent();
 }
