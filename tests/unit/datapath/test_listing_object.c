@@ -112,25 +112,27 @@ test_listing_object_rows(void **state)
 static void
 test_listing_object_encap(void **state)
 {
+	static const struct dp_encap encaps[] = {
+		{.kind = DP_TUNNEL_VXLAN, .l3_off = 14, .l4_off = 34, .port = UINT32_MAX},
+		{.kind = DP_TUNNEL_GRE,
+			.flags = 0x80b | DP_ENCAP_SRC_FROM_KEY,
+			.l3_off = 14,
+			.l4_off = 54,
+			.mtu = 1500,
+			.too_long = DP_ENCAP_TO_AGENT,
+			.port = 7},
+	};
 	static const struct {
-		struct dp_encap encap;
 		const char *header, *want;
 	} rows[] = {
-		{{.kind = DP_TUNNEL_VXLAN, .l4_off = 34, .port = UINT32_MAX},
-			"020000000002020000000001 0800 4500000000004000 40110000 c0000201 c0000202"
-			"0000 12b5 0000 0000 0800000000007b00",
+		{"020000000002020000000001 0800 4500000000004000 40110000 c0000201 c0000202"
+		 "0000 12b5 0000 0000 0800000000007b00",
 			"{\"bytes\":0,\"handle\":\"0.1\",\"kind\":\"encap\",\"live\":null,"
 			"\"packets\":0,\"part\":null,\"refs\":0,\"what\":\"vxlan src=192.0.2.1 "
 			"dst=192.0.2.2 id=123 via=02:00:00:00:00:02\"}"},
-		{{.kind = DP_TUNNEL_GRE,
-			 .flags = 0x80b | DP_ENCAP_SRC_FROM_KEY,
-			 .l4_off = 54,
-			 .mtu = 1500,
-			 .too_long = DP_ENCAP_TO_AGENT,
-			 .port = 7},
-			"020000000003020000000001 86dd 6000000000002f40"
-			"20010db8000000000000000000000001 20010db8000000000000000000000002"
-			"20000000 00000000",
+		{"020000000003020000000001 86dd 6000000000002f40"
+		 "20010db8000000000000000000000001 20010db8000000000000000000000002"
+		 "20000000 00000000",
 			"{\"bytes\":0,\"handle\":\"1.1\",\"kind\":\"encap\",\"live\":null,"
 			"\"packets\":0,\"part\":null,\"port\":7,\"refs\":0,\"what\":\"gre "
 			"src=2001:db8::1|tun_src dst=tun_dst id=tun_id via=02:00:00:00:00:03 "
@@ -142,12 +144,11 @@ test_listing_object_encap(void **state)
 	rig_start(1);
 	rig_agent_open(&agent, 1);
 	for (size_t i = 0; i < WEFT_ARRAY_SIZE(rows); i++) {
-		struct dp_encap e = rows[i].encap;
+		struct dp_encap e = encaps[i];
 		struct dp_handle handle = RIG_NONE;
 		uint8_t header[80] = {0};
 		struct rig_body body;
 
-		e.l3_off = 14;
 		e.size = (uint16_t)lab_hex(header, sizeof header, rows[i].header);
 		rig_body_init(&body, DP_OBJECT_ENCAP);
 		dp_actions_append(&body.bytes, &e, sizeof e);
