@@ -30,7 +30,8 @@ class Application:
 
     def wait(self, what, condition=bool):
         """Waits until what it has told of that is as wanted; returns the last of it."""
-        wait_for(lambda: f"{what}:\n{self.controller.log()[-3000:]}", lambda: condition(self.told(what)), PATIENCE, 0.1)
+        wait_for(lambda: f"{what}:\n{self.controller.log()[-3000:]}", lambda: self.told(what) and condition(self.told(what)),
+                 PATIENCE, 0.1)
         return self.told(what)[-1]
 
 
@@ -207,7 +208,7 @@ def test_meter_user(lab, stage):
         return told and told[-1]["meters"]["1"] == [100, 100 * size, 1, [[dropped, dropped * size]]]
 
     meters.wait("stats", adds_up)
-    assert out == sorted(out) and 10 <= len(out)
+    assert 10 <= len(out)
     # Beyond 1 a second: AF11 becomes AF12, and the checksum follows; what has no such class stays as it is.
     for number in range(20):
         a.send(datagram(2000, tos=10 << 2))

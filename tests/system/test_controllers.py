@@ -140,11 +140,12 @@ def test_packet_ins_keep_their_rate_and_ports_their_share(secure, lab):
     n = 0
     for number in range(100):
         stage.a.send(frame(A, B, bytes([number])))
-        if number % 20 == 19:
+        # The first alone: those that come while it is asked about may be overtaken by those that meet its flow.
+        if number == 0 or number % 20 == 19:
             wait_for(lambda: f"{number + 1} packet-ins: {counted()}", lambda: counted() == number + 1, 30)
     for number in range(2):
         stage.b.send(frame(B, A, bytes([number])))
-    wait_for("all packet-ins", lambda: counted() == 102, 30)
+        wait_for("b's packet-ins", lambda: counted() == 101 + number, 30)
     entry = stage.controllers()[0]
     assert (entry["rate_limit"], entry["burst"]) == (1, 8)
     # What waits leaves at once when the limit goes; b's packets are among it, and came in their order.

@@ -171,7 +171,7 @@ def test_unicast_goes_where_it_was_learned(stage):
     wait_for("the flow that followed", follows)
     assert stage.fdb() == {(20, host): "p8", (20, other): "p7", (10, mac(0x23)): "p1", (20, mac(0x24)): "p3"}
     table = stage.weft.cli("fdb", "list", "br0").splitlines()
-    assert table[0].split() == ["SWITCH", "PORT", "VLAN", "MAC", "AGE", "S"]
+    assert table[0].split()[:4] == ["SWITCH", "PORT", "VLAN", "MAC"]
     assert ["br0", "p8", "20", host] in [line.split()[:4] for line in table[1:]]
     # Its port goes, and what was learned there with it.
     stage.weft.cli("port", "del", "br0", "p8")
