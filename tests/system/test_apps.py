@@ -25,7 +25,8 @@ class Application:
 
     def told(self, what):
         """What it has told of that so far."""
-        lines = [line for line in self.controller.log().splitlines() if line.startswith("{") and line.endswith("}")]
+        lines = self.controller.log().splitlines(keepends=True)
+        lines = [line for line in lines if line.startswith("{") and line.endswith("}\n")]
         return [facts for facts in map(json.loads, lines) if facts["what"] == what]
 
     def wait(self, what, condition=bool):
