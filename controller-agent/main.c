@@ -75,12 +75,14 @@ run(struct daemon *d, const struct agent_options *how)
 	struct event *term = evsignal_new(base, SIGTERM, stop, base);
 	struct event *intr = evsignal_new(base, SIGINT, stop, base);
 	struct event *hup = evsignal_new(base, SIGHUP, reopen_log, d);
-	struct agent *agent = agent_create(base, how, &err);
+	struct agent *agent;
 
+	/* Before there are sockets that answer: who sees one may end us. */
+	event_add(term, NULL);
+	event_add(intr, NULL);
+	event_add(hup, NULL);
+	agent = agent_create(base, how, &err);
 	if (agent) {
-		event_add(term, NULL);
-		event_add(intr, NULL);
-		event_add(hup, NULL);
 		daemon_ready(d);
 		event_base_dispatch(base);
 		daemon_end(d);
