@@ -100,3 +100,11 @@ def test_second_agent_is_refused_while_the_first_lives(lab):
     a.send(frame(A, B, 3))
     assert b.receive() == frame(A, B, 3)
     weft.stop()
+
+
+def test_agent_ends_orderly_from_its_first_answer_on(lab):
+    weft = Weft(lab)
+    weft.start_datapath()
+    for _ in range(20):
+        weft.start_agent()
+        weft.stop_agent()  # which fails if a signal ended it
