@@ -132,7 +132,7 @@ flow_deps_set(
 {
 	flow_deps_clear(d, set);
 	set->n_uses = t->n_rules + t->n_deps;
-	set->uses = set->n_uses ? xmalloc(set->n_uses * sizeof(set->uses[0])) : NULL;
+	set->uses = xmalloc((set->n_uses + 1) * sizeof(set->uses[0]));
 	for (uint32_t i = 0; i < t->n_rules; i++) {
 		add_use(d, &set->uses[i], of_dep(OF_DEP_RULE, 0, (uintptr_t)t->rules[i]), flow);
 	}
@@ -281,7 +281,7 @@ find_rule(struct flow_deps *d, const struct dep_table *table, const struct chang
 
 	LIST_FOREACH (g, by_table, &table->groups) {
 		struct dep_index *ix = NULL;
-		struct dep_words w;
+		struct dep_words w = {0};
 
 		overlap_of(g, c, words, &w);
 		if (w.map && g->n > SCAN_MAX) {
@@ -462,7 +462,7 @@ group_for(struct dep_table *table, const struct dep_words *w)
 		}
 	}
 	/* One more at most: every mask contains the one without bits. */
-	return best ? best : make_group(table, 0, NULL, hash_of(NULL, 0));
+	return best ? best : make_group(table, 0, w->mask, hash_of(w->mask, 0));
 }
 
 static struct dep_group *
@@ -532,7 +532,7 @@ static uint32_t
 index_hash(const struct dep_group *g, const struct dep_index *ix, uint32_t record)
 {
 	const struct dep_record *r = record_at(g, record);
-	uint64_t value[OF_N_WORDS];
+	uint64_t value[OF_N_WORDS] = {0};
 	unsigned n = 0;
 
 	for (uint64_t map = ix->map; map; map &= map - 1, n++) {

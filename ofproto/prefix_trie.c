@@ -72,13 +72,14 @@ bits_at(const uint8_t *value, unsigned from, unsigned to)
 {
 	uint64_t v = 0;
 	unsigned n = to - from < EDGE_MAX ? to - from : EDGE_MAX, last = (from + n + 7) / 8;
+	unsigned i = from / 8;
 
 	if (!n) {
 		return 0; /* of a root that forks at once */
 	}
-	for (unsigned i = from / 8; i < last; i++) {
+	do {
 		v = v << 8 | value[i];
-	}
+	} while (++i < last);
 	v <<= 64 - 8 * (last - from / 8);
 	v <<= from % 8;
 	return (uint32_t)(v >> 32) & (uint32_t)(UINT64_C(0xffffffff) << (EDGE_MAX - n));
