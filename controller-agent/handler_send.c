@@ -240,7 +240,7 @@ void
 handler_answer_object(struct handler *h, uint64_t token, bool is_del, int status,
 	struct dp_handle object, const struct dp_handle *parts, uint32_t n_parts)
 {
-	size_t size = n_parts * sizeof(parts[0]);
+	size_t size = n_parts * sizeof(struct dp_handle);
 	struct news *news = handler_news(h, NEWS_OBJECT, size);
 
 	news->token = token;

@@ -33,13 +33,14 @@ tunnel_header(const struct of_tunnel *t, const struct of_underlay_path *path,
 	const struct of_underlay_addr *remote, struct dp_encap *e)
 {
 	bool is_v4 = of_underlay_addr_is_v4(remote);
+	uint32_t mtu = WEFT_MIN(path->mtu, (uint32_t)UINT16_MAX);
 	uint8_t *at = e->header;
 
 	*e = (struct dp_encap){
 		.kind = t->kind,
 		.flags = flags_of(t, is_v4),
 		.l3_off = ETH_LEN,
-		.mtu = (uint16_t)WEFT_MIN(path->mtu, (uint32_t)UINT16_MAX),
+		.mtu = (uint16_t)mtu,
 		.too_long = t->too_long,
 		.port = UINT32_MAX,
 	};
