@@ -147,14 +147,15 @@ is_tunnel_header(const struct dp_encap *e, const uint8_t *h, uint32_t size)
 const char *
 dp_encap_check(const struct dp_encap *e)
 {
-	uint32_t tunnel = e->l4_off + (KINDS_UDP >> e->kind & 1 ? 8u : 0);
 	const char *why;
+	uint32_t tunnel;
 
 	if (e->kind < DP_TUNNEL_VXLAN || e->kind > DP_TUNNEL_ERSPAN ||
 		e->too_long > DP_ENCAP_TO_AGENT || (e->mtu && e->mtu < MTU_MIN) ||
 		(e->port > DP_PORT_MAX && e->port != UINT32_MAX)) {
 		return "encapsulation with a bad kind, MTU or port";
 	}
+	tunnel = e->l4_off + (KINDS_UDP >> e->kind & 1 ? 8u : 0);
 	if (e->size > DP_ENCAP_MAX_SIZE || tunnel > e->size || e->l4_off < e->l3_off + IPV4_LEN ||
 		(e->l3_off != 14 && e->l3_off != 18 && e->l3_off != 22)) {
 		return "encapsulation with bad sizes";

@@ -6,6 +6,7 @@
                       vhost-user c (nobody) veth vID --- namespace
 """
 
+import pathlib
 import re
 import signal
 
@@ -45,6 +46,10 @@ class Stage:
     def stop_agent(self):
         """Stops it in its tracks: it lives, and answers nothing."""
         self.weft.agent.popen.send_signal(signal.SIGSTOP)
+        tasks = pathlib.Path(f"/proc/{self.weft.agent.popen.pid}/task")
+        # A thread on another core goes on for a moment.
+        wait_for("all its threads to stop",
+                 lambda: all((task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "T" for task in tasks.iterdir()))
         self.lab.defer(lambda: self.weft.agent.popen.send_signal(signal.SIGCONT))
 
     def go_on(self):
