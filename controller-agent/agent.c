@@ -686,6 +686,7 @@ static const struct of_service_ops service_ops = {
 	.packet_out = op_packet_out,
 	.port_mod = op_port_mod,
 	.standalone = op_standalone,
+	.latency_path = "/dev/cpu_dma_latency",
 };
 
 /* --- finding ------------------------------------------------------------------------------------ */

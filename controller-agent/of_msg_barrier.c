@@ -6,6 +6,7 @@
  */
 #include "controller-agent/of_conn.h"
 #include "controller-agent/of_msg.h"
+#include "controller-agent/wakeful.h"
 
 static enum of_job_next step(struct of_job *job);
 static enum of_job_next answer(struct of_job *job);
@@ -33,7 +34,9 @@ answer(struct of_job *job)
 {
 	struct of_conn *c = job->conn;
 
-	if (c->controller) {
+	if (!c->controller) {
+		wakeful_answered(of_conn_service(c)->wakeful);
+	} else {
 		c->sw->last_barrier_ms = timers_now(of_conn_service(c)->timers);
 	}
 	c->codec->put_barrier(&c->out, job->xid);

@@ -10,6 +10,7 @@
 
 #include "controller-agent/of_conn.h"
 #include "controller-agent/of_service_internal.h"
+#include "controller-agent/wakeful.h"
 #include "lib/alloc.h"
 #include "lib/error.h"
 #include "lib/log.h"
@@ -30,6 +31,7 @@ of_service_create(struct event_base *base, const struct of_service_ops *ops)
 	s->base = base;
 	s->ops = *ops;
 	s->timers = timers_create(base, ops->now_ms, ops->user);
+	s->wakeful = wakeful_create(s->timers, ops->latency_path);
 	list_init(&s->switches);
 	list_init(&s->orphans);
 	return s;
@@ -52,6 +54,7 @@ of_service_destroy(struct of_service *s)
 		}
 		free(job);
 	}
+	wakeful_destroy(s->wakeful);
 	timers_destroy(s->timers);
 	free(s);
 }

@@ -89,7 +89,7 @@ enum of_refresh {
 	OF_REFRESH_PORTS, /* port_stats() below is up to date */
 };
 
-/* None may be NULL. */
+/* No function may be NULL. */
 struct of_service_ops {
 	/* CLOCK_MONOTONIC in ms. */
 	uint64_t (*now_ms)(void *user);
@@ -116,6 +116,7 @@ struct of_service_ops {
 	/* of_settings.standalone_now of @p was changed. */
 	void (*standalone)(void *user, struct ofproto *p, bool now);
 	void *user;
+	const char *latency_path; /* wakeful.h; NULL: none */
 };
 
 /* --- life --------------------------------------------------------------------------------------- */

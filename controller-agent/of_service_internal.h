@@ -15,6 +15,7 @@ struct of_conn;
 struct of_service {
 	struct event_base *base;
 	struct timers *timers;
+	struct wakeful *wakeful;
 	struct of_service_ops ops;
 	struct list switches; /* struct of_switch */
 	struct list orphans;  /* struct of_job: their connection has ended, a callback is due */
