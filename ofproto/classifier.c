@@ -49,6 +49,9 @@ static void resize(struct classifier *cls, struct cls_subtable *st);
 static uint32_t mask_hash(uint64_t map, const uint64_t *words);
 static bool value_equal(
 	const struct cls_subtable *st, const uint64_t *words, const struct flow_key *key);
+static bool is_better(
+	const struct cls_subtable *st, uint16_t priority, const struct cls_rule *best);
+static bool may_hold_better(const struct cls_entry *entry, const struct cls_rule *best);
 static const struct cls_rule *best_in(const struct cls_subtable *st, uint64_t version,
 	const struct flow_key *key, uint32_t hash, const struct cls_rule *best);
 static void free_slots(struct grace_item *item);
@@ -187,7 +190,7 @@ cls_lookup(const struct classifier *cls, uint64_t version, const struct flow_key
 		const struct cls_subtable *st = all->entries[i].subtable;
 		uint32_t hash;
 
-		if (best && all->entries[i].max_priority <= best->priority) {
+		if (best && !may_hold_better(&all->entries[i], best)) {
 			break;
 		}
 		if (cls_may_match(cls, st, key, &prefixes, wc, &hash)) {
@@ -299,6 +302,26 @@ cls_visit(const struct classifier *cls, uint64_t version, const struct of_match 
 
 /* --- one subtable -------------------------------------------------------------------------------- */
 
+/* Whether a rule of @st with that priority wins over @best (may be NULL): by its priority; among equals, which
+ * OpenFlow leaves open (1.3.5 s.5.3), by the age of its mask. That order is there for as long as both rules are,
+ * whatever else comes and goes. */
+static bool
+is_better(const struct cls_subtable *st, uint16_t priority, const struct cls_rule *best)
+{
+	if (!best || priority != best->priority) {
+		return !best || priority > best->priority;
+	}
+	return st->serial < best->subtable->serial;
+}
+
+/* Whether that entry or one behind it may hold a rule that wins over @best. Entries of one highest priority are in
+ * the order of their age, so a rule that was found under its subtable's highest priority ends the search. */
+static bool
+may_hold_better(const struct cls_entry *entry, const struct cls_rule *best)
+{
+	return is_better(entry->subtable, entry->max_priority, best);
+}
+
 /* The better of @best and the visible rules with @key's value. */
 static const struct cls_rule *
 best_in(const struct cls_subtable *st, uint64_t version, const struct flow_key *key, uint32_t hash,
@@ -314,7 +337,7 @@ best_in(const struct cls_subtable *st, uint64_t version, const struct flow_key *
 			return best;
 		}
 		if (rule != &tombstone && rule->hash == hash &&
-			(!best || rule->priority > best->priority) &&
+			is_better(st, rule->priority, best) &&
 			cls_rule_visible(rule, version) && value_equal(st, rule->words, key)) {
 			best = rule;
 		}

@@ -4,7 +4,8 @@
  *
  * What:     tuple-space search. Rules with the same mask form a subtable, a hash table by masked
  *           value. Subtables are looked at in order of their highest priority, until none left
- *           can beat the best rule found.
+ *           can beat the best rule found. Of equal priorities the rule of the older subtable wins: that
+ *           costs nothing, and is the same for as long as both rules are there.
  * Versions: a rule is visible in versions [added, removed). A lookup is given one version and sees
  *           exactly the rules of that version, whatever the writer does meanwhile.
  * Bits:     a lookup adds to @wc every bit of the key that its result depends on: any packet that

@@ -23,6 +23,7 @@ struct naive {
 	struct cls_rule cls;
 	struct of_match match;
 	uint64_t added, removed;
+	uint64_t mask_since; /* what n_added was when the oldest of its masks came */
 	uint64_t words[OF_N_WORDS];
 };
 
@@ -33,6 +34,7 @@ struct pair {
 	struct classifier cls;
 	struct naive *all[MAX_NAIVE];
 	unsigned n;
+	uint64_t n_added;
 	uint64_t version;
 };
 
@@ -103,6 +105,12 @@ add(struct pair *p, uint64_t version)
 	n->cls.priority = (uint16_t)upto(6);
 	n->added = version;
 	n->removed = CLS_NEVER;
+	n->mask_since = ++p->n_added;
+	for (unsigned i = 0; i < p->n; i++) {
+		if (!memcmp(&p->all[i]->match.mask, &n->match.mask, sizeof(n->match.mask))) {
+			n->mask_since = p->all[i]->mask_since;
+		}
+	}
 	atomic_init(&n->cls.added, n->added);
 	atomic_init(&n->cls.removed, n->removed);
 	cls_insert(&p->cls, &n->cls, &n->match, n->words);
@@ -119,18 +127,21 @@ forget(struct pair *p, unsigned i)
 	p->all[i] = p->all[--p->n];
 }
 
-/* The highest priority of the rules that match in @version; -1: none. */
-static int
+/* Of the rules that match in @version the one with the highest priority, of equals the one whose mask is older. */
+static const struct naive *
 naive_best(const struct pair *p, uint64_t version, const struct flow_key *key)
 {
-	int best = -1;
+	const struct naive *best = NULL;
 
 	for (unsigned i = 0; i < p->n; i++) {
 		const struct naive *n = p->all[i];
 
-		if (n->added <= version && version < n->removed && n->cls.priority > best &&
-			flow_key_matches(key, 0xff, &n->match.value, &n->match.mask)) {
-			best = n->cls.priority;
+		if (n->added <= version && version < n->removed &&
+			flow_key_matches(key, 0xff, &n->match.value, &n->match.mask) &&
+			(!best || n->cls.priority > best->cls.priority ||
+				(n->cls.priority == best->cls.priority &&
+					n->mask_since < best->mask_since))) {
+			best = n;
 		}
 	}
 	return best;
@@ -142,15 +153,19 @@ compare(const struct pair *p, uint64_t version)
 	struct flow_key key, other;
 	struct flow_mask wc = {0};
 	const struct cls_rule *r, *r2;
-	int best;
+	const struct naive *best;
 
 	random_value(&key);
 	r = cls_lookup(&p->cls, version, &key, &wc);
 	best = naive_best(p, version, &key);
-	assert_int_equal(r ? r->priority : -1, best);
+	assert_int_equal(r != NULL, best != NULL);
 	if (r) {
 		struct of_match m;
 
+		/* There may be two that differ in nothing. */
+		assert_int_equal(r->priority, best->cls.priority);
+		assert_int_equal(
+			WEFT_CONTAINER_OF(r, struct naive, cls)->mask_since, best->mask_since);
 		assert_true(cls_rule_visible(r, version));
 		cls_rule_match(r, &m);
 		assert_true(flow_key_matches(&key, 0xff, &m.value, &m.mask));
