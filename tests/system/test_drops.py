@@ -304,12 +304,12 @@ ELSEWHERE = {
     "tunnel-loop": ("likewise", "datapath/test_tunnel.c"),
     "encap-bad": ("likewise", "datapath/test_tunnel.c"),
     "encap-too-long": ("likewise", "datapath/test_tunnel_worker.c"),
-    "decap-bad": ("likewise", "datapath/tunnel_rows.h"),
-    "decap-checksum": ("likewise", "datapath/tunnel_rows.h"),
-    "decap-fragment": ("likewise", "datapath/tunnel_rows.h"),
-    "decap-protocol": ("likewise", "datapath/tunnel_rows.h"),
-    "decap-option": ("likewise", "datapath/tunnel_rows.h"),
-    "decap-ecn": ("likewise", "datapath/tunnel_rows.h"),
+    "decap-bad": ("likewise", "datapath/decap_rows.h"),
+    "decap-checksum": ("likewise", "datapath/decap_rows.h"),
+    "decap-fragment": ("likewise", "datapath/decap_rows.h"),
+    "decap-protocol": ("likewise", "datapath/decap_rows.h"),
+    "decap-option": ("likewise", "datapath/decap_rows.h"),
+    "decap-ecn": ("likewise", "datapath/decap_rows.h"),
     "object-gone": ("between an object's end and that of the flows to it", "datapath/test_object_actions.c"),
 }
 # Those that only a real kernel's refusal of a sound frame brings about: no test.

@@ -19,6 +19,7 @@
 #include "lib/field.h"
 #include "lib/packet_parse.h"
 #include "lib/strbuf.h"
+#include "tests/unit/datapath/tunnel_frames.h"
 #include "vhost/packet_mbuf.h"
 
 #define FRAME_MAX 512
@@ -30,12 +31,8 @@ static const struct encap_row {
 } encap_rows[] = {
 #define ENCAP(NAME, KIND, FLAGS, HEADER, ACTIONS, FRAME, OUTER)                                    \
 	{#NAME, DP_TUNNEL_##KIND, FLAGS, HEADER, ACTIONS, FRAME, OUTER},
-#define DECAP(...)
-#define BAD(...)
-#include "tests/unit/datapath/tunnel_rows.h"
+#include "tests/unit/datapath/encap_rows.h"
 #undef ENCAP
-#undef DECAP
-#undef BAD
 };
 
 static const struct decap_row {
@@ -43,11 +40,9 @@ static const struct decap_row {
 	uint32_t kind;
 	const char *outer, *frame, *fields;
 } decap_rows[] = {
-#define ENCAP(...)
 #define DECAP(NAME, KIND, OUTER, FRAME, FIELDS) {#NAME, DP_TUNNEL_##KIND, OUTER, FRAME, FIELDS},
 #define BAD(...)
-#include "tests/unit/datapath/tunnel_rows.h"
-#undef ENCAP
+#include "tests/unit/datapath/decap_rows.h"
 #undef DECAP
 #undef BAD
 };
@@ -58,11 +53,9 @@ static const struct bad_row {
 	int reason;
 	const char *outer;
 } bad_rows[] = {
-#define ENCAP(...)
 #define DECAP(...)
 #define BAD(NAME, KIND, REASON, OUTER) {#NAME, DP_TUNNEL_##KIND, REASON, OUTER},
-#include "tests/unit/datapath/tunnel_rows.h"
-#undef ENCAP
+#include "tests/unit/datapath/decap_rows.h"
 #undef DECAP
 #undef BAD
 };
