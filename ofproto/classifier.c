@@ -337,8 +337,8 @@ best_in(const struct cls_subtable *st, uint64_t version, const struct flow_key *
 			return best;
 		}
 		if (rule != &tombstone && rule->hash == hash &&
-			is_better(st, rule->priority, best) &&
-			cls_rule_visible(rule, version) && value_equal(st, rule->words, key)) {
+			is_better(st, rule->priority, best) && cls_rule_visible(rule, version) &&
+			value_equal(st, rule->words, key)) {
 			best = rule;
 		}
 	}
