@@ -117,6 +117,9 @@ int fake_session_open(struct fake_datapath *dp, unsigned n_handlers, uint64_t ep
 void fake_session_close(struct fake_datapath *dp);
 void fake_port_delete(struct fake_datapath *dp, struct fake_port *port);
 
+/* fake_command.c, locked: runs what is in the command rings, unless they are held. */
+void fake_run_commands(struct fake_datapath *dp);
+
 /* For all files. */
 uint64_t fake_now_ms(void);
 void fake_wake(int fd);
