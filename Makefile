@@ -158,7 +158,7 @@ demo-overlay: deps
 
 bench: deps
 	$(Q)$(MAKE) $(JOBS) all
-	$(Q)utilities/bench/bench
+	$(Q)utilities/bench/bench $(BENCH)
 
 clean:
 	rm -rf $(filter-out build/unpacked build/guest,$(wildcard build/*)) $(filter-out build,$(BUILD))
@@ -178,7 +178,7 @@ help:
 	@echo 'fuzz          run each fuzz target for FUZZ_TIME=10 seconds'
 	@echo 'demo          two virtual machines talk through Weft under a controller'
 	@echo 'demo-overlay  two tenants on two hosts over VXLAN under a controller'
-	@echo 'bench         measure against testpmd'
+	@echo 'bench         measure against testpmd; BENCH=OPTIONS: see utilities/bench/bench --help'
 	@echo 'lint          clang-tidy, cppcheck, format check'
 	@echo 'format        rewrite the sources by .clang-format'
 	@echo 'clean         remove what was built; distclean: also what was downloaded and configured'
