@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Translation: the state of one, shared by translate.c (tables and lists), translate_packet.c (what
- * has become of the packet), translate_output.c (ports, controllers), translate_normal.c (NORMAL) and
+ * has become of the packet), translate_put.c (the actions for that), translate_output.c (ports, controllers), translate_normal.c (NORMAL) and
  * translate_port.c (how it comes into a switch).
  */
 #pragma once
@@ -163,6 +163,15 @@ void xlate_set_ttl(struct xlate *x, bool mpls, uint8_t ttl);
 /* False: it is known that the TTL is used up. */
 bool xlate_dec_ttl(struct xlate *x, bool mpls);
 void xlate_copy_ttl(struct xlate *x, bool out);
+/* Whether any of these bits is not known before the datapath has parsed anew. */
+bool xlate_is_unknown(const struct xlate *x, const struct flow_mask *bits);
+bool xlate_is_unknown_field(const struct xlate *x, enum field_id field);
+
+/* Puts the tag that was set, and those that were pushed or popped. */
+void xlate_commit_vlan(struct xlate *x);
+
+/* --- translate_put.c --- */
+
 /* Puts the actions that bring the packet to what the key says, but for its tunnel fields. */
 void xlate_commit(struct xlate *x);
 /* The same for the tunnel fields that an encapsulation with these flags (enum dp_encap_flags) takes. */
@@ -170,9 +179,6 @@ void xlate_commit_tunnel(struct xlate *x, uint32_t flags);
 #define XLATE_ALL_TUNNEL_FIELDS UINT32_MAX
 /* The packet came without tunnel fields. */
 void xlate_packet_no_tunnel(struct xlate *x);
-/* Whether any of these bits is not known before the datapath has parsed anew. */
-bool xlate_is_unknown(const struct xlate *x, const struct flow_mask *bits);
-bool xlate_is_unknown_field(const struct xlate *x, enum field_id field);
 
 /* --- translate_output.c --- */
 
