@@ -220,7 +220,8 @@ set_arp(struct packet *p, enum field_id field, const uint8_t *value, const uint8
 	return EDIT_OK;
 }
 
-/* The ND option of @kind, or NULL. Of several the last, as in the key. */
+/* An ND option with a link-layer address, or NULL. @kind 1, 2: of several the last, as in the key; 0: the
+ * first of either kind. */
 static uint8_t *
 nd_option(const struct packet *p, uint32_t end, uint8_t kind)
 {
@@ -228,45 +229,68 @@ nd_option(const struct packet *p, uint32_t end, uint8_t kind)
 	uint8_t *found = NULL;
 
 	for (unsigned n = 0; n < PARSE_ND_OPTIONS && at + 8 <= end && p->data[at + 1]; n++) {
-		if (p->data[at] == kind && p->data[at + 1] == 1) {
-			found = p->data + at + 2;
+		uint8_t *option = p->data + at;
+		bool is_address = option[1] == 1 && (option[0] == 1 || option[0] == 2);
+
+		if (is_address && !kind) {
+			return option;
 		}
-		at += p->data[at + 1] * 8u;
+		if (is_address && option[0] == kind) {
+			found = option;
+		}
+		at += option[1] * 8u;
 	}
 	return found;
+}
+
+static int
+set_nd(struct packet *p, uint16_t type, enum field_id field, const uint8_t *value,
+	const uint8_t *mask)
+{
+	uint8_t *l4 = p->data + p->l4_off, *at;
+	uint8_t kind_value[2] = {value[1], 0}, kind_mask[2] = {mask[1], 0};
+	uint32_t end = WEFT_MIN(edit_ip_view(p, type).end, p->head_len);
+
+	if (end < p->l4_off + 24u || l4[1] ||
+		!((l4[0] == ND_SOLICITATION && field != FIELD_ND_TLL) ||
+			(l4[0] == ND_ADVERTISEMENT && field != FIELD_ND_SLL))) {
+		return DROP_NO_L4;
+	}
+	switch (field) {
+	case FIELD_ND_TARGET:
+		change(p, type, l4 + 8, value, mask, 16, COVER_L4);
+		break;
+	case FIELD_ND_RESERVED:
+		change(p, type, l4 + 4, value, mask, 4, COVER_L4);
+		break;
+	case FIELD_ND_OPTIONS_TYPE:
+		at = nd_option(p, end, 0);
+		if (at) {
+			change(p, type, at, kind_value, kind_mask, 2, COVER_L4);
+		}
+		break;
+	default:
+		at = nd_option(p, end, field == FIELD_ND_SLL ? 1 : 2);
+		if (at) {
+			change(p, type, at + 2, value, mask, 6, COVER_L4);
+		}
+		break;
+	}
+	return EDIT_OK;
 }
 
 static int
 set_icmp(struct packet *p, uint16_t type, enum field_id field, const uint8_t *value,
 	const uint8_t *mask)
 {
-	uint8_t *l4 = p->data + p->l4_off, v[2] = {0}, m[2] = {0}, *at;
 	bool is_code = field == FIELD_ICMPV4_CODE || field == FIELD_ICMPV6_CODE;
-	uint32_t end;
+	uint8_t v[2] = {0}, m[2] = {0};
 
-	switch (field) {
-	case FIELD_ND_TARGET:
-	case FIELD_ND_SLL:
-	case FIELD_ND_TLL:
-		end = WEFT_MIN(edit_ip_view(p, type).end, p->head_len);
-		if (end < p->l4_off + 24u || l4[1] ||
-			!((l4[0] == ND_SOLICITATION && field != FIELD_ND_TLL) ||
-				(l4[0] == ND_ADVERTISEMENT && field != FIELD_ND_SLL))) {
-			return DROP_NO_L4;
-		}
-		at = field == FIELD_ND_TARGET ? l4 + 8
-					      : nd_option(p, end, field == FIELD_ND_SLL ? 1 : 2);
-		if (at) {
-			change(p, type, at, value, mask, field_get(field)->n_bytes, COVER_L4);
-		}
-		return EDIT_OK;
-	default:
-		/* The field keeps its byte in the low one of two. */
-		v[is_code] = value[1];
-		m[is_code] = mask[1];
-		change(p, type, l4, v, m, 2, COVER_L4);
-		return EDIT_OK;
-	}
+	/* The field keeps its byte in the low one of two. */
+	v[is_code] = value[1];
+	m[is_code] = mask[1];
+	change(p, type, p->data + p->l4_off, v, m, 2, COVER_L4);
+	return EDIT_OK;
 }
 
 static int
@@ -535,11 +559,12 @@ packet_set_field(struct packet *p, enum field_id field, const uint8_t *value, co
 		change(p, type, l4, value, mask, 2, COVER_L4);
 		return EDIT_OK;
 	}
-	case FIELD_PRE_ICMPV4:
-	case FIELD_PRE_ICMPV6:
 	case FIELD_PRE_ND:
 	case FIELD_PRE_ND_SOL:
 	case FIELD_PRE_ND_ADV:
+		return set_nd(p, type, field, value, mask);
+	case FIELD_PRE_ICMPV4:
+	case FIELD_PRE_ICMPV6:
 		return set_icmp(p, type, field, value, mask);
 	default:
 		return set_word(p, f, value, mask);

@@ -7,6 +7,7 @@
  */
 #include "datapath/forward.h"
 
+#include <netinet/in.h>
 #include <rte_prefetch.h>
 #include <string.h>
 
@@ -55,7 +56,7 @@ act(struct worker *w, struct flow *f, struct packet *p, struct flow_key *key)
 	}
 	w->run_packets++;
 	w->run_bytes += p->len;
-	if (key->tcp_flags) {
+	if (key->tcp_flags && key->ip_proto == IPPROTO_TCP) {
 		w->run_tcp_flags |= be16_to(key->tcp_flags);
 	}
 	if (WEFT_LIKELY(single_port != UINT32_MAX)) {

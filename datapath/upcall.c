@@ -5,6 +5,7 @@
 #include "datapath/upcall.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <rte_mbuf.h>
 #include <stdlib.h>
 #include <string.h>
@@ -432,7 +433,7 @@ credit_joined(struct worker *w, const struct parked *e)
 		bytes += e->pkts[i]->len;
 	}
 	stats_record_credit(stats_region_record(w->stats, w->id, f->slot), e->n - 1u, bytes,
-		w->now_ms, be16_to(e->key.tcp_flags));
+		w->now_ms, e->key.ip_proto == IPPROTO_TCP ? be16_to(e->key.tcp_flags) : 0);
 }
 
 int

@@ -63,6 +63,8 @@ FIELD(IPV6_EXTHDR, "ipv6_exthdr", NULL, flabel_exthdr, 4, 20, 9, IPV6, HEX, M)
 FIELD(ND_TARGET, "nd_target", "ipv6_nd_target", nd_target, 16, 0, 128, ND, IPV6, M | W)
 FIELD(ND_SLL, "nd_sll", "ipv6_nd_sll", nd_sll, 6, 0, 48, ND_SOL, ETH, M | W)
 FIELD(ND_TLL, "nd_tll", "ipv6_nd_tll", nd_tll, 6, 0, 48, ND_ADV, ETH, M | W)
+FIELD(ND_RESERVED, "nd_reserved", NULL, nd_reserved, 4, 0, 32, ND, DEC, W)
+FIELD(ND_OPTIONS_TYPE, "nd_options_type", NULL, nd_options_type, 2, 0, 8, ND, DEC, W)
 FIELD(ARP_SHA, "arp_sha", NULL, arp_sha, 6, 0, 48, ARP, ETH, M | W)
 FIELD(ARP_THA, "arp_tha", NULL, arp_tha, 6, 0, 48, ARP, ETH, M | W)
 

@@ -86,7 +86,10 @@ struct flow_key {
 			be16_t eth_type;  /* behind the tags; 0: 802.2 frame without SNAP */
 			be16_t vlan_tci;  /* outer tag, FLOW_VLAN_PRESENT; 0: untagged */
 			be16_t vlan_tpid; /* outer tag's TPID; 0: untagged */
-			be16_t tcp_flags; /* 12 bits */
+			union {
+				be16_t tcp_flags;       /* 12 bits */
+				be16_t nd_options_type; /* in the low byte */
+			};
 			union {
 				be32_t ip_src;
 				be32_t arp_spa;
@@ -117,7 +120,7 @@ struct flow_key {
 			be16_t ct_zone;
 			be32_t ct_mark;
 			be32_t hash; /* set by a hash action, for select on recirculated packets */
-			uint8_t zero0[4]; /* always 0 */
+			be32_t nd_reserved; /* flags of an advertisement, and what is reserved */
 
 			/* Block 1: IPv6, ND, ARP hardware addresses. */
 			uint8_t ipv6_src[16];
@@ -202,7 +205,7 @@ _Static_assert(offsetof(struct flow_key, tun_opts) == 5 * FLOW_BLOCK_SIZE, "bloc
 _Static_assert(offsetof(struct flow_key, regs) == 6 * FLOW_BLOCK_SIZE, "block 6");
 _Static_assert(offsetof(struct flow_key, metadata) == 7 * FLOW_BLOCK_SIZE, "block 7");
 _Static_assert(offsetof(struct flow_key, tcp_flags) == 26, "block 0, half");
-_Static_assert(offsetof(struct flow_key, zero0) == 60, "block 0, end");
+_Static_assert(offsetof(struct flow_key, nd_reserved) == 60, "block 0, end");
 _Static_assert(offsetof(struct flow_key, flabel_exthdr) == 124, "block 1, end");
 
 /* Bitmap of the blocks in which @key (or the bits of a mask) has a bit set. */

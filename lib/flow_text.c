@@ -631,6 +631,10 @@ write_transport(struct writer *w, uint16_t eth_type, const struct flow_mask *mas
 		write_field(w, FIELD_ND_SLL);
 		write_field(w, FIELD_ND_TLL);
 	}
+	if (field_prereq_matched(FIELD_PRE_ND, w->key, mask)) {
+		write_field(w, FIELD_ND_RESERVED);
+		write_field(w, FIELD_ND_OPTIONS_TYPE);
+	}
 	write_field(w, FIELD_TCP_FLAGS);
 }
 

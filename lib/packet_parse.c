@@ -100,7 +100,7 @@ parse_depth_of(const struct flow_mask *mask)
 	const struct flow_key *m = &mask->bits;
 	uint8_t blocks = flow_mask_blocks(mask);
 
-	if (m->l4_src | m->l4_dst | m->tcp_flags) {
+	if (m->l4_src | m->l4_dst | m->tcp_flags | m->nd_reserved) {
 		return PARSE_L4;
 	}
 	/* ND fields of block 1 stand in ICMPv6. */
@@ -447,12 +447,16 @@ parse_nd(struct cursor *c, uint32_t end)
 		key->ip_frag |= FLOW_BAD_L4;
 		return;
 	}
+	memcpy(&key->nd_reserved, nd + 4, 4);
 	memcpy(key->nd_target, nd + 8, 16);
 	for (unsigned n = 0; n < PARSE_ND_OPTIONS && at + 8 <= end && at + 8 <= c->len; n++) {
 		const uint8_t *option = c->data + at;
 
 		if (!option[1]) {
 			break; /* RFC 4861 s.4.6: of length 0: ignored from here on */
+		}
+		if (option[1] == 1 && !key->nd_options_type && (option[0] == 1 || option[0] == 2)) {
+			key->nd_options_type = be16_from(option[0]);
 		}
 		/* Source link-layer address (1) in solicitations, target's (2) in advertisements. */
 		if (option[1] == 1 && option[0] == (solicitation ? 1 : 2)) {

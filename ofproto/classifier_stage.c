@@ -23,6 +23,7 @@ static const struct stage_bytes {
 	BYTES(ip_src, ip_proto, STAGE_ADDRESSES),
 	BYTES(ip_proto, l4_src, STAGE_L3),
 	BYTES(l4_src, tun_id_lo, STAGE_L4),
+	BYTES(nd_reserved, ipv6_src, STAGE_L4),
 	BYTES(ipv6_src, nd_target, STAGE_ADDRESSES),
 	BYTES(nd_target, flabel_exthdr, STAGE_L4),
 	BYTES(flabel_exthdr, tun_src, STAGE_L3),

@@ -26,6 +26,7 @@ enum quirk {
 };
 
 #define CLASS_BASIC OXM_CLASS_BASIC
+#define CLASS_ERIC OXM_CLASS_ERIC
 #define CLASS_EXPERIMENTER OXM_CLASS_EXPERIMENTER
 #define CLASS_NXM0 OXM_CLASS_NXM0
 #define CLASS_NXM1 OXM_CLASS_NXM1
@@ -52,7 +53,7 @@ static const struct row rows[] = {
 #define N_VERSIONS 8u /* wire numbers; the last stands for all later ones */
 
 /* By class and number, and by field and version: index + 1. Filled before main(). */
-static uint8_t index_of[5][128];
+static uint8_t index_of[6][128];
 static uint8_t index_to_send[FIELD_N][N_VERSIONS];
 _Static_assert(N_ROWS < 255, "rows fit in a byte");
 
@@ -147,6 +148,8 @@ prefix_of(const struct row *row)
 		return "NXM_OF_";
 	case OXM_CLASS_NXM1:
 		return "NXM_NX_";
+	case OXM_CLASS_ERIC:
+		return "ERICOXM_OF_";
 	default:
 		return "OXM_OF_";
 	}
@@ -442,6 +445,8 @@ class_index(uint16_t class)
 		return 3;
 	case OXM_CLASS_EXPERIMENTER:
 		return 4;
+	case OXM_CLASS_ERIC:
+		return 5;
 	default:
 		return -1;
 	}

@@ -3,7 +3,7 @@
  * OXM: numbers of the fields, and matches as OpenFlow 1.2 and later carry them.
  *
  * What:     rows field <-> (class, number) for the OpenFlow basic class, the Nicira classes 0 and 1,
- *           packet registers and ONF's experimenter fields; encoding and decoding of OFPMT_OXM
+ *           packet registers, Ericsson's and ONF's experimenter fields; encoding and decoding of OFPMT_OXM
  *           matches and of the single fields in set-field and lists of fields.
  * Quirks:   a value's size on the wire may differ from the field table's: ip_dscp, ipv6_exthdr (2
  *           bytes), pbb_isid (3 bytes), icmp types (1 byte), vlan_vid's OFPVID_PRESENT, tunnel_id.
@@ -25,6 +25,7 @@ struct weft_error;
 
 #define OXM_CLASS_NXM0 0x0000u
 #define OXM_CLASS_NXM1 0x0001u
+#define OXM_CLASS_ERIC 0x1000u
 #define OXM_CLASS_BASIC 0x8000u
 #define OXM_CLASS_PACKET_REGS 0x8001u
 #define OXM_CLASS_EXPERIMENTER 0xffffu

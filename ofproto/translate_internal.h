@@ -174,6 +174,9 @@ void xlate_commit_vlan(struct xlate *x);
 
 /* Puts the actions that bring the packet to what the key says, but for its tunnel fields. */
 void xlate_commit(struct xlate *x);
+/* Puts what was set of neighbour discovery so far: before its type changes, with which its fields come
+ * and go. */
+void xlate_commit_nd(struct xlate *x);
 /* The same for the tunnel fields that an encapsulation with these flags (enum dp_encap_flags) takes. */
 void xlate_commit_tunnel(struct xlate *x, uint32_t flags);
 #define XLATE_ALL_TUNNEL_FIELDS UINT32_MAX

@@ -158,6 +158,10 @@ xlate_set_field(struct xlate *x, enum field_id field, const union field_value *v
 		set_kind(x, field, value, mask);
 		return;
 	}
+	if (field == FIELD_ICMPV6_TYPE || field == FIELD_ICMPV6_CODE ||
+		field == FIELD_ND_OPTIONS_TYPE) {
+		xlate_commit_nd(x);
+	}
 	field_store_masked(f, &k->key, value, mask);
 	field_store(f, &bits.bits, mask);
 	if (f->block == 0 && bits.bits.vlan_tci) {

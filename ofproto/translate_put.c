@@ -42,11 +42,14 @@ static const uint8_t put_order[] = {
 	FIELD_ICMPV6_TYPE,
 	FIELD_ICMPV6_CODE,
 	FIELD_ND_TARGET,
+	FIELD_ND_RESERVED,
+	FIELD_ND_OPTIONS_TYPE,
 	FIELD_ND_SLL,
 	FIELD_ND_TLL,
 };
 
 static void put_pending(struct xlate *x, enum field_id id);
+static bool is_moved(const struct xlate *x, enum field_id id);
 static bool is_known(const struct xlate *x, const union field_value *mask, const struct field *f);
 
 void
@@ -59,6 +62,22 @@ xlate_commit(struct xlate *x)
 	}
 	for (size_t i = 0; i < WEFT_ARRAY_SIZE(put_order); i++) {
 		if (field_is_masked(field_get(put_order[i]), &k->pending)) {
+			put_pending(x, put_order[i]);
+		}
+	}
+}
+
+void
+xlate_commit_nd(struct xlate *x)
+{
+	if (!field_prereq_holds(FIELD_PRE_ND, &x->pkt.key)) {
+		return;
+	}
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(put_order); i++) {
+		uint8_t prereq = field_get(put_order[i])->prereq;
+
+		if (prereq >= FIELD_PRE_ICMPV6 && prereq <= FIELD_PRE_ND_ADV &&
+			field_is_masked(field_get(put_order[i]), &x->pkt.pending)) {
 			put_pending(x, put_order[i]);
 		}
 	}
@@ -131,12 +150,23 @@ put_pending(struct xlate *x, enum field_id id)
 		value.b[i] &= mask.b[i];
 		differs |= ((value.b[i] ^ had.b[i]) & mask.b[i]) != 0;
 	}
-	if (differs || !is_known(x, &mask, f)) {
+	if (differs || !is_known(x, &mask, f) || is_moved(x, id)) {
 		dp_actions_put_set_field(&x->out->actions, id, &value, &mask);
 	}
 	field_store_masked(f, &k->base, &value, &mask);
 	field_store_masked(f, &k->fixed.bits, &mask, &mask);
 	field_store(f, &k->pending.bits, &zero);
+}
+
+/* Whether a field may stand elsewhere in the packet than when it was received: the address in an option
+ * of neighbour discovery, once the kind of the option or of the message has been set. */
+static bool
+is_moved(const struct xlate *x, enum field_id id)
+{
+	const struct flow_key *fixed = &x->pkt.fixed.bits;
+
+	return (id == FIELD_ND_SLL || id == FIELD_ND_TLL) &&
+	       (fixed->nd_options_type || fixed->icmp_type);
 }
 
 /* Whether all packets of the flow have @base's value in those bits. */

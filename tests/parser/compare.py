@@ -305,6 +305,12 @@ class View:
             self.put("tp_dst", layer.code, 2)
             if isinstance(layer, (ICMPv6ND_NS, ICMPv6ND_NA)):
                 self.put_address("nd_target", layer.tgt)
+                flags = 0 if isinstance(layer, ICMPv6ND_NS) else layer.R << 31 | layer.S << 30 | layer.O << 29
+                self.put("nd_reserved", flags | layer.res, 4)
+                kinds, option = {ICMPv6NDOptSrcLLAddr: 1, ICMPv6NDOptDstLLAddr: 2}, layer.payload
+                while option and type(option) not in kinds:
+                    option = option.payload
+                self.put("tcp_flags", kinds.get(type(option), 0), 2)  # nd_options_type, in its place
                 wanted, name = (ICMPv6NDOptSrcLLAddr, "arp_sha") if isinstance(layer, ICMPv6ND_NS) else (ICMPv6NDOptDstLLAddr, "arp_tha")
                 option = layer.getlayer(wanted)
                 if option is not None:

@@ -430,6 +430,8 @@ place_of(const struct view *v, enum field_id id)
 		return (struct place){l3, 4, 0, 20};
 	case FIELD_ND_TARGET:
 		return (struct place){l4 + 8, 16, 0, 128};
+	case FIELD_ND_RESERVED:
+		return (struct place){l4 + 4, 4, 0, 32};
 	case FIELD_MPLS_LABEL:
 		return (struct place){l3, 4, 12, 20};
 	case FIELD_MPLS_TC:
@@ -468,14 +470,22 @@ write_bits(struct naive *n, const struct place *place, const struct field *f, co
 	}
 }
 
-/* The option of neighbour discovery; at 0: it is not there. The last one of the first 16 counts. */
+/* The option of neighbour discovery; at 0: it is not there. The last one of the first 16 counts; for
+ * the kind itself the first with an address. */
 static struct place
-nd_option(const struct naive *n, const struct view *v, uint8_t kind)
+nd_option(const struct naive *n, const struct view *v, enum field_id id)
 {
+	uint8_t kind = id == FIELD_ND_SLL ? 1 : 2;
 	size_t end = v->end < n->head ? v->end : n->head, at = v->l4 + 24, found = 0;
 
 	for (unsigned i = 0; i < 16 && at + 8 <= end && n->bytes[at + 1]; i++) {
-		if (n->bytes[at] == kind && n->bytes[at + 1] == 1) {
+		if (n->bytes[at + 1] != 1) {
+			/* nothing of ours */
+		} else if (id == FIELD_ND_OPTIONS_TYPE) {
+			if (n->bytes[at] == 1 || n->bytes[at] == 2) {
+				return (struct place){at, 1, 0, 8};
+			}
+		} else if (n->bytes[at] == kind) {
 			found = at + 2;
 		}
 		at += n->bytes[at + 1] * 8u;
@@ -560,8 +570,8 @@ naive_set(struct naive *n, enum field_id id, const uint8_t *value, const uint8_t
 		tci_mask[0] = mask[0] & 0xef;
 		tci_mask[1] = mask[1];
 		mask = tci_mask;
-	} else if (id == FIELD_ND_SLL || id == FIELD_ND_TLL) {
-		place = nd_option(n, &v, id == FIELD_ND_SLL ? 1 : 2);
+	} else if (id == FIELD_ND_SLL || id == FIELD_ND_TLL || id == FIELD_ND_OPTIONS_TYPE) {
+		place = nd_option(n, &v, id);
 		if (!place.at) {
 			return EDIT_OK;
 		}

@@ -347,24 +347,29 @@ test_parse_nd(void **state)
 	want.nd_target[0] = 0xfe;
 	want.nd_target[15] = 9;
 	want.nd_sll[5] = 0x77;
+	want.nd_reserved = be32_from(0x12345678);
+	want.nd_options_type = be16_from(1);
 	assert_key(MACS
-		"86dd" V6("0020", "3a") "8700 0000 00000000 fe000000000000000000000000000009"
+		"86dd" V6("0020", "3a") "8700 0000 12345678 fe000000000000000000000000000009"
 					"01 01 000000000077",
 		PARSE_L4, 1 | 2);
 	want_ports(136, 0);
 	memset(want.nd_sll, 0, 6);
 	want.nd_tll[5] = 0x77;
+	want.nd_reserved = be32_from(0);
 	/* An unknown option first; another's kind is passed over. */
 	assert_key(MACS
 		"86dd" V6("0030", "3a") "8800 0000 00000000 fe000000000000000000000000000009"
 					"0e 01 000000000011 01 01 000000000012 02 01 000000000077",
 		PARSE_L4, 1 | 2);
+	want.nd_options_type = be16_from(2);
 	/* Two of a kind: which one a receiver takes is not known. */
 	want.ip_frag = FLOW_BAD_L4;
 	assert_key(MACS
 		"86dd" V6("0028", "3a") "8800 0000 00000000 fe000000000000000000000000000009"
 					"02 01 000000000078 02 01 000000000077",
 		PARSE_L4, 1 | 2);
+	want.nd_options_type = be16_from(0);
 	/* The end of an option is missing; there are more than anybody looks at. */
 	want.nd_tll[5] = 0;
 	assert_key(MACS

@@ -20,7 +20,6 @@
 static const struct {
 	uint16_t offset, size;
 } gaps[] = {
-	{offsetof(struct flow_key, zero0), 4},
 	{offsetof(struct flow_key, zero2), 12},
 	{offsetof(struct flow_key, zero3), 40},
 	{offsetof(struct flow_key, zero4), 11},

@@ -78,7 +78,11 @@ static const struct {
 			   "0fe800000000000000000000000000002"
 			   "0101000000000005",
 		"icmp6," L2 "," V6 "," TOS ",nw_ttl=255,icmp_type=135,nd_target=fe80::2,"
-		"nd_sll=00:00:00:00:00:05"},
+		"nd_sll=00:00:00:00:00:05,nd_options_type=1"},
+	{IP6("3a", "0020") "8800000060000001fe800000000000000000000000000002"
+			   "0201000000000005",
+		"icmp6," L2 "," V6 "," TOS ",nw_ttl=255,icmp_type=136,nd_target=fe80::2,"
+		"nd_tll=00:00:00:00:00:05,nd_reserved=1610612737,nd_options_type=2"},
 	/* Hop-by-hop, then fragment: headers noted, in order. */
 	{IP6("00", "0018") "2c00000000000000"
 			   "1100000100000001"

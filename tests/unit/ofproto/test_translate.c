@@ -76,6 +76,16 @@ static const struct row rows[] = {
 	{{"actions=move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],in_port"},
 		"in_port=1,dl_src=00:00:00:00:00:05", "set(eth_dst=00:00:00:00:00:05),output(11)",
 		"eth_src"},
+	/* Neighbour discovery: fields are put before the type by which the packet has them changes, and an address
+	 * is put though none like it was received: the option is another now. */
+	{{"icmp6,icmp_type=135,icmp_code=0,actions=set_field:00:00:00:00:00:09->nd_sll,"
+	  "set_field:2->nd_options_type,set_field:136->icmpv6_type,resubmit(,3)",
+		 "table=3,icmp6,icmp_type=136,nd_tll=00:00:00:00:00:00,"
+		 "actions=set_field:5->nd_reserved,set_field:00:00:00:00:00:00->nd_tll,output:2"},
+		"in_port=1,icmp6,icmp_type=135,icmp_code=0",
+		"set(nd_sll=00:00:00:00:00:09),set(nd_options_type=2),set(icmpv6_type=136),"
+		"set(nd_reserved=5),set(nd_tll=00:00:00:00:00:00),output(12)",
+		"eth_type,nw_proto,tcp_src/00ff,tcp_dst/00ff,nd_tll"},
 	/* VLAN. */
 	{{"actions=push_vlan:0x8100,set_field:4106->vlan_vid,output:2"}, "in_port=1",
 		"push_vlan(tpid=0x8100,vid=10,pcp=0),output(12)", "vlan_tci/1000"},
