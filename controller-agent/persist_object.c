@@ -183,10 +183,11 @@ import_group(struct ofproto *ofproto, const struct old_item *item, uint64_t now_
 	const struct group_record *head = (const struct group_record *)item->data;
 	struct of_bucket_view *buckets = xcalloc(head->n_buckets + 1, sizeof(*buckets));
 	const uint8_t *at = item->data + sizeof(*head);
+	uint64_t created_ms = WEFT_MIN(head->created_ms, now_ms);
 	struct of_group_view view = {
 		.id = head->head.id,
 		.type = (uint8_t)head->type,
-		.created_ms = WEFT_MIN(head->created_ms, now_ms),
+		.created_ms = created_ms,
 		.packets = head->packets,
 		.bytes = head->bytes,
 		.n_buckets = head->n_buckets,
@@ -220,10 +221,11 @@ import_meter(struct ofproto *ofproto, const struct old_item *item, uint64_t now_
 {
 	const struct meter_record *r = (const struct meter_record *)item->data;
 	struct of_meter_band bands[OF_MAX_BANDS];
+	uint64_t created_ms = WEFT_MIN(r->created_ms, now_ms);
 	struct of_meter_view view = {
 		.id = r->head.id,
 		.flags = (uint16_t)r->flags,
-		.created_ms = WEFT_MIN(r->created_ms, now_ms),
+		.created_ms = created_ms,
 		.handle = r->handle,
 		.n_bands = r->n_bands,
 		.bands = bands,

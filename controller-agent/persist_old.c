@@ -240,6 +240,8 @@ import_rule(
 	const struct rule_record *head = (const struct rule_record *)r->data;
 	const uint64_t *words = (const uint64_t *)(r->data + sizeof(*head));
 	unsigned n = of_mini_n(head->value_map);
+	uint64_t created_ms = WEFT_MIN(head->created_ms, now_ms);
+	uint64_t used_ms = WEFT_MIN(head->used_ms, now_ms);
 	struct of_flow_view flow = {
 		.table = head->table,
 		.priority = head->priority,
@@ -248,8 +250,8 @@ import_rule(
 		.flags = head->flags,
 		.importance = head->importance,
 		.cookie = head->cookie,
-		.created_ms = WEFT_MIN(head->created_ms, now_ms),
-		.used_ms = WEFT_MIN(head->used_ms, now_ms),
+		.created_ms = created_ms,
+		.used_ms = used_ms,
 		.packets = head->packets,
 		.bytes = head->bytes,
 		.now_ms = now_ms,

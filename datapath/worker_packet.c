@@ -206,7 +206,10 @@ worker_make(struct worker *w, const uint8_t *data, uint32_t len, uint16_t in_por
 	struct packet *p;
 
 	counter_add(&pw->counters.made, 1);
-	for (uint32_t off = 0; m && off < len;) {
+	if (!m) {
+		goto no_buffer;
+	}
+	for (uint32_t off = 0; off < len;) {
 		uint16_t room = rte_pktmbuf_tailroom(last);
 		uint16_t n = (uint16_t)WEFT_MIN((uint32_t)room, len - off);
 
@@ -215,8 +218,7 @@ worker_make(struct worker *w, const uint8_t *data, uint32_t len, uint16_t in_por
 
 			if (!more) {
 				rte_pktmbuf_free(m);
-				m = NULL;
-				break;
+				goto no_buffer;
 			}
 			more->data_off = 0;
 			last->next = more;
@@ -229,11 +231,11 @@ worker_make(struct worker *w, const uint8_t *data, uint32_t len, uint16_t in_por
 		m->pkt_len += n;
 		off += n;
 	}
-	if (!m) {
-		counter_add(&pw->counters.drops[DROP_RX_NO_BUFFER], 1);
-		return NULL;
-	}
 	p = packet_of_mbuf(m);
 	packet_init_from_mbuf(p, m, in_port, 0);
 	return p;
+
+no_buffer:
+	counter_add(&pw->counters.drops[DROP_RX_NO_BUFFER], 1);
+	return NULL;
 }

@@ -240,18 +240,18 @@ position(const struct ofport_set *set, uint32_t number)
 	return low;
 }
 
-/* Padding may make them differ: then more is translated again than need be. */
+/* Byte by byte, so that no member can be forgotten: padding may make them differ, and then more is translated again than
+ * need be. */
 static bool
 differs_by_link_alone(const struct of_port_info *a, const struct of_port_info *b)
 {
-	struct of_port_info x, y;
+	struct of_port_info x;
 
 	memcpy(&x, a, sizeof(x));
-	memcpy(&y, b, sizeof(y));
-	x.state = y.state = 0;
-	x.curr = y.curr = 0;
-	x.curr_speed = y.curr_speed = 0;
-	return !x.allow && !memcmp(&x, &y, sizeof(x));
+	x.state = b->state;
+	x.curr = b->curr;
+	x.curr_speed = b->curr_speed;
+	return !x.allow && !memcmp((const uint8_t *)&x, (const uint8_t *)b, sizeof(x));
 }
 
 /* Puts @port (NULL: nothing) in the place of the one with that number, if there is one, and moves the

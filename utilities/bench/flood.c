@@ -16,6 +16,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/alloc.h"
+
 #define STEADY_PPS 10000u
 #define FIRST 0x80000000u    /* in a tag: the first frame of a new flow */
 #define DRAIN_S 1.5          /* longer than a switch keeps what waits for its slow path */
@@ -209,11 +211,8 @@ bench_flood(const struct bench_options *o)
 	f.victim.in = ports[2];
 	f.victim.out = ports[3];
 	f.victim.next_flow = 1;
-	f.victim.first_sent = calloc(o->count, sizeof f.victim.first_sent[0]);
-	f.victim.set_up_us = calloc(o->count, sizeof f.victim.set_up_us[0]);
-	if (!f.victim.first_sent || !f.victim.set_up_us) {
-		return EXIT_FAILURE;
-	}
+	f.victim.first_sent = xcalloc(o->count, sizeof f.victim.first_sent[0]);
+	f.victim.set_up_us = xcalloc(o->count, sizeof f.victim.set_up_us[0]);
 	run(&f, false); /* sets up the established flow; not told */
 	fputs(o->json ? "{" : "", stdout);
 	run(&f, false);
