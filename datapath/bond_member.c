@@ -234,26 +234,25 @@ static void
 send_packets(struct bond_member *m, struct packet **pkts, uint16_t n)
 {
 	bool is_up = atomic_load_explicit(&m->is_up, memory_order_relaxed);
-	uint64_t bytes = 0, lens[BOND_MEMBER_BURST];
+	uint64_t bytes = 0;
 	uint32_t n_lost = 0;
 	uint16_t taken = 0;
 
+	/* Those that the member takes cannot be looked at any more. */
 	for (uint16_t i = 0; i < n; i++) {
-		lens[i] = pkts[i]->len;
+		bytes += pkts[i]->len;
 	}
 	/* net_bonding may not have seen yet that it is down. */
 	if (WEFT_LIKELY(is_up)) {
 		taken = port_member_tx(m->port, pkts, n, &n_lost);
 		port_note_lost(m->bond, n_lost);
 	}
-	for (uint16_t i = 0; i < taken; i++) {
-		bytes += lens[i];
+	for (uint16_t i = taken; i < n; i++) {
+		bytes -= pkts[i]->len;
+		rte_pktmbuf_free(packet_mbuf(pkts[i]));
 	}
 	counter_add(&m->tx_packets, taken - n_lost);
 	counter_add(&m->tx_bytes, bytes);
-	for (uint16_t i = taken; i < n; i++) {
-		rte_pktmbuf_free(packet_mbuf(pkts[i]));
-	}
 	if (taken < n) {
 		port_core_tx_drop(m->bond, is_up ? DROP_TX_FULL : DROP_TX_DOWN, n - taken);
 	}
