@@ -667,6 +667,17 @@ op_port_mod(void *user, struct ofproto *p, struct of_port port, uint32_t config,
 }
 
 static void
+op_config_changed(void *user, struct ofproto *p)
+{
+	struct agent_switch *sw = agent_switch_of(user, p);
+
+	if (sw) {
+		agent_switch_store(sw);
+		agent_touch(user);
+	}
+}
+
+static void
 op_standalone(void *user, struct ofproto *p, bool now)
 {
 	struct agent *a = user;
@@ -685,6 +696,7 @@ static const struct of_service_ops service_ops = {
 	.meter_stats = op_meter_stats,
 	.packet_out = op_packet_out,
 	.port_mod = op_port_mod,
+	.config_changed = op_config_changed,
 	.standalone = op_standalone,
 	.latency_path = "/dev/cpu_dma_latency",
 };

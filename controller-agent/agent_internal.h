@@ -160,6 +160,8 @@ void agent_apply_destroy(struct agent *a);
 /* ports.c */
 struct agent_port *agent_port_create(
 	struct agent_switch *sw, const struct config_port *config, struct weft_error *err);
+/* The state keeps what controllers have made of the port's configuration. */
+void agent_port_store_config(struct agent_port *p);
 /* At the agent's end: what it has of the port. */
 void agent_port_free(struct agent_port *p);
 /* It must not be in the datapath, nor asked for. @forget: its numbers too. */
@@ -219,6 +221,8 @@ bool agent_switch_differs(const struct agent_switch *sw, const struct config_swi
 /* What the service has to know of a controller; strings are @ctl's. */
 void agent_controller_setup(const struct config_controller *ctl, struct of_controller_setup *setup);
 
+/* The state keeps its number, datapath id, and what controllers have set. */
+void agent_switch_store(struct agent_switch *sw);
 /* Settings and controllers. On failure part of it may be done: apply the old ones again. */
 bool agent_switch_update(struct agent_switch *sw, const struct config_switch *config,
 	bool keep_going, struct weft_error *err);

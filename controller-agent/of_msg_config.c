@@ -29,6 +29,7 @@ of_msg_config_set(struct of_conn *c, const struct of_request *rq)
 	struct weft_error err = WEFT_ERROR_INIT;
 	struct of_switch_config config;
 	struct of_settings settings;
+	bool changed;
 
 	if (!c->codec->get_set_config(rq->body, rq->body_len, &config, &err)) {
 		of_conn_send_error(c, rq, &err);
@@ -45,10 +46,15 @@ of_msg_config_set(struct of_conn *c, const struct of_request *rq)
 		return;
 	}
 	ofproto_get_settings(c->sw->ofproto, &settings);
+	changed = settings.drop_fragments != (config.flags == OFPC_FRAG_DROP);
 	settings.drop_fragments = config.flags == OFPC_FRAG_DROP;
 	if (c->controller) {
 		settings.miss_send_len = config.miss_send_len;
 	}
 	ofproto_set_settings(c->sw->ofproto, &settings);
+	if (changed) {
+		of_conn_service(c)->ops.config_changed(
+			of_conn_service(c)->ops.user, c->sw->ofproto);
+	}
 	of_switch_update_settings(c->sw);
 }

@@ -113,6 +113,8 @@ struct of_service_ops {
 	 * of_service_port_status(). */
 	bool (*port_mod)(void *user, struct ofproto *p, struct of_port port, uint32_t config,
 		uint32_t mask, struct weft_error *err);
+	/* OFPT_SET_CONFIG changed of_settings of @p that are the switch's own. */
+	void (*config_changed)(void *user, struct ofproto *p);
 	/* of_settings.standalone_now of @p was changed. */
 	void (*standalone)(void *user, struct ofproto *p, bool now);
 	void *user;

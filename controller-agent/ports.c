@@ -67,6 +67,7 @@ choose_numbers(struct agent_port *p, struct weft_error *err)
 		known = NULL;
 	}
 	entry.dp_port = known ? known->dp_port : state_choose_dp_port(a->state, agent_boot_ms());
+	entry.of_config = known ? known->of_config : 0;
 	if (is_local) {
 		entry.of_port = AGENT_OF_LOCAL;
 	} else if (p->config->of_port) {
@@ -80,6 +81,7 @@ choose_numbers(struct agent_port *p, struct weft_error *err)
 		return weft_error_set(err, WEFT_ERR_CONFLICT, ENOSPC,
 			"port %s: no port number is free: delete a port first", p->config->name);
 	}
+	p->of_config = entry.of_config | (p->config->admin_down ? OF_PORT_DOWN : 0);
 	p->dp_port = config_port_is_virtual(p->config) ? DP_PORT_NONE : entry.dp_port;
 	p->of_port = is_local ? OF_PORT(OFPP_LOCAL) : OF_PORT(entry.of_port);
 	snprintf(entry.name, sizeof(entry.name), "%s", p->config->name);
@@ -118,7 +120,6 @@ agent_port_create(struct agent_switch *sw, const struct config_port *config, str
 	p->agent = sw->agent;
 	p->sw = sw;
 	p->config = clone_port(config);
-	p->of_config = config->admin_down ? OF_PORT_DOWN : 0;
 	if (!choose_numbers(p, err)) {
 		free_port(p->config);
 		free(p);
@@ -335,6 +336,21 @@ set_down(struct agent_port *p, bool down)
 	p->of_config = (p->of_config & ~(uint32_t)OF_PORT_DOWN) | (down ? OF_PORT_DOWN : 0);
 }
 
+void
+agent_port_store_config(struct agent_port *p)
+{
+	const struct state_port *known = state_port_find(p->agent->state, p->config->name);
+	uint32_t configured = p->config->admin_down ? OF_PORT_DOWN : 0;
+	struct state_port entry;
+
+	if (known && known->of_config != (p->of_config & ~configured)) {
+		entry = *known;
+		entry.of_config = p->of_config & ~configured;
+		state_set_port(p->agent->state, &entry);
+		agent_touch(p->agent);
+	}
+}
+
 static void
 show_admin(struct agent_port *p, bool down)
 {
@@ -356,6 +372,7 @@ take_setting(struct agent_port *p)
 	old = p->config;
 	p->config = p->setting;
 	p->setting = NULL;
+	agent_port_store_config(p);
 	show_members(p->sw, old);
 	show_members(p->sw, p->config);
 	if (ofproto_port_find(p->sw->ofproto, p->of_port)) {

@@ -17,6 +17,8 @@
 #include "lib/alloc.h"
 #include "lib/error.h"
 
+#define OF_CONFIG_MAX 0x7f /* all of OFPPC_* */
+
 /* A number that was given up. */
 struct resting_port {
 	uint32_t number;
@@ -305,15 +307,15 @@ switch_json(const struct state_switch *sw)
 	char dpid[20];
 
 	snprintf(dpid, sizeof(dpid), "%016llx", (unsigned long long)sw->dpid);
-	return json_pack(
-		"{s:s, s:s, s:I}", "name", sw->name, "dpid", dpid, "id", (json_int_t)sw->id);
+	return json_pack("{s:s, s:s, s:I, s:b}", "name", sw->name, "dpid", dpid, "id",
+		(json_int_t)sw->id, "drop-fragments", sw->drop_fragments);
 }
 
 static json_t *
 port_json(const struct state_port *p)
 {
-	return json_pack("{s:s, s:s, s:i, s:i}", "name", p->name, "switch", p->sw, "of-port",
-		(int)p->of_port, "dp-port", (int)p->dp_port.v);
+	return json_pack("{s:s, s:s, s:i, s:i, s:i}", "name", p->name, "switch", p->sw, "of-port",
+		(int)p->of_port, "dp-port", (int)p->dp_port.v, "of-config", (int)p->of_config);
 }
 
 static json_t *
@@ -337,7 +339,7 @@ replay_small(struct state *s, enum state_kind kind, json_t *object, struct weft_
 {
 	const char *name = NULL, *sw = NULL, *hex = NULL;
 	json_int_t at = 0;
-	int of_port = 0, dp_port = 0, next = 0;
+	int of_port = 0, dp_port = 0, next = 0, of_config = 0, drop_fragments = 0;
 
 	if (kind == STATE_INSTANCE) {
 		if (json_unpack(object, "{s:s}", "instance", &hex) < 0) {
@@ -355,13 +357,15 @@ replay_small(struct state *s, enum state_kind kind, json_t *object, struct weft_
 	if (kind == STATE_SWITCH) {
 		struct state_switch entry = {.dpid = 0};
 
-		if (json_unpack(object, "{s:s, s:I}", "dpid", &hex, "id", &at) < 0 || at < 0 ||
-			at > UINT32_MAX) {
+		if (json_unpack(object, "{s:s, s:I, s?b}", "dpid", &hex, "id", &at,
+			    "drop-fragments", &drop_fragments) < 0 ||
+			at < 0 || at > UINT32_MAX) {
 			return bad_record(err);
 		}
 		snprintf(entry.name, sizeof(entry.name), "%s", name);
 		entry.dpid = strtoull(hex, NULL, 16);
 		entry.id = (uint32_t)at;
+		entry.drop_fragments = drop_fragments;
 		put_switch(s, &entry);
 	} else if (kind == STATE_SWITCH_GONE) {
 		const struct state_switch *gone = state_switch_find(s, name);
@@ -373,16 +377,18 @@ replay_small(struct state *s, enum state_kind kind, json_t *object, struct weft_
 	} else if (kind == STATE_PORT) {
 		struct state_port port = {.of_port = 0};
 
-		if (json_unpack(object, "{s:s, s:i, s:i}", "switch", &sw, "of-port", &of_port,
-			    "dp-port", &dp_port) < 0 ||
+		if (json_unpack(object, "{s:s, s:i, s:i, s?i}", "switch", &sw, "of-port", &of_port,
+			    "dp-port", &dp_port, "of-config", &of_config) < 0 ||
 			!config_name_check("switch", sw, err) || of_port < 1 || of_port > 0xfffe ||
-			dp_port < 0 || dp_port > (int)DP_PORT_MAX) {
+			dp_port < 0 || dp_port > (int)DP_PORT_MAX || of_config < 0 ||
+			of_config > OF_CONFIG_MAX) {
 			return bad_record(err);
 		}
 		snprintf(port.name, sizeof(port.name), "%s", name);
 		snprintf(port.sw, sizeof(port.sw), "%s", sw);
 		port.of_port = (uint16_t)of_port;
 		port.dp_port.v = (uint32_t)dp_port;
+		port.of_config = (uint32_t)of_config;
 		put_port(s, &port);
 	} else {
 		json_unpack(object, "{s?I}", "at", &at);

@@ -48,6 +48,7 @@ struct state_port {
 	char sw[64];
 	uint16_t of_port;
 	struct dp_port dp_port;
+	uint32_t of_config; /* OFPPC_* that controllers have set beyond what is configured */
 };
 
 struct state_ops {
@@ -78,6 +79,7 @@ struct state_switch {
 	char name[64];
 	uint64_t dpid;
 	uint32_t id; /* its number in the run that wrote it: names it in the user's records */
+	bool drop_fragments; /* OFPC_FRAG_DROP */
 };
 
 /* NULL: not known. Borrowed until the next change. */

@@ -33,6 +33,7 @@ static const struct {
 #define FEATURE_FIBER (1u << 12)
 
 static bool attach_service(struct agent_switch *sw, bool keep_going, struct weft_error *err);
+static void restore_settings(struct agent_switch *sw, const struct state_switch *known);
 static void apply_settings(struct agent_switch *sw, const struct config_switch *config);
 static bool update_controllers(struct agent_switch *sw, const struct config_switch *config,
 	bool keep_going, struct weft_error *err);
@@ -56,12 +57,15 @@ make_dpid(void)
 	return n | UINT64_C(0x020000000000);
 }
 
-static void
-store(struct agent_switch *sw)
+void
+agent_switch_store(struct agent_switch *sw)
 {
 	struct state_switch entry = {
 		.dpid = ofproto_dpid(sw->ofproto), .id = ofproto_id(sw->ofproto)};
+	struct of_settings settings;
 
+	ofproto_get_settings(sw->ofproto, &settings);
+	entry.drop_fragments = settings.drop_fragments;
 	snprintf(entry.name, sizeof(entry.name), "%s", sw->config->name);
 	state_set_switch(sw->agent->state, &entry);
 }
@@ -86,6 +90,7 @@ agent_switch_create(struct agent *a, const struct config_switch *config, bool ke
 	sw->config->n_controllers = 0; /* none applied yet */
 	config_mirrors_free(sw->config);
 	list_push_back(&a->switches, &sw->link);
+	restore_settings(sw, known);
 	apply_settings(sw, config);
 	if (!attach_service(sw, keep_going, err) ||
 		!update_controllers(sw, config, keep_going, err)) {
@@ -95,7 +100,7 @@ agent_switch_create(struct agent *a, const struct config_switch *config, bool ke
 	if (!persist_restore_switch(a->persist, p) && config->fail_mode == CONFIG_STANDALONE) {
 		ofproto_add_standalone_rule(p, agent_now_ms());
 	}
-	store(sw);
+	agent_switch_store(sw);
 	if (a->is_released && sw->of) {
 		sw->is_ready = true;
 		of_switch_set_ready(sw->of);
@@ -239,7 +244,7 @@ agent_switch_update(struct agent_switch *sw, const struct config_switch *config,
 	}
 	if (new_dpid) {
 		ofproto_set_dpid(sw->ofproto, config->dpid);
-		store(sw);
+		agent_switch_store(sw);
 	}
 	if (new_dpid && sw->of) {
 		of_switch_reconnect(sw->of);
@@ -256,6 +261,17 @@ agent_switch_update(struct agent_switch *sw, const struct config_switch *config,
 	ok = update_controllers(sw, config, keep_going, err);
 	agent_touch(sw->agent);
 	return ok;
+}
+
+/* What controllers had set in an earlier run; @known: NULL if there was none. */
+static void
+restore_settings(struct agent_switch *sw, const struct state_switch *known)
+{
+	struct of_settings s;
+
+	ofproto_get_settings(sw->ofproto, &s);
+	s.drop_fragments = known && known->drop_fragments;
+	ofproto_set_settings(sw->ofproto, &s);
 }
 
 static void
@@ -534,7 +550,12 @@ agent_switch_port_mod(struct agent *a, struct ofproto *ofproto, struct of_port p
 			json_pack("{s:s}", "admin", p->of_config & OF_PORT_DOWN ? "down" : "up"),
 			admin_done, NULL);
 	}
-	return agent_switch_show_port(p, err);
+	agent_port_store_config(p);
+	if (!agent_switch_show_port(p, err)) {
+		return false;
+	}
+	agent_patch_changed(a, p->config);
+	return true;
 }
 
 static uint64_t

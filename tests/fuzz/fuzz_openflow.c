@@ -91,6 +91,11 @@ context_gone(void *user, uint32_t id)
 }
 
 static void
+config_changed(void *user, struct ofproto *p)
+{
+}
+
+static void
 begin(void)
 {
 	static const struct of_model_events events = {
@@ -105,6 +110,7 @@ begin(void)
 		.meter_stats = meter_stats,
 		.packet_out = packet_out,
 		.port_mod = port_mod,
+		.config_changed = config_changed,
 		.standalone = standalone,
 	};
 	struct of_port_info info = {

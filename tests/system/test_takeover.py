@@ -7,10 +7,13 @@
 import threading
 import time
 
-from lab import VhostGuest, Weft, wait_for
+from lab import VhostGuest, Weft, ovs_ofctl, wait_for
+from scapy.all import IP, UDP, Ether
 
 A, B = "020000000001", "020000000002"
 AWAY_S = 5
+FRAGMENT = bytes(Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01") / IP(src="10.0.0.1", dst="10.0.0.2", flags="MF")
+                 / UDP() / bytes(40))
 
 
 def frame(source, destination, number):
@@ -73,6 +76,48 @@ def test_killed_agent_costs_no_packet_and_a_new_one_takes_over(lab):
     wait_for(lambda: f"all {sent - 1} frames; {len(got)} came",
              lambda: got.extend(b.receive_all(quiet=0.1)) or len(got) >= sent - 1, 5)
     assert [int.from_bytes(each[14:18], "big") for each in got] == list(range(1, sent))
+    weft.stop()
+
+
+def test_what_controllers_have_set_outlives_the_agent(lab):
+    weft, a, b = stage(lab)
+    weft.cli("port", "add", "br0", "c", "type=null", "of-port=3")
+    ovs_ofctl(weft, "set-frags", "br0", "drop")
+    ovs_ofctl(weft, "mod-port", "br0", "1", "no-packet-in")
+    ovs_ofctl(weft, "mod-port", "br0", "2", "no-receive")
+    ovs_ofctl(weft, "mod-port", "br0", "3", "down")
+
+    def shown():
+        text = ovs_ofctl(weft, "dump-ports-desc", "br0") + ovs_ofctl(weft, "get-frags", "br0")
+        admin = {port["name"]: port["admin"] for port in weft.cli("port", "list", json=True)}
+        return [line.strip() for line in text.splitlines() if "config" in line or "drop" in line or "normal" in line], admin
+
+    def dropped(port, reason):
+        return sum(row["packets"] for row in weft.cli("drops", port, json=True) if row["reason"] == reason)
+
+    before = shown()
+    assert before == (["config:     NO_PACKET_IN", "config:     NO_RECV", "config:     PORT_DOWN", "drop"],
+                      {"a": "up", "b": "up", "c": "down"})
+    for number, end in enumerate((weft.stop_agent, weft.kill_agent), 1):
+        end()
+        weft.start_agent()
+        wait_for("the session", lambda: weft.cli("stats", json=True)["datapath"]["session"] != "none")
+        assert shown() == before
+        a.send(FRAGMENT)
+        wait_for("the fragment is dropped", lambda: dropped("a", "fragment") == number)
+        b.send(frame(B, A, number))
+        wait_for("b is not listened to", lambda: dropped("b", "rx-disabled") == number)
+    assert (a.poll(), b.poll()) == (None, None)
+    # What is configured goes before; a port that is made anew knows nothing of the one before it.
+    weft.cli("port", "set", "c", "admin=down")
+    weft.cli("port", "set", "c", "admin=up")
+    weft.cli("port", "del", "br0", "b")
+    weft.cli("port", "add", "br0", "b", "type=null", "of-port=2")
+    ovs_ofctl(weft, "set-frags", "br0", "normal")
+    weft.stop_agent()
+    weft.start_agent()
+    assert shown() == (["config:     NO_PACKET_IN", "config:     0", "config:     0", "normal"],
+                       {"a": "up", "b": "up", "c": "up"})
     weft.stop()
 
 

@@ -35,6 +35,7 @@ struct world {
 	uint8_t packet_out_actions[2048];
 	uint32_t port_mod_config, port_mod_mask;
 	int standalone; /* -1: never told */
+	unsigned n_config_changes;
 };
 
 static inline uint64_t
@@ -180,6 +181,13 @@ world_add_port(struct world *w, uint32_t number, const char *name)
 }
 
 static inline void
+world_config_changed(void *user, struct ofproto *p)
+{
+	(void)p;
+	((struct world *)user)->n_config_changes++;
+}
+
+static inline void
 world_open(struct world *w)
 {
 	const struct of_model_events events = {
@@ -195,6 +203,7 @@ world_open(struct world *w)
 		.meter_stats = world_meter_stats,
 		.packet_out = world_packet_out,
 		.port_mod = world_port_mod,
+		.config_changed = world_config_changed,
 		.standalone = world_standalone,
 		.user = w,
 	};

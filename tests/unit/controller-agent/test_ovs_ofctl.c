@@ -216,6 +216,12 @@ test_ofctl_shows_the_switch(void **state)
 		"Serial Num: \n"
 		"DP Description: br0\n");
 	expect(&w, "get-frags", "", "normal\n");
+	/* The agent is told what it has to keep, when it changes. */
+	expect(&w, "set-frags", "drop", "");
+	expect(&w, "get-frags", "", "drop\n");
+	assert_int_equal(w.n_config_changes, 1);
+	expect(&w, "set-frags", "normal", "");
+	assert_int_equal(w.n_config_changes, 2);
 	expect(&w, "dump-ports-desc", "",
 		"OFPST_PORT_DESC reply (OF1.3) (xid=X):\n"
 		" 1(p1): addr:02:00:00:00:01:01\n"

@@ -99,7 +99,7 @@ port(const char *name, const char *sw, uint16_t of_port, uint32_t dp_port)
 static void
 set_switch(struct state *s, const char *name, uint64_t dpid, uint32_t id)
 {
-	struct state_switch sw = {.dpid = dpid, .id = id};
+	struct state_switch sw = {.dpid = dpid, .id = id, .drop_fragments = id % 2 == 0};
 
 	snprintf(sw.name, sizeof(sw.name), "%s", name);
 	state_set_switch(s, &sw);
@@ -135,6 +135,7 @@ fill(struct state *s)
 	struct state_port a = port("a", "s", 1, 10), b = port("b", "s", 2, 11),
 			  c = port("c", "t", 1, 12);
 
+	c.of_config = 0x65;
 	state_set_instance(s, 0xfedcba9876543210u);
 	set_switch(s, "s", 0xffffffffffffff01u, 6);
 	set_switch(s, "t", 2, 7);
@@ -156,12 +157,15 @@ check(const struct state *s)
 	assert_true(state_instance(s) == 0xfedcba9876543210u);
 	assert_true(state_switch_find(s, "s")->dpid == 0xffffffffffffff01u);
 	assert_int_equal(state_switch_find(s, "s")->id, 6);
+	assert_true(state_switch_find(s, "s")->drop_fragments);
 	assert_ptr_equal(state_switch_at(s, 0), state_switch_find(s, "s"));
 	assert_null(state_switch_at(s, 1));
 	assert_null(state_switch_find(s, "t"));
 	assert_int_equal(state_port_find(s, "a")->of_port, 1);
 	assert_int_equal(state_port_find(s, "a")->dp_port.v, 10);
 	assert_string_equal(state_port_find(s, "c")->sw, "t");
+	assert_int_equal(state_port_find(s, "a")->of_config, 0);
+	assert_int_equal(state_port_find(s, "c")->of_config, 0x65);
 	assert_null(state_port_find(s, "b"));
 }
 
