@@ -26,7 +26,10 @@ agent_patch_describe(const struct agent_port *p, struct of_port_info *info)
 
 	info->kind = OF_PORT_PATCH;
 	info->dp_port = DP_PORT_NONE;
-	info->state = peer ? OF_PORT_LIVE : OF_PORT_LINK_DOWN;
+	/* As of a cable: it has no link while either end is shut. */
+	info->state = peer && !((p->of_config | peer->of_config) & OF_PORT_DOWN)
+			      ? OF_PORT_LIVE
+			      : OF_PORT_LINK_DOWN;
 	info->patch.ofproto_id = peer ? ofproto_id(peer->sw->ofproto) : UINT32_MAX;
 	info->patch.port = peer ? peer->of_port : OF_PORT_NONE;
 }

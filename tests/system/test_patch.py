@@ -70,6 +70,14 @@ def test_patch_ports_join_two_switches(lab):
     weft.cli("port", "set", "p0", "admin=down")
     wait_for("a drop at the closed port", lambda: a.send(FRAME) or ("a", "tx-down") in drops(weft))
     weft.cli("port", "set", "p0", "admin=up")
+    # As of a cable, at both ends, whoever shuts one.
+    for down, up in ((lambda: weft.cli("port", "set", "p0", "admin=down"), lambda: weft.cli("port", "set", "p0", "admin=up")),
+                     (lambda: ovs_ofctl(weft, "mod-port", "br1", "p1", "down"),
+                      lambda: ovs_ofctl(weft, "mod-port", "br1", "p1", "up"))):
+        down()
+        assert [port(weft, name)["link"] for name in ("p0", "p1")] == ["down", "down"]
+        up()
+        assert [port(weft, name)["link"] for name in ("p0", "p1")] == ["up", "up"]
     weft.stop_agent()
     weft.start_agent()
     assert [port(weft, name)["link"] for name in ("p0", "p1")] == ["up", "up"]
