@@ -17,6 +17,18 @@
 #include "ofproto/of_trace.h"
 #include "tests/unit/ofproto/underlay_lab.h"
 
+/* What many traces have in common: the way to the tunnel port, and the packet behind it. */
+#define OUT_BY_T20                                                                                 \
+	"  switch s1, port p1 (1)\n"                                                               \
+	"    table 0: priority=32768,in_port=p1, cookie=0x0\n"                                     \
+	"      output:t20\n"                                                                       \
+	"        out by port t20 (20)\n"
+#define OUTER(PORT, TTL)                                                                           \
+	"udp,in_port=" PORT ",dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:02,"                  \
+	"nw_src=192.0.2.1,nw_dst=192.0.2.2,nw_ttl=" TTL ",tp_dst=4789"
+#define ENCAPSULATED                                                                               \
+	"        encapsulated: " OUTER("u-9", "64") "\n        switch u, port u-9 (9)\n"
+
 /* The trace's text, without the lines about the fast-path flow's match. */
 static void
 expect(struct underlay_lab *t, struct ofproto *p, const char *flow, const char *expected)
@@ -60,15 +72,7 @@ test_trace_goes_into_tunnels(void **state)
 	lab_flow(t, t->s1, "in_port=1,actions=output:20");
 	lab_flow(t, t->u, "in_port=9,actions=output:1");
 	expect(t, t->s1, "in_port=1,ip",
-		"packet: ip,in_port=p1,nw_ttl=64\n"
-		"  switch s1, port p1 (1)\n"
-		"    table 0: priority=32768,in_port=p1, cookie=0x0\n"
-		"      output:t20\n"
-		"        out by port t20 (20)\n"
-		"        encapsulated: udp,in_port=u-9,dl_src=02:00:00:00:00:01,"
-		"dl_dst=02:00:00:00:00:02,nw_src=192.0.2.1,nw_dst=192.0.2.2,nw_ttl=64,"
-		"tp_dst=4789\n"
-		"        switch u, port u-9 (9)\n"
+		"packet: ip,in_port=p1,nw_ttl=64\n" OUT_BY_T20 ENCAPSULATED
 		"          table 0: priority=32768,in_port=u-9, cookie=0x0\n"
 		"            output:u-1\n"
 		"              out by port u-1 (1)\n"
@@ -88,29 +92,19 @@ test_trace_follows_tunnel_packets(void **state)
 	lab_flow(t, t->s1, "in_port=1,actions=output:20");
 	lab_flow(t, t->u, "in_port=9,ip,nw_ttl=9,actions=output:1");
 	expect(t, t->s1, "in_port=1,ip,nw_ttl=9",
-		"packet: ip,in_port=p1,nw_ttl=9\n"
-		"  switch s1, port p1 (1)\n"
-		"    table 0: priority=32768,in_port=p1, cookie=0x0\n"
-		"      output:t20\n"
-		"        out by port t20 (20)\n"
-		"        encapsulated: udp,in_port=u-9,dl_src=02:00:00:00:00:01,"
-		"dl_dst=02:00:00:00:00:02,nw_src=192.0.2.1,nw_dst=192.0.2.2,nw_ttl=64,"
-		"tp_dst=4789\n"
-		"        switch u, port u-9 (9)\n"
+		"packet: ip,in_port=p1,nw_ttl=9\n" OUT_BY_T20 ENCAPSULATED
 		"          recirculates as 0xffffffff, to be parsed anew; goes on in table 0\n"
 		"final flow: unchanged\n"
 		"  actions: encap(1.1),recirc(0xffffffff)\n"
 		/* The datapath took the inner packet's TTL. */
-		"recirculated: recirc_id=0xffffffff,udp,in_port=p1,dl_src=02:00:00:00:00:01,"
-		"dl_dst=02:00:00:00:00:02,nw_src=192.0.2.1,nw_dst=192.0.2.2,nw_ttl=9,"
-		"tp_dst=4789\n"
-		"  goes on in switch u, table 0\n"
-		"  table 0: priority=32768,ip,in_port=u-9,nw_ttl=9, cookie=0x0\n"
-		"    output:u-1\n"
-		"      out by port u-1 (1)\n"
-		"final flow: udp,in_port=u-9,dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:02,"
-		"nw_src=192.0.2.1,nw_dst=192.0.2.2,nw_ttl=9,tp_dst=4789\n"
-		"  actions: output(31)\n");
+		"recirculated: recirc_id=0xffffffff," OUTER(
+			"p1", "9") "\n"
+				   "  goes on in switch u, table 0\n"
+				   "  table 0: priority=32768,ip,in_port=u-9,nw_ttl=9, cookie=0x0\n"
+				   "    output:u-1\n"
+				   "      out by port u-1 (1)\n"
+				   "final flow: " OUTER("u-9", "9") "\n"
+								    "  actions: output(31)\n");
 }
 
 static void
@@ -123,23 +117,14 @@ test_trace_tells_of_missing_routes(void **state)
 	lab_flow(t, t->s1, "in_port=1,actions=output:20");
 	lab_no_route(t, 2, OF_UNDERLAY_NO_NEIGHBOUR);
 	expect(t, t->s1, "in_port=1",
-		"packet: in_port=p1\n"
-		"  switch s1, port p1 (1)\n"
-		"    table 0: priority=32768,in_port=p1, cookie=0x0\n"
-		"      output:t20\n"
-		"        out by port t20 (20)\n"
-		"        the underlay: as the test says\n"
+		"packet: in_port=p1\n" OUT_BY_T20 "        the underlay: as the test says\n"
 		"final flow: unchanged\n"
 		"  actions: drop(tunnel-no-neighbour)\n"
 		"  drops: tunnel-no-neighbour: the next hop to the tunnel's remote does not "
 		"answer: is it up, in the same network?\n");
 	lab_no_route(t, 2, OF_UNDERLAY_PENDING);
 	expect(t, t->s1, "in_port=1",
-		"packet: in_port=p1\n"
-		"  switch s1, port p1 (1)\n"
-		"    table 0: priority=32768,in_port=p1, cookie=0x0\n"
-		"      output:t20\n"
-		"        out by port t20 (20)\n"
+		"packet: in_port=p1\n" OUT_BY_T20
 		"  the route to the tunnel's remote is being looked up: try again\n");
 }
 
@@ -225,20 +210,17 @@ test_trace_sees_through_patches(void **state)
 		"  actions: clone(set(eth_dst=00:00:00:00:00:07),output(32)),output(12)\n");
 }
 
+#define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, underlay_lab_begin, underlay_lab_end)
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-			test_trace_goes_into_tunnels, underlay_lab_begin, underlay_lab_end),
-		cmocka_unit_test_setup_teardown(
-			test_trace_follows_tunnel_packets, underlay_lab_begin, underlay_lab_end),
-		cmocka_unit_test_setup_teardown(
-			test_trace_tells_of_missing_routes, underlay_lab_begin, underlay_lab_end),
-		cmocka_unit_test_setup_teardown(
-			test_trace_begins_at_tunnel_ports, underlay_lab_begin, underlay_lab_end),
-		cmocka_unit_test_setup_teardown(
-			test_trace_sees_through_patches, underlay_lab_begin, underlay_lab_end),
+		TEST(test_trace_goes_into_tunnels),
+		TEST(test_trace_follows_tunnel_packets),
+		TEST(test_trace_tells_of_missing_routes),
+		TEST(test_trace_begins_at_tunnel_ports),
+		TEST(test_trace_sees_through_patches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
