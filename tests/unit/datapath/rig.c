@@ -424,6 +424,24 @@ rig_agent_close(struct rig_agent *a, bool tell)
 	}
 }
 
+void
+rig_begin(struct port **ports, unsigned n_ports, struct rig_agent *a)
+{
+	rig_start(1);
+	for (unsigned i = 1; i <= n_ports; i++) {
+		ports[i] = rig_port_add((uint16_t)i, NULL);
+	}
+	rig_agent_open(a, 1);
+}
+
+void
+rig_end(struct rig_agent *a)
+{
+	rig_assert_books();
+	rig_agent_close(a, true);
+	rig_stop();
+}
+
 uint32_t
 rig_reply(struct rig_agent *a)
 {

@@ -87,6 +87,10 @@ void rig_agent_open(struct rig_agent *a, uint64_t epoch) WEFT_NO_ANALYSIS;
 /* @tell: the connection closes, too. */
 void rig_agent_close(struct rig_agent *a, bool tell) WEFT_NO_ANALYSIS;
 
+/* What most tests begin and end with: one worker, @n_ports ports (numbers from 1) in @ports[1].., an agent. */
+void rig_begin(struct port **ports, unsigned n_ports, struct rig_agent *a);
+void rig_end(struct rig_agent *a);
+
 /* The next reply (or item), waiting for it; its type. */
 uint32_t rig_reply(struct rig_agent *a);
 /* The next upcall of a worker, waiting for it. */

@@ -20,19 +20,13 @@ static uint8_t bytes[70000];
 static void
 begin(void)
 {
-	rig_start(1);
-	for (uint16_t i = 1; i <= N_PORTS; i++) {
-		ports[i] = rig_port_add(i, NULL);
-	}
-	rig_agent_open(&agent, 1);
+	rig_begin(ports, N_PORTS, &agent);
 }
 
 static void
 end(void)
 {
-	rig_assert_books();
-	rig_agent_close(&agent, true);
-	rig_stop();
+	rig_end(&agent);
 }
 
 static void

@@ -36,19 +36,13 @@ static const uint8_t vxlan6[] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x86, 0xdd,
 static void
 begin(void)
 {
-	rig_start(1);
-	for (uint16_t i = 1; i <= N_PORTS; i++) {
-		ports[i] = rig_port_add(i, NULL);
-	}
-	rig_agent_open(&agent, 1);
+	rig_begin(ports, N_PORTS, &agent);
 }
 
 static void
 end(void)
 {
-	rig_assert_books();
-	rig_agent_close(&agent, true);
-	rig_stop();
+	rig_end(&agent);
 }
 
 /* A frame whose ends know of no ECN. */
