@@ -728,11 +728,8 @@ switch_free(struct config_switch *sw)
 	for (size_t i = 0; i < sw->n_ports; i++) {
 		port_free(sw->ports[i]);
 	}
-	for (size_t i = 0; i < sw->n_controllers; i++) {
-		config_controller_free(sw->controllers[i]);
-	}
+	config_controllers_free(sw);
 	config_mirrors_free(sw);
 	free(sw->ports);
-	free(sw->controllers);
 	free(sw);
 }

@@ -145,6 +145,8 @@ struct config_controller *config_controller_add(
 	struct config_switch *sw, const char *target, struct weft_error *err) WEFT_MUST_CHECK;
 void config_controller_del(struct config_switch *sw, struct config_controller *ctl);
 void config_controller_free(struct config_controller *ctl);
+/* All of a switch: it has none then. */
+void config_controllers_free(struct config_switch *sw);
 /* All but the target. */
 void config_controller_copy(struct config_controller *to, const struct config_controller *from);
 /* Whether what a connection begins with is the same, and what can change while there is one. */

@@ -70,6 +70,17 @@ config_controller_del(struct config_switch *sw, struct config_controller *ctl)
 }
 
 void
+config_controllers_free(struct config_switch *sw)
+{
+	for (size_t i = 0; i < sw->n_controllers; i++) {
+		config_controller_free(sw->controllers[i]);
+	}
+	free(sw->controllers);
+	sw->controllers = NULL;
+	sw->n_controllers = 0;
+}
+
+void
 config_controller_copy(struct config_controller *to, const struct config_controller *from)
 {
 	char *target = to->target;

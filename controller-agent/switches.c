@@ -87,7 +87,7 @@ agent_switch_create(struct agent *a, const struct config_switch *config, bool ke
 	sw->ofproto = p;
 	list_init(&sw->ports);
 	sw->config = clone_settings(config);
-	sw->config->n_controllers = 0; /* none applied yet */
+	config_controllers_free(sw->config); /* none applied yet */
 	config_mirrors_free(sw->config);
 	list_push_back(&a->switches, &sw->link);
 	restore_settings(sw, known);

@@ -497,6 +497,8 @@ test_agent_comes_back_with_everything(void **state)
 	make_switch();
 	must("switch.add", "{\"name\": \"gone\"}");
 	must("switch.add", "{\"name\": \"br1\"}");
+	must("controller.add",
+		"{\"switch\": \"br1\", \"target\": \"unix:/nonexistent/controller\"}");
 	must("flow.add",
 		"{\"switch\": \"br0\", \"flows\": [\"cookie=0x5,priority=5,in_port=p1,ip,"
 		"nw_src=10.0.0.0/8 actions=output:p2\", \"table=3,idle_timeout=100 actions=drop\"]}");
@@ -514,6 +516,8 @@ test_agent_comes_back_with_everything(void **state)
 	assert_true(start_agent());
 	assert_int_equal(n_flows("br0"), 2); /* at once */
 	assert_int_equal(n_flows("br1"), 1);
+	must("controller.del",
+		"{\"switch\": \"br1\", \"target\": \"unix:/nonexistent/controller\"}");
 	wait_session();
 	wait_answer("port.list", "{}", "p1", "link", "up");
 	again = answer("switch.list", "{}", "br0", "dpid");
