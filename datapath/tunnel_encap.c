@@ -133,7 +133,7 @@ put_ipv4(struct worker *w, const struct tunnel_encap *e, const struct packet_tun
 		put_be16(ip + 6, be16_to(t->flags) & FLOW_TUN_DF ? IPV4_DF : 0);
 	}
 	/* One that cannot be a fragment needs no number (RFC 6864 s.4.1). */
-	id = ip[6] & IPV4_DF >> 8 ? 0 : (uint16_t)w->ip_id++;
+	id = ip[6] & IPV4_DF >> 8 ? 0 : (uint16_t)worker_next_ip_id(w);
 	ip[1] = o->tos;
 	ip[8] = o->ttl;
 	put_be16(ip + 2, o->len);

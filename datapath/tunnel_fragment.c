@@ -97,7 +97,7 @@ tunnel_fragment(struct worker *w, const struct packet *p, uint32_t mtu, struct p
 	c.added = c.v6 ? FRAGMENT_LEN : 0;
 	room = mtu - (c.headers - p->l3_off) - c.added;
 	c.step = room & ~7u;
-	c.id = c.v6 ? w->ip_id++ : 0;
+	c.id = c.v6 ? worker_next_ip_id(w) : 0;
 	if ((!c.v6 && get_be16(ip + 6) & IPV4_DF) ||
 		(payload + c.step - 1) / c.step > TUNNEL_MAX_FRAGMENTS) {
 		return -EMSGSIZE;

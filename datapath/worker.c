@@ -13,6 +13,7 @@
 #include <rte_lcore.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
+#include <rte_random.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -50,7 +51,7 @@ clock_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* CLOCK_MONOTONIC from the TSC: a system call's worth of cycles is spent once in a while only. */
+/* Reads both clocks; worker_main() does so when the last reading is half a millisecond old. */
 static void
 update_time(struct worker *w)
 {
@@ -109,6 +110,9 @@ workers_create(unsigned n, const unsigned *cores, struct flow_table *table,
 	const struct stats_region *stats, struct rte_mempool *pool, uint32_t max_flows,
 	bool busy_poll, int tables_event_fd)
 {
+	/* Anywhere: the next datapath repeats no number of this one's soon. */
+	uint32_t first_ip_id = (uint32_t)rte_rand();
+
 	for (unsigned i = 0; i < n; i++) {
 		struct worker *w = worker_create(i, cores[i], max_flows, tables_event_fd);
 
@@ -120,6 +124,8 @@ workers_create(unsigned n, const unsigned *cores, struct flow_table *table,
 		w->stats = stats;
 		w->pool = pool;
 		w->busy_poll = busy_poll;
+		w->ip_id = first_ip_id + i;
+		w->ip_id_step = n;
 		workers.list[i] = w;
 		workers.n = i + 1;
 	}

@@ -93,7 +93,8 @@ struct worker {
 	bool busy_poll;
 	uint64_t now_ms, now_tsc, hz;
 	uint64_t idle_since;
-	uint32_t ip_id; /* of the next outer packet that may be a fragment, or is one */
+	/* Number of the next outer packet that may be a fragment, or is one; no two workers have one in common. */
+	uint32_t ip_id, ip_id_step;
 	uint64_t work_cycles;
 	/* Ports with something in their tx batch. */
 	struct port *dirty[512];
@@ -149,6 +150,7 @@ void worker_free(struct packet *p);
 struct packet *worker_copy(struct worker *w, const struct packet *p, uint32_t max_len);
 /* Likewise, but the copy may share the packet's bytes: neither is to be written to any more. */
 struct packet *worker_share(struct worker *w, const struct packet *p, uint32_t max_len);
+/* Leaves the packet its first @len bytes, and no offload state if that cuts it. */
 void worker_truncate(struct packet *p, uint32_t len);
 /* Moves the packet's bytes up until there are @n bytes of headroom, and some to spare: what has no room
  * behind them goes to another buffer. False: no buffer is free. */
@@ -156,10 +158,21 @@ bool worker_make_room(struct worker *w, struct packet *p, uint32_t n);
 /* Brings what follows a short first segment into it, so that PACKET_HEAD_MIN bytes are in one piece. False: its
  * buffer is too small. */
 bool worker_pull_head(struct packet *p);
+/* In the books of the port it came from: one more packet like this, one less. */
 void worker_count_copied(struct worker *w, const struct packet *p);
 void worker_uncount_copied(struct worker *w, const struct packet *p);
+/* Takes the packet back to the parser when the burst is through; beyond DP_RECIRC_MAX it drops. */
 void worker_recirculate(struct worker *w, struct packet *p, uint32_t recirc_id);
 /* A new packet with @data, as received on @in_port; counted as made. NULL: counted as no-buffer. */
 struct packet *worker_make(struct worker *w, const uint8_t *data, uint32_t len, uint16_t in_port);
-/* The counters of the port a packet came from. */
+/* A number for an outer IP packet, by which its fragments are told from others' (RFC 6864 s.4.2, RFC 8200 s.4.5). */
+static inline uint32_t
+worker_next_ip_id(struct worker *w)
+{
+	uint32_t id = w->ip_id;
+
+	w->ip_id += w->ip_id_step;
+	return id;
+}
+/* The counters of the port a packet came from; those of DP_PORT_MADE if it has gone. */
 struct port_worker *worker_port(struct worker *w, uint16_t in_port);

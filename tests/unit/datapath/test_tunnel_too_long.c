@@ -144,6 +144,56 @@ test_tunnel_too_long_fragments(void **state)
 	tunnel_rig_end();
 }
 
+/* The number of the packet that a fragment is of, received at port 2. */
+static uint32_t
+fragment_number(bool v6)
+{
+	const uint8_t *ip = tunnel_rig_bytes + 14;
+
+	rig_receive(tunnel_rig_ports[2], tunnel_rig_bytes, sizeof tunnel_rig_bytes);
+	return v6 ? get_be32(ip + 44) : get_be16(ip + 4);
+}
+
+/* Who puts them together knows addresses and number alone: no two workers may use one number. */
+static void
+test_tunnel_too_long_numbers(void **state)
+{
+	enum { N_PACKETS = 6 };
+	char text[128];
+
+	(void)state;
+	rig_start(2);
+	for (uint16_t i = 1; i <= TUNNEL_RIG_N_PORTS; i++) {
+		tunnel_rig_ports[i] = rig_port_add(i, NULL);
+	}
+	rig_agent_open(&tunnel_rig_agent, 1);
+	assert_int_not_equal(
+		tunnel_rig_ports[1]->rxq_worker[0], tunnel_rig_ports[4]->rxq_worker[0]);
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		struct dp_handle e = tunnel_rig_encap(
+			&(struct dp_encap){
+				.port = TUNNEL_RIG_PORT, .mtu = MTU, .too_long = DP_ENCAP_FRAGMENT},
+			v6, RIG_NONE);
+		uint32_t numbers[N_PACKETS];
+		struct lab_frame f;
+
+		snprintf(text, sizeof text, "%s,output(2)", rig_on("encap", e));
+		rig_wire(&tunnel_rig_agent, 1, text);
+		rig_wire(&tunnel_rig_agent, 4, text);
+		tunnel_rig_frame(&f, LAB_UDP4, 0, 600);
+		for (unsigned i = 0; i < N_PACKETS; i++) {
+			tunnel_rig_send(i & 1 ? 1 : 4, f.bytes, f.len);
+			assert_int_equal(rig_n_waiting(tunnel_rig_ports[2]), 2);
+			numbers[i] = fragment_number(v6);
+			assert_int_equal(fragment_number(v6), numbers[i]);
+			for (unsigned before = 0; before < i; before++) {
+				assert_int_not_equal(numbers[i], numbers[before]);
+			}
+		}
+	}
+	tunnel_rig_end();
+}
+
 static void
 test_tunnel_too_long_limits(void **state)
 {
@@ -315,6 +365,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tunnel_too_long_fragments),
+		cmocka_unit_test(test_tunnel_too_long_numbers),
 		cmocka_unit_test(test_tunnel_too_long_limits),
 		cmocka_unit_test(test_tunnel_too_long_offloads),
 	};
