@@ -214,7 +214,7 @@ add(struct of_txn *t, struct ofproto *p, const struct of_flow_mod *fm, uint64_t 
 			"a rule of priority %u matches some of the same packets", fm->priority);
 	}
 	old = rule_of(cls_find(&table->cls, t->version, &fm->match, fm->priority));
-	if (!old && table->cls.n_rules >= OF_MAX_RULES_PER_TABLE) {
+	if (!old && table->n_next >= OF_MAX_RULES_PER_TABLE) {
 		return of_error_set(err, OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL,
 			"table %u has %u rules already", fm->table, OF_MAX_RULES_PER_TABLE);
 	}

@@ -123,7 +123,7 @@ group_mod(struct of_txn *t, struct ofproto *p, const struct of_group_mod *gm, bo
 	if (!check(t, p, gm, is_import, err)) {
 		return false;
 	}
-	if (!old && p->groups.n >= OF_MAX_GROUPS) {
+	if (!old && p->groups.n_next >= OF_MAX_GROUPS) {
 		return of_error_set(err, OFPET_GROUP_MOD_FAILED, OFPGMFC_OUT_OF_GROUPS,
 			"there are %u groups already", OF_MAX_GROUPS);
 	}

@@ -65,7 +65,7 @@ of_txn_meter_mod(struct of_txn *t, struct ofproto *p, const struct of_meter_mod 
 	if (!check(mm, err)) {
 		return false;
 	}
-	if (!old && p->meters.n >= OF_MAX_METERS) {
+	if (!old && p->meters.n_next >= OF_MAX_METERS) {
 		return of_error_set(err, OFPET_METER_MOD_FAILED, OFPMMFC_OUT_OF_METERS,
 			"there are %u meters already", OF_MAX_METERS);
 	}

@@ -68,6 +68,7 @@ struct oftable {
 	struct classifier cls;
 	struct list rules; /* as added; with markers of queries, which have no rule */
 	size_t n_active;
+	size_t n_next; /* rules that will be there when the open transaction is published; its own */
 	struct rule *miss;
 	_Atomic uint64_t n_matched; /* handlers add */
 	_Atomic uint64_t n_missed;

@@ -23,6 +23,8 @@ static void settle(struct of_txn *t, const struct op *op);
 static void journal(struct of_txn *t, const struct op *op, uint64_t now_ms);
 static void undo(struct of_txn *t, const struct op *op);
 static void lose(struct of_txn *t);
+static size_t change_of(enum op_kind kind);
+static size_t *count_of(const struct rule *r);
 
 struct of_txn *
 of_txn_begin(struct of_model *m, void (*lost)(void *user), void *user)
@@ -163,6 +165,9 @@ txn_note(struct of_txn *t, enum op_kind kind, struct rule *r)
 		t->ops = xrealloc(t->ops, t->capacity * sizeof(t->ops[0]));
 	}
 	t->ops[t->n] = (struct op){.rule = r, .kind = kind};
+	if (r) {
+		*count_of(r) += change_of(kind);
+	}
 	if (kind == OP_ADD) {
 		change_note_rule(
 			&t->noted, of_dep(OF_DEP_TABLE, r->ofproto->id, r->table), &r->cls);
@@ -195,6 +200,7 @@ note_item(struct of_txn *t, enum op_kind kind, struct ofproto *p, enum of_item_k
 	op->ofproto = p;
 	op->item_kind = item_kind;
 	op->item = item;
+	item->table->n_next += change_of(kind);
 	t->has_items = true;
 	change_note(&t->noted,
 		of_dep(item_kind == OF_ITEM_GROUP ? OF_DEP_GROUP : OF_DEP_METER, p->id, item->id));
@@ -243,6 +249,30 @@ txn_remove_users(struct of_txn *t, struct ofproto *p, enum of_item_kind kind, ui
 				t, r, kind == OF_ITEM_GROUP ? OF_REMOVED_GROUP : OF_REMOVED_METER);
 		}
 	}
+}
+
+/* What the step adds to what there will be: 1, 0 or -1. */
+static size_t
+change_of(enum op_kind kind)
+{
+	switch (kind) {
+	case OP_ADD:
+	case OP_ITEM_ADD:
+		return 1;
+	case OP_REMOVE:
+	case OP_REPLACE:
+	case OP_ITEM_REMOVE:
+		return (size_t)-1;
+	case OP_ACTIONS:
+		break;
+	}
+	return 0;
+}
+
+static size_t *
+count_of(const struct rule *r)
+{
+	return &r->ofproto->tables[r->table].n_next;
 }
 
 /* --- what becomes of them ----------------------------------------------------------------------------- */
@@ -330,6 +360,7 @@ undo(struct of_txn *t, const struct op *op)
 {
 	struct rule *r = op->rule;
 
+	*(r ? count_of(r) : &op->item->table->n_next) -= change_of(op->kind);
 	switch (op->kind) {
 	case OP_ADD:
 		/* Never visible to anyone, but readers may be walking over it. */

@@ -25,7 +25,7 @@ versioned_table_init(struct versioned_table *t, struct grace *grace)
 	atomic_init(&t->chains, NULL);
 	t->grace = grace;
 	list_init(&t->items);
-	t->n = 0;
+	t->n = t->n_next = 0;
 }
 
 void

@@ -41,6 +41,7 @@ struct versioned_table {
 	struct grace *grace;
 	struct list items; /* those that are not retired */
 	size_t n;          /* of them */
+	size_t n_next;     /* that will stay when the open transaction is published; its own */
 };
 
 void versioned_table_init(struct versioned_table *t, struct grace *grace);

@@ -8,6 +8,7 @@
 
 #include "controller-agent/channel.h"
 #include "tests/unit/controller-agent/of_error_cases.h"
+#include "tests/unit/ofproto/full_table.h"
 
 #define XID 0x11223344u
 #define N_TYPES 14u
@@ -214,6 +215,11 @@ test_errors_of_full_tables(void **state)
 	}
 	provoke_hex(t.fd, OFPET_METER_MOD_FAILED, OFPMMFC_OUT_OF_METERS,
 		"041d001011223344 0000 0001 00000001");
+	full_table_pretend(t.w.ofproto, 7, OF_MAX_RULES_PER_TABLE);
+	provoke_hex(t.fd, OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL,
+		"040e003811223344 0000000000000000 0000000000000000 07 00 0000 0000 8000 ffffffff"
+		"ffffffff ffffffff 0000 0000 0001 0004 00000000");
+	full_table_pretend(t.w.ofproto, 7, -(long)OF_MAX_RULES_PER_TABLE);
 	/* One more is one too many: those that are there can still be changed. */
 	send_hex(t.fd, "040f0010112233440001 00 00 000003e8 041d001011223344 0001 0001 000003e8");
 	world_run(&t.w);
@@ -270,12 +276,10 @@ test_errors_end_connections(void **state)
 
 /* --- all of them --------------------------------------------------------------------------------- */
 
-/* Those that cannot arise; docs/openflow.md gives the reasons. The first can, by a million rules: see
- * test_add_is_refused_by_full_tables. */
+/* Those that cannot arise; docs/openflow.md gives the reasons. */
 static const struct {
 	uint16_t type, code;
 } impossible[] = {
-	{OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL},
 	{OFPET_HELLO_FAILED, OFPHFC_EPERM},
 	{OFPET_BAD_REQUEST, OFPBRC_BUFFER_EMPTY},
 	{OFPET_BAD_REQUEST, OFPBRC_BAD_TABLE_ID},

@@ -15,6 +15,7 @@
 #include "ofproto/of_error.h"
 #include "ofproto/of_text.h"
 #include "ofproto/ofproto_internal.h"
+#include "tests/unit/ofproto/full_table.h"
 #include "tests/unit/ofproto/world.h"
 
 static struct world *
@@ -118,21 +119,25 @@ test_add_checks_overlap_only_when_asked(void **state)
 	assert_int_equal(ofproto_n_rules(w->p), 4);
 }
 
-/* A million rules would take a while: the table only thinks that it has them. */
 static void
 test_add_is_refused_by_full_tables(void **state)
 {
 	struct world *w = setup(state);
-	struct classifier *cls = &w->p->tables[3].cls;
 
 	world_flow(w, "table=3,priority=5,ip,actions=1");
-	cls->n_rules += OF_MAX_RULES_PER_TABLE - 1;
+	full_table_pretend(w->p, 3, OF_MAX_RULES_PER_TABLE - 1);
 	world_refuse(
 		w, "table=3,priority=6,ip,actions=1", OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL);
 	/* What takes the place of another rule, and other tables, are not concerned. */
+	world_flow(w, "table=3,priority=5,ip,actions=2");
 	world_flow(w, "priority=6,ip,actions=1");
-	cls->n_rules -= OF_MAX_RULES_PER_TABLE - 1;
-	assert_flows(w, "priority=6,ip actions=output:1\ntable=3,priority=5,ip actions=output:1\n");
+	/* One that goes makes room at once, whoever may still look at it. */
+	world_flow(w, "delete table=3,ip");
+	world_flow(w, "table=3,priority=7,ip,actions=1");
+	world_refuse(
+		w, "table=3,priority=6,ip,actions=1", OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL);
+	full_table_pretend(w->p, 3, 1 - (long)OF_MAX_RULES_PER_TABLE);
+	assert_flows(w, "priority=6,ip actions=output:1\ntable=3,priority=7,ip actions=output:1\n");
 }
 
 /* What a rule does not count, it does not tell; its use is noted all the same. */
@@ -391,6 +396,36 @@ test_txn_abort_undoes_all(void **state)
 	world_flow(w, "udp,priority=40000,actions=7");
 	assert_string_equal(world_translate(w, "in_port=8,udp"), "output(17)");
 	assert_int_equal(w->n_removed, 0);
+}
+
+/* What a transaction removes makes room for what it adds; one that is taken back leaves as many as there were. */
+static void
+test_txn_counts_what_will_be_there(void **state)
+{
+	struct world *w = setup(state);
+	struct of_txn *t;
+
+	world_flow(w, "ip,actions=1");
+	world_flow(w, "arp,actions=1");
+	full_table_pretend(w->p, 0, OF_MAX_RULES_PER_TABLE - 2);
+	for (unsigned i = 0; i < 2; i++) {
+		t = of_txn_begin(w->model, NULL, NULL);
+		assert_false(step(t, w, "udp,actions=2"));
+		assert_true(step(t, w, "delete ip"));
+		assert_true(step(t, w, "udp,actions=2"));
+		assert_false(step(t, w, "tcp,actions=2"));
+		assert_true(step(t, w, "udp,actions=3"));
+		assert_true(step(t, w, "modify arp,actions=4"));
+		assert_false(step(t, w, "tcp,actions=2"));
+		if (i == 0) {
+			of_txn_abort(t);
+		}
+	}
+	of_txn_commit(t, w->now_ms);
+	world_refuse(w, "tcp,actions=2", OFPET_FLOW_MOD_FAILED, OFPFMFC_TABLE_FULL);
+	full_table_pretend(w->p, 0, 2 - (long)OF_MAX_RULES_PER_TABLE);
+	assert_int_equal(w->p->tables[0].n_next, 2);
+	assert_flows(w, "arp actions=output:4\nudp actions=output:3\n");
 }
 
 static unsigned n_told, n_told_gone;
@@ -677,6 +712,7 @@ main(void)
 		TEST(test_flow_removed_waits_for_the_last_flow),
 		TEST(test_txn_is_seen_whole_or_not),
 		TEST(test_txn_abort_undoes_all),
+		TEST(test_txn_counts_what_will_be_there),
 		TEST(test_txn_is_finished_in_slices),
 		TEST(test_txn_gives_way_to_the_end_of_a_switch),
 		TEST(test_query_survives_changes),

@@ -339,6 +339,49 @@ test_group_in_transaction(void **state)
 	world_uninit(&w);
 }
 
+/* Groups that a transaction removes make room for those that it adds, when all numbers are taken. */
+static void
+test_group_room_in_transaction(void **state)
+{
+	struct of_group_mod gm;
+	struct of_txn *t;
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	of_group_mod_init(&gm);
+	for (gm.group = 0; gm.group < OF_MAX_GROUPS; gm.group++) {
+		assert_true(ofproto_group_mod(w.p, &gm, 0, NULL));
+	}
+	for (unsigned pass = 0; pass < 2; pass++) {
+		t = of_txn_begin(w.model, NULL, NULL);
+		gm.command = OF_MOD_ADD;
+		gm.group = OF_MAX_GROUPS;
+		assert_false(of_txn_group_mod(t, w.p, &gm, 0, NULL));
+		gm.command = OF_MOD_MODIFY;
+		gm.group = 6;
+		assert_true(of_txn_group_mod(t, w.p, &gm, 0, NULL));
+		gm.command = OF_MOD_DELETE;
+		gm.group = 5;
+		assert_true(of_txn_group_mod(t, w.p, &gm, 0, NULL));
+		gm.command = OF_MOD_ADD;
+		gm.group = OF_MAX_GROUPS;
+		assert_true(of_txn_group_mod(t, w.p, &gm, 0, NULL));
+		gm.group = 5;
+		assert_false(of_txn_group_mod(t, w.p, &gm, 0, NULL));
+		if (pass == 0) {
+			gm.command = OF_MOD_DELETE;
+			gm.group = 7;
+			assert_true(of_txn_group_mod(t, w.p, &gm, 0, NULL));
+			of_txn_abort(t);
+		}
+	}
+	of_txn_commit(t, 0);
+	of_group_mod_uninit(&gm);
+	assert_int_equal(ofproto_n_groups(w.p), OF_MAX_GROUPS);
+	world_uninit(&w);
+}
+
 static void
 see(const struct of_group_view *view, void *text)
 {
@@ -389,6 +432,7 @@ main(void)
 		cmocka_unit_test(test_meter_actions),
 		cmocka_unit_test(test_group_deletion),
 		cmocka_unit_test(test_group_in_transaction),
+		cmocka_unit_test(test_group_room_in_transaction),
 		cmocka_unit_test(test_group_counters),
 	};
 
