@@ -80,7 +80,7 @@ reason_of(const struct frame *f, enum field_id id)
 			    "tcp_src tcp_dst udp_src udp_dst sctp_src sctp_dst tp_src tp_dst ")) ||
 		(is_v4 && is_of(id, "icmp_type icmp_code ")) ||
 		(is_v6 && is_of(id, "icmpv6_type icmpv6_code nd_target nd_sll nd_tll "
-				      "nd_reserved nd_options_type "))) {
+				    "nd_reserved nd_options_type "))) {
 		return DROP_NO_L4;
 	}
 	return DROP_NO_L3;
