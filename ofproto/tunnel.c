@@ -26,7 +26,8 @@ static bool key_equal(const struct tunnel_key *a, const struct tunnel_key *b);
 static uint32_t chain_of(const struct tunnel_key *key);
 static void add(struct of_model *m, const struct ofport *port);
 static void del(struct of_model *m, const struct ofport *port);
-static void choose_face(struct of_model *m, struct tunnel_listener *l);
+static void choose_face(
+	struct of_model *m, struct tunnel_listener *l, const struct ofport *changed);
 static const struct ofport *find(const struct tunnel_map *map, const struct tunnel_key *key);
 static void free_listener(struct grace_item *item);
 
@@ -348,7 +349,7 @@ add(struct of_model *m, const struct ofport *const_port)
 	list_push_back(&l->ports, &port->tunnel.by_listener);
 	l->kind = port->info.tunnel.kind;
 	atomic_store_explicit(head, port, memory_order_release);
-	choose_face(m, l);
+	choose_face(m, l, port);
 }
 
 static void
@@ -369,7 +370,7 @@ del(struct of_model *m, const struct ofport *const_port)
 	make_key(&port->info.tunnel, &key);
 	atomic_fetch_sub_explicit(&l->n[key.given], 1, memory_order_relaxed);
 	list_remove(&port->tunnel.by_listener);
-	choose_face(m, l);
+	choose_face(m, l, port);
 	if (!list_is_empty(&l->ports)) {
 		return;
 	}
@@ -387,13 +388,17 @@ takes_packets(const struct ofport *port)
 	return port->info.dp_port.v <= DP_PORT_MAX && !(port->info.config & OF_PORT_DOWN);
 }
 
-/* The one that it is, as long as that takes packets: flows stand by its number. */
+/* The one that it is, as long as that takes packets: flows stand by its number. @changed: the port that comes or
+ * goes. */
 static void
-choose_face(struct of_model *m, struct tunnel_listener *l)
+choose_face(struct of_model *m, struct tunnel_listener *l, const struct ofport *changed)
 {
 	const struct ofport *face = NULL, *port;
 	const struct ofport *old = tunnel_face(l);
 
+	if (old && old != changed && old->info.dp_port.v != changed->info.dp_port.v) {
+		return; /* there may be thousands of others */
+	}
 	LIST_FOREACH (port, tunnel.by_listener, &l->ports) {
 		if (takes_packets(port) &&
 			(!face || (old && port->info.dp_port.v == old->info.dp_port.v))) {

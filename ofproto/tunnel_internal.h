@@ -84,8 +84,8 @@ const struct ofport *tunnel_find(const struct of_model *m, const struct ofport *
 /* --- tunnel_header.c --- */
 
 /* Fills @e and its header (room for DP_ENCAP_MAX_SIZE bytes, all zero) for packets that leave by the port and
- * that path. @id, @remote, @source: what is not given. The size of the body. */
+ * that path, to @remote. Returns the size of the body, a multiple of 8. */
 size_t tunnel_header(const struct of_tunnel *t, const struct of_underlay_path *path,
 	const struct of_underlay_addr *remote, struct dp_encap *e);
-/* IP MTU of what goes into the tunnel, when that of the path is @mtu. */
+/* The longest IP packet, in bytes, that fits behind @e and an Ethernet header; 0: the path has no limit. */
 uint32_t tunnel_inner_mtu(const struct dp_encap *e);
