@@ -130,16 +130,28 @@ get_set_async(const uint8_t *body, size_t len, struct of_async *async, struct we
 
 /* --- replies ------------------------------------------------------------------------------------ */
 
+/* Errors that 1.3 does not have, by the numbers of the ONF's extensions 230 and 260; 0: it has that one. */
+static uint16_t
+onf_error(uint16_t type, uint16_t code)
+{
+	if (type == OFPET_BUNDLE_FAILED) {
+		return (uint16_t)(ONFERR13_BUNDLE_UNKNOWN + code);
+	}
+	return type == OFPET_BAD_INSTRUCTION && code == OFPBIC_DUP_INST ? ONFERR13_DUP_INSTRUCTION
+									: 0;
+}
+
 /* s.A.4.4. */
 static void
 put_error(struct strbuf *out, uint32_t xid, uint16_t type, uint16_t code, const uint8_t *request,
 	size_t len)
 {
 	size_t start = wire_begin(out, OFP13_VERSION, OFPT13_ERROR, xid);
+	uint16_t onf = onf_error(type, code);
 
-	if (type == OFPET_BUNDLE_FAILED) {
+	if (onf) {
 		wire_put_u16(out, OFPET_EXPERIMENTER);
-		wire_put_u16(out, (uint16_t)(ONFERR13_BUNDLE_UNKNOWN + code));
+		wire_put_u16(out, onf);
 		wire_put_u32(out, ONF_EXPERIMENTER);
 	} else {
 		wire_put_u16(out, type);

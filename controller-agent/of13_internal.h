@@ -134,10 +134,11 @@ bool of13_get_table_features(
 	const uint8_t *body, size_t len, struct of_table_wish *wish, struct weft_error *err);
 void of13_put_table_features(struct strbuf *out, uint8_t table);
 
-/* Approved extensions of the ONF: 230, bundles. */
+/* Approved extensions of the ONF: 230, bundles; 260, an error. */
 #define ONF_EXPERIMENTER 0x4f4e4600u
 #define ONF_ET_BUNDLE_CONTROL 2300u
 #define ONF_ET_BUNDLE_ADD_MESSAGE 2301u
+#define ONFERR13_DUP_INSTRUCTION 2600u /* OFPBIC_DUP_INST of 1.4 */
 #define ONFERR13_BUNDLE_UNKNOWN                                                                    \
 	2300u /* the first of its errors, in the order of enum of_bundle_failed_code */
 #define OF13_N_EXPERIMENTERS 2u

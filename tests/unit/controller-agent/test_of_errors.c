@@ -26,20 +26,25 @@ static struct state_world t;
 static void
 expect_error(int fd, uint16_t type, uint16_t code, const uint8_t *request, size_t len)
 {
-	static uint8_t wanted[MESSAGE_MAX];
-	size_t quoted = WEFT_MIN(len, (size_t)CHANNEL_ERROR_DATA);
+	static uint8_t wanted[MESSAGE_MAX], onf[16];
+	size_t quoted = WEFT_MIN(len, (size_t)CHANNEL_ERROR_DATA), head = 12;
 	struct strbuf reply;
 
 	wanted[0] = 4;
 	wanted[1] = 1;
-	put_be16(wanted + 2, (uint16_t)(12 + quoted));
 	memcpy(wanted + 4, request + 4, 4);
 	put_be16(wanted + 8, type);
 	put_be16(wanted + 10, code);
-	memcpy(wanted + 12, request, quoted);
+	if (type == OFPET_BAD_INSTRUCTION && code == OFPBIC_DUP_INST) {
+		/* Not in 1.3: the ONF's extension 260. */
+		head = from_hex("00000000 00000000 ffff 0a28 4f4e4600", onf, sizeof(onf));
+		memcpy(wanted + 8, onf + 8, head - 8);
+	}
+	put_be16(wanted + 2, (uint16_t)(head + quoted));
+	memcpy(wanted + head, request, quoted);
 	strbuf_init(&reply);
 	state_read(&t, fd, &reply);
-	if (reply.len != 12 + quoted || memcmp(reply.data, wanted, reply.len) != 0) {
+	if (reply.len != head + quoted || memcmp(reply.data, wanted, reply.len) != 0) {
 		const uint8_t *got = (const uint8_t *)reply.data;
 
 		fprintf(stderr, "wanted %s, got %zu bytes", of_error_name(type, code), reply.len);
