@@ -473,6 +473,13 @@ flow_registry_release(struct flow_registry *r)
 	}
 }
 
+/* Whether they can be read: else they come with the answer that the flow waits for. */
+static bool
+has_stats(const struct flow *f)
+{
+	return f->state != FLOW_PUTTING && f->state != FLOW_DELETING;
+}
+
 /* How often each flow's statistics are read: many flows are read as often as few by the second, all together. */
 static uint64_t
 stats_interval_ms(const struct flow_registry *r)
@@ -489,6 +496,8 @@ flow_registry_run(struct flow_registry *r, uint64_t now_ms, unsigned budget)
 	bool more = false;
 	struct flow *f;
 
+	r->ran_ms = now_ms;
+	r->is_stalled = false;
 	of_reader_enter(r->reader);
 	read_changes(r);
 	while (!list_is_empty(&r->stale)) {
@@ -499,12 +508,17 @@ flow_registry_run(struct flow_registry *r, uint64_t now_ms, unsigned budget)
 		}
 		budget--;
 		if (revalidate(r, f, now_ms) == VERDICT_LATER) {
+			r->is_stalled = true;
 			break;
 		}
 	}
 	while (budget && !list_is_empty(&r->by_stats)) {
 		f = LIST_ENTRY(r->by_stats.next, struct flow, by_stats);
-		if (f->pulled_ms + stats_interval_ms(r) > now_ms || !pull(r, f, now_ms)) {
+		if (f->pulled_ms + stats_interval_ms(r) > now_ms) {
+			break;
+		}
+		if (!pull(r, f, now_ms)) {
+			r->is_stalled |= has_stats(f);
 			break;
 		}
 		budget--;
@@ -515,7 +529,7 @@ flow_registry_run(struct flow_registry *r, uint64_t now_ms, unsigned budget)
 		objects_came(r, now_ms);
 	}
 	if (list_is_empty(&r->adopted)) {
-		(void)flow_objects_run(r->objects, now_ms, false);
+		r->is_stalled |= !flow_objects_run(r->objects, now_ms, false);
 	}
 	of_reader_leave(r->reader);
 	of_reader_stats_pulled(r->reader,
@@ -543,19 +557,29 @@ flow_registry_pull(struct flow_registry *r, uint64_t now_ms)
 uint64_t
 flow_registry_next_ms(const struct flow_registry *r)
 {
-	uint64_t next;
+	uint64_t next = UINT64_MAX;
 
-	if (!list_is_empty(&r->stale) || r->seen != of_model_version(r->model)) {
+	if (r->seen != of_model_version(r->model)) {
 		return 0;
 	}
-	next = list_is_empty(&r->by_stats)
-		       ? UINT64_MAX
-		       : LIST_ENTRY(r->by_stats.next, struct flow, by_stats)->pulled_ms +
-				 stats_interval_ms(r);
+	if (!list_is_empty(&r->stale)) {
+		next = 0;
+	} else if (!list_is_empty(&r->by_stats)) {
+		const struct flow *first = LIST_ENTRY(r->by_stats.next, struct flow, by_stats);
+
+		/* One that waits for its answer holds up the others: it is the answer that wakes us. */
+		if (has_stats(first)) {
+			next = first->pulled_ms + stats_interval_ms(r);
+		}
+	}
 	if (awaits_objects(r)) {
 		next = WEFT_MIN(next, r->tried_ms + AWAITED_POLL_MS);
 	}
-	return list_is_empty(&r->adopted) ? WEFT_MIN(next, flow_objects_next_ms(r->objects)) : next;
+	if (list_is_empty(&r->adopted)) {
+		next = WEFT_MIN(next, flow_objects_next_ms(r->objects));
+	}
+	/* Room in the ring is not always told by an answer. */
+	return r->is_stalled ? WEFT_MAX(next, r->ran_ms + 1) : next;
 }
 
 uint64_t
@@ -751,7 +775,7 @@ pull(struct flow_registry *r, struct flow *f, uint64_t now_ms)
 {
 	struct flow_stats stats;
 
-	if (f->state == FLOW_PUTTING || f->state == FLOW_DELETING) {
+	if (!has_stats(f)) {
 		return false;
 	}
 	r->ops.stats(r->ops.user, f->handle, &stats);

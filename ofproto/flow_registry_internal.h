@@ -96,6 +96,8 @@ struct flow_registry {
 	uint32_t n_packet_outs;
 	uint64_t tried; /* the version under which these were tried last */
 	uint64_t tried_ms;
+	uint64_t ran_ms; /* when flow_registry_run() was called last */
+	bool is_stalled; /* then the ring was full */
 	struct list by_stats;
 	struct flow_objects *objects;
 	uint64_t next_request;
