@@ -121,7 +121,7 @@ describe_encap(json_t *row, const struct dp_encap *e)
 		{DP_ENCAP_UDP_CSUM, "csum"},
 		{DP_ENCAP_L3, "l3"},
 	};
-	static const char *const too_long[] = {"drop", "fragment", "to-agent"};
+	static const char *const too_long[] = {"drop", "fragment", "to-agent", "cut"};
 	const uint8_t *ip = e->header + e->l3_off;
 	bool v6 = ip[0] >> 4 == 6;
 	uint32_t src = v6 ? 8 : 12, size = v6 ? 16 : 4;
@@ -137,13 +137,18 @@ describe_encap(json_t *row, const struct dp_encap *e)
 	}
 	if (e->flags & DP_ENCAP_ID_FROM_KEY) {
 		strbuf_put(&words, " id=tun_id");
-	} else if (e->kind != DP_TUNNEL_GRE && e->kind != DP_TUNNEL_ERSPAN) {
+	} else if (e->kind == DP_TUNNEL_ERSPAN) {
+		strbuf_printf(&words, " id=%u", get_be16(e->header + e->l4_off + 10) & 0x3ff);
+	} else if (e->kind != DP_TUNNEL_GRE) {
 		strbuf_printf(&words, " id=%u", get_be32(e->header + e->l4_off + 12) >> 8);
 	}
 	strbuf_printf(&words, " via=%02x:%02x:%02x:%02x:%02x:%02x", e->header[0], e->header[1],
 		e->header[2], e->header[3], e->header[4], e->header[5]);
 	if (e->mtu) {
 		strbuf_printf(&words, " mtu=%u too-long=%s", e->mtu, too_long[e->too_long]);
+	}
+	if (e->max_len) {
+		strbuf_printf(&words, " max-len=%u", e->max_len);
 	}
 	for (unsigned i = 0; i < WEFT_ARRAY_SIZE(flags); i++) {
 		if (e->flags & flags[i].flag) {

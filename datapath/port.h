@@ -68,8 +68,11 @@ struct port {
 	/* Of the ports thread. */
 	char name[PORT_NAME_SIZE];
 	uint16_t rxq_worker[PORT_MAX_QUEUES]; /* that is to poll it; UINT16_MAX: none yet */
-	uint16_t rxq_now[PORT_MAX_QUEUES];    /* that polls it; UINT16_MAX: none */
-	uint64_t rxq_pinned;                  /* bits of queues that somebody has assigned */
+	/* Of a tunnel port, the workers': the number of the next packet (GRE), of all of them together. It
+	 * stands among what no worker reads. */
+	_Atomic uint32_t tunnel_sequence;
+	uint16_t rxq_now[PORT_MAX_QUEUES]; /* that polls it; UINT16_MAX: none */
+	uint64_t rxq_pinned;               /* bits of queues that somebody has assigned */
 	bool published;
 	struct port *bond; /* that it is a member of; NULL: none */
 	void (*observer)(void *user);

@@ -29,6 +29,7 @@ static const struct port_provider *const providers[] = {
 	&vxlan_provider,
 	&geneve_provider,
 	&gre_provider,
+	&erspan_provider,
 };
 
 const struct port_provider *

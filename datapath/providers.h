@@ -25,6 +25,7 @@ extern const struct port_provider bond_provider;      /* bond */
 extern const struct port_provider vxlan_provider;     /* tunnels */
 extern const struct port_provider geneve_provider;
 extern const struct port_provider gre_provider;
+extern const struct port_provider erspan_provider;
 
 /* The provider of that type, or NULL with the known types in @err. */
 const struct port_provider *provider_find(const char *type, struct weft_error *err);

@@ -16,12 +16,13 @@
 
 #define COPY_STEP 64u
 
-const struct tunnel_kind *const tunnel_kinds[DP_TUNNEL_ERSPAN + 1] = {
+const struct tunnel_kind *const tunnel_kinds[DP_TUNNEL_KIND_N] = {
 	[DP_TUNNEL_VXLAN] = &tunnel_vxlan,
 	[DP_TUNNEL_VXLAN_GPE] = &tunnel_vxlan_gpe,
 	[DP_TUNNEL_GENEVE] = &tunnel_geneve,
 	[DP_TUNNEL_GRE] = &tunnel_gre,
 	[DP_TUNNEL_ERSPAN] = &tunnel_erspan,
+	[DP_TUNNEL_GRE_OR_ERSPAN] = &tunnel_gre_or_erspan,
 };
 
 struct tunnel_encap *
@@ -46,6 +47,11 @@ tunnel_encap_create(const struct dp_encap *body)
 	e->has_extra = body->flags & (DP_ENCAP_OPTS_FROM_KEY | DP_ENCAP_L3);
 	e->body = body;
 	e->limit = body->mtu ? body->mtu : TUNNEL_OUTER_MAX;
+	e->cut_to = body->max_len ? body->max_len : UINT32_MAX;
+	if (body->too_long == DP_ENCAP_CUT) {
+		e->cut_to = WEFT_MIN(e->cut_to, e->limit - (uint32_t)(e->size - e->l3_off));
+		e->limit = TUNNEL_OUTER_MAX; /* which none reaches then */
+	}
 	e->port = body->port;
 	if (body->flags & DP_ENCAP_ID_FROM_KEY) {
 		e->id_at = e->tunnel_off + e->kind->id_at(body->header + e->tunnel_off);

@@ -231,14 +231,23 @@ tunnel_encap(struct worker *w, struct packet *p, struct tunnel_encap *e, uint32_
 {
 	const struct packet_tunnel *t = p->tunnel ? p->tunnel : &no_tunnel;
 	const struct inner inner = inner_of(p);
-	uint32_t extra = 0, id = be32_to(t->id), len = p->len + e->size - e->l3_off;
+	uint32_t extra = 0, id = be32_to(t->id), len;
 	struct outer o = {.tos = e->tos, .ttl = e->ttl};
 	uint16_t type = TUNNEL_ETHERNET;
+	bool is_cut;
 	uint8_t *ip;
 
 	if (WEFT_UNLIKELY(p->flags & PACKET_ENCAPSULATED)) {
 		return DROP_TUNNEL_LOOP;
 	}
+	is_cut = p->len > e->cut_to;
+	if (WEFT_UNLIKELY(is_cut)) {
+		if (p->flags & PACKET_CSUM_PARTIAL && offload_complete_csum(p)) {
+			return DROP_TX_OFFLOAD;
+		}
+		worker_truncate(p, e->cut_to);
+	}
+	len = p->len + e->size - e->l3_off;
 	if (WEFT_UNLIKELY(e->has_extra || e->flags & FROM_KEY_SLOW)) {
 		int result;
 
@@ -277,6 +286,9 @@ tunnel_encap(struct worker *w, struct packet *p, struct tunnel_encap *e, uint32_
 
 		put_be32(word, (get_be32(word) & ~(e->kind->id_max << e->kind->id_shift)) |
 				       id << e->kind->id_shift);
+	}
+	if (WEFT_UNLIKELY(is_cut) && e->kind->note_cut) {
+		e->kind->note_cut(p->data + e->tunnel_off);
 	}
 	if (WEFT_UNLIKELY(e->finish)) {
 		e->kind->finish(p, e, p->data + e->tunnel_off, t, type);

@@ -47,11 +47,27 @@ struct tunnel_kind {
 	 * place in front of the packet; @type: as in struct tunnel_found. Called when @e says so. */
 	void (*finish)(struct packet *p, struct tunnel_encap *e, uint8_t *h,
 		const struct packet_tunnel *t, uint16_t type);
+	/* Notes in the header, before it is finished, that the packet was cut. NULL: it has no place for
+	 * that. */
+	void (*note_cut)(uint8_t *h);
 };
 
+/* --- tunnel_gre.c: what all that is in GRE has */
+
+/* Of the header with these flags. */
+uint32_t tunnel_gre_size(uint16_t flags);
+/* As struct tunnel_kind's decap, with the header's protocol as the type found. */
+int tunnel_gre_decap(const struct packet *p, const uint8_t *h, uint32_t room, uint32_t len,
+	struct packet_tunnel *t, struct tunnel_found *found);
+/* As struct tunnel_kind's finish. */
+void tunnel_gre_finish(struct packet *p, struct tunnel_encap *e, uint8_t *h,
+	const struct packet_tunnel *t, uint16_t type);
+#define GRE_LEN 4u
+#define GRE_SEQUENCE 0x1000u
+
 extern const struct tunnel_kind tunnel_vxlan, tunnel_vxlan_gpe, tunnel_geneve, tunnel_gre,
-	tunnel_erspan;
-extern const struct tunnel_kind *const tunnel_kinds[DP_TUNNEL_ERSPAN + 1];
+	tunnel_erspan, tunnel_gre_or_erspan;
+extern const struct tunnel_kind *const tunnel_kinds[DP_TUNNEL_KIND_N];
 
 /* A prepared header, and what was computed from it. */
 struct tunnel_encap {
@@ -67,8 +83,9 @@ struct tunnel_encap {
 	uint32_t ip_sum; /* of the IPv4 header without TOS, TTL, length, identification, checksum */
 	uint32_t id_at;  /* from the header's first byte */
 	uint32_t limit;  /* longest outer L3 packet */
+	uint32_t cut_to; /* bytes that are left of longer packets */
 	uint32_t port;   /* datapath port that counts */
-	_Atomic uint32_t sequence;
+	_Atomic uint32_t sequence; /* the next one, without a port that counts */
 	const struct dp_encap *body;
 	uint8_t bytes[DP_ENCAP_MAX_SIZE] __attribute__((aligned(64))); /* the header at their end */
 };

@@ -114,3 +114,4 @@ static const struct port_option_spec no_options[] = {
 TUNNEL_PROVIDER(vxlan, "VXLAN tunnels' input port");
 TUNNEL_PROVIDER(geneve, "Geneve tunnels' input port");
 TUNNEL_PROVIDER(gre, "GRE tunnels' input port");
+TUNNEL_PROVIDER(erspan, "ERSPAN tunnels' input port");

@@ -405,7 +405,7 @@ check_fixed(const struct check *c, const struct dp_action_hdr *hdr)
 	case DP_ACTION_DECAP: {
 		const struct dp_action_decap *decap = a;
 
-		return (decap->kind >= DP_TUNNEL_VXLAN && decap->kind <= DP_TUNNEL_ERSPAN &&
+		return (decap->kind >= DP_TUNNEL_VXLAN && decap->kind < DP_TUNNEL_KIND_N &&
 			       decap->port <= DP_PORT_MAX && !decap->zero) ||
 		       refuse(c, a, "bad tunnel kind or port");
 	}

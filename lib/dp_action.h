@@ -158,6 +158,8 @@ enum dp_tunnel_kind {
 	DP_TUNNEL_GENEVE,
 	DP_TUNNEL_GRE,
 	DP_TUNNEL_ERSPAN,
+	DP_TUNNEL_GRE_OR_ERSPAN, /* DECAP alone: the one or the other, as the header says */
+	DP_TUNNEL_KIND_N,
 };
 
 /* As in the text of DECAP. */

@@ -28,6 +28,7 @@ static const char *const tunnel_names[] = {
 	[DP_TUNNEL_GENEVE] = "geneve",
 	[DP_TUNNEL_GRE] = "gre",
 	[DP_TUNNEL_ERSPAN] = "erspan",
+	[DP_TUNNEL_GRE_OR_ERSPAN] = "gre-or-erspan",
 };
 
 const char *
@@ -451,7 +452,8 @@ parse_decap(const struct parser *p, struct span arguments)
 		kind++;
 	}
 	if (!span_is(key, "kind") || kind == WEFT_ARRAY_SIZE(tunnel_names)) {
-		return refuse(p, part, "write kind=vxlan, vxlan-gpe, geneve, gre or erspan");
+		return refuse(p, part,
+			"write kind=vxlan, vxlan-gpe, geneve, gre, erspan or gre-or-erspan");
 	}
 	if (!take_number(p, &arguments, "port", DP_PORT_MAX, &port) ||
 		!take_option(p, &arguments, "recirc_id", UINT32_MAX, &recirc_id) ||

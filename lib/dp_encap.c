@@ -57,6 +57,9 @@ check_flags(const struct dp_encap *e)
 		(e->flags & DP_ENCAP_TTL_INHERIT && e->flags & DP_ENCAP_TTL_FROM_KEY)) {
 		return "encapsulation with flags that exclude each other";
 	}
+	if (e->too_long == DP_ENCAP_CUT && e->flags & (DP_ENCAP_OPTS_FROM_KEY | DP_ENCAP_L3)) {
+		return "encapsulation that cuts packets, behind a header of unknown length";
+	}
 	return NULL;
 }
 
@@ -140,6 +143,9 @@ is_tunnel_header(const struct dp_encap *e, const uint8_t *h, uint32_t size)
 		return flags == 0x1000 &&
 		       ((proto == 0x88be && size == 16 && h[8] >> 4 == 1) ||
 			       (proto == 0x22eb && size == 20 && h[8] >> 4 == 2 && !(h[19] & 1)));
+	case DP_TUNNEL_GRE_OR_ERSPAN:
+	case DP_TUNNEL_KIND_N:
+		break;
 	}
 	return false;
 }
@@ -150,15 +156,19 @@ dp_encap_check(const struct dp_encap *e)
 	const char *why;
 	uint32_t tunnel;
 
-	if (e->kind < DP_TUNNEL_VXLAN || e->kind > DP_TUNNEL_ERSPAN ||
-		e->too_long > DP_ENCAP_TO_AGENT || (e->mtu && e->mtu < MTU_MIN) ||
-		(e->port > DP_PORT_MAX && e->port != UINT32_MAX)) {
+	if (e->kind < DP_TUNNEL_VXLAN || e->kind > DP_TUNNEL_ERSPAN || e->too_long > DP_ENCAP_CUT ||
+		(e->mtu && e->mtu < MTU_MIN) || (e->port > DP_PORT_MAX && e->port != UINT32_MAX)) {
 		return "encapsulation with a bad kind, MTU or port";
 	}
 	tunnel = e->l4_off + (KINDS_UDP >> e->kind & 1 ? 8u : 0);
 	if (e->size > DP_ENCAP_MAX_SIZE || tunnel > e->size || e->l4_off < e->l3_off + IPV4_LEN ||
 		(e->l3_off != 14 && e->l3_off != 18 && e->l3_off != 22)) {
 		return "encapsulation with bad sizes";
+	}
+	if ((e->max_len && e->max_len < DP_ENCAP_MIN_CUT) ||
+		(e->too_long == DP_ENCAP_CUT && e->mtu &&
+			e->mtu < e->size - e->l3_off + DP_ENCAP_MIN_CUT)) {
+		return "encapsulation that leaves too little of packets";
 	}
 	why = check_flags(e);
 	why = why ? why : check_outer(e);

@@ -312,6 +312,7 @@ enum dp_encap_too_long {
 	                    * the header may not say don't fragment, and if the key does: DROP */
 	DP_ENCAP_TO_AGENT, /* as to_agent(context, max_len=65535, reason) does with the packet as it
 	                    * was, which ends there */
+	DP_ENCAP_CUT, /* what does not fit of the packet is left out. Not with OPTS_FROM_KEY, L3 */
 };
 
 /* A tunnel's headers, prepared. ENCAP puts them in front of the packet, which is that outer frame from
@@ -325,7 +326,10 @@ enum dp_encap_too_long {
  *   IPv6 payload length;
  *   the ECN bits: those of the packet, if it is IP (RFC 6040 s.4.1, normal mode);
  *   UDP source port (49152 and more, by the packet's 5-tuple), length, checksum;
- *   GRE's checksum and sequence number where its flags say that there are some.
+ *   GRE's checksum and sequence number where its flags say that there are some: numbers are those of the
+ *   tunnel port, or without one of the object;
+ *   ERSPAN: the packet's outermost VLAN tag (id, priority, type II: that there is one), that it was cut,
+ *   and type III's time (of day, in steps of 100 us).
  * What stands in those places does not matter. */
 struct dp_encap {
 	uint32_t kind; /* enum dp_tunnel_kind */
@@ -338,9 +342,11 @@ struct dp_encap {
 	uint16_t reason;   /* for the agent */
 	uint32_t context;  /* likewise */
 	uint32_t port;     /* tunnel port whose sent packets it counts; UINT32_MAX: none */
-	uint32_t zero;
+	uint16_t max_len;  /* longer packets are cut to so many bytes first; 0: none are */
+	uint16_t zero;
 	uint8_t header[];
 };
+#define DP_ENCAP_MIN_CUT 14u /* the least that is left of a packet that is cut */
 #define DP_ENCAP_MAX_SIZE 256u
 
 /* Keeps opaque bytes under an id of the agent's choice; ids are never reused within an instance.

@@ -68,6 +68,7 @@
 #define FLOW_TUN_CSUM 0x0002u
 #define FLOW_TUN_DF 0x0004u
 #define FLOW_TUN_KEY 0x0008u
+#define FLOW_TUN_ERSPAN 0x0010u /* a mirrored packet */
 
 /* pbb: I-SID in the low 24 bits, UCA above. */
 #define FLOW_PBB_ISID_MASK 0x00ffffffu

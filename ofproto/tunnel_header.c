@@ -142,6 +142,8 @@ put_tunnel(uint8_t *at, const struct of_tunnel *t)
 		}
 		return at;
 	case DP_TUNNEL_ERSPAN:
+	case DP_TUNNEL_GRE_OR_ERSPAN:
+	case DP_TUNNEL_KIND_N:
 		break;
 	}
 	return at;

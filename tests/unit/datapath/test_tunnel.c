@@ -558,7 +558,7 @@ test_tunnel_decap_scribbled(void **state)
 			p->flags = lab_below(4) ? 0 : (uint16_t)(lab_random() & 0x7f);
 			p->csum_start = (uint16_t)lab_below(200);
 			p->csum_offset = (uint16_t)lab_below(20);
-			result = tunnel_decap(p, 1 + lab_below(DP_TUNNEL_ERSPAN));
+			result = tunnel_decap(p, 1 + lab_below(DP_TUNNEL_KIND_N - 1));
 			assert_true(result == EDIT_OK || is_decap_reason(result));
 			n_taken += result == EDIT_OK;
 			assert_true(lab_bytes(p, bytes, sizeof bytes) <= len);

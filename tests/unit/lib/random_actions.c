@@ -128,7 +128,7 @@ random_action(struct dp_actions *list, unsigned depth)
 		return true;
 	case DP_ACTION_DECAP:
 		dp_actions_put_decap(list,
-			(enum dp_tunnel_kind)(1 + random_below(DP_TUNNEL_ERSPAN)),
+			(enum dp_tunnel_kind)(1 + random_below(DP_TUNNEL_KIND_N - 1)),
 			(struct dp_port){random_below(DP_PORT_MAX + 1)},
 			random_below(2) * (uint32_t)random_u64());
 		return false;

@@ -184,6 +184,38 @@ test_dp_encap_outer(void **state)
 	free(e);
 }
 
+/* What is left of a packet that is cut holds an Ethernet header at least. */
+static void
+test_dp_encap_cut(void **state)
+{
+	static const char little[] = "encapsulation that leaves too little of packets";
+	struct dp_encap *e =
+		encap_of(DP_TUNNEL_ERSPAN, 0, 14, 34, IP4_GRE "100088be000000001000000500000000");
+
+	(void)state;
+	e->max_len = 13;
+	assert_string_equal(dp_encap_check(e), little);
+	e->max_len = 14;
+	assert_null(dp_encap_check(e));
+	e->too_long = DP_ENCAP_CUT;
+	assert_null(dp_encap_check(e));
+	free(e);
+	/* 40 of IPv6, 8 of GRE, 8 of ERSPAN. */
+	e = encap_of(DP_TUNNEL_ERSPAN, 0, 14, 54, IP6 "100088be000000001000000500000000");
+	e->header[20] = 47;
+	e->too_long = DP_ENCAP_CUT;
+	e->mtu = 56 + 13;
+	assert_string_equal(dp_encap_check(e), little);
+	e->mtu = 56 + 14;
+	assert_null(dp_encap_check(e));
+	free(e);
+	e = encap_of(DP_TUNNEL_GRE, DP_ENCAP_L3, 14, 34, IP4_GRE "00000000");
+	e->too_long = DP_ENCAP_CUT;
+	assert_string_equal(dp_encap_check(e),
+		"encapsulation that cuts packets, behind a header of unknown length");
+	free(e);
+}
+
 static void
 test_dp_encap_numbers(void **state)
 {
@@ -196,7 +228,7 @@ test_dp_encap_numbers(void **state)
 	e->kind = DP_TUNNEL_ERSPAN + 1;
 	assert_string_equal(dp_encap_check(e), bad);
 	e->kind = DP_TUNNEL_VXLAN;
-	e->too_long = DP_ENCAP_TO_AGENT + 1;
+	e->too_long = DP_ENCAP_CUT + 1;
 	assert_string_equal(dp_encap_check(e), bad);
 	e->too_long = DP_ENCAP_TO_AGENT;
 	e->mtu = 67;
@@ -220,6 +252,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dp_encap_kinds),
 		cmocka_unit_test(test_dp_encap_outer),
+		cmocka_unit_test(test_dp_encap_cut),
 		cmocka_unit_test(test_dp_encap_numbers),
 	};
 

@@ -389,7 +389,8 @@ test_dp_protocol_encap(void **state)
 	refuse_byte(dp_command_decode, 40, 57, "message is too short");
 	refuse_byte(dp_command_decode, 40, 51, "encapsulation with a bad tunnel header");
 	refuse_byte(dp_command_decode, 44, 51, "encapsulation with bad sizes");
-	refuse_byte(dp_command_decode, 60, 1, "reserved bytes are not zero");
+	refuse_byte(dp_command_decode, 60, 13, "encapsulation that leaves too little of packets");
+	refuse_byte(dp_command_decode, 62, 1, "reserved bytes are not zero");
 	refuse_byte(dp_command_decode, len - 1, 1, "padding is not zero");
 	dp_actions_uninit(&body);
 }
