@@ -197,7 +197,7 @@ bool config_bonds_check(const struct config_switch *sw, struct weft_error *err) 
 /* allow= as a list, which the caller frees; NULL and @err if it is not one. */
 struct of_allow *config_allow_parse(const char *text, struct weft_error *err) WEFT_MUST_CHECK;
 
-/* Tunnel ports: vxlan, geneve, gre; what their options say, if it makes sense by itself. */
+/* Tunnel ports: vxlan, geneve, gre, erspan; what their options say, if it makes sense by itself. */
 bool config_port_is_tunnel(const struct config_port *p);
 bool config_tunnel_parse(
 	const struct config_port *p, struct of_tunnel *t, struct weft_error *err) WEFT_MUST_CHECK;

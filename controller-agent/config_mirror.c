@@ -284,8 +284,7 @@ check_ports(const struct config_switch *sw, const struct config_mirror *m, const
 			return fail(err, "%s: port %s is its output port", key, name);
 		}
 		if (m->snap_len && strcmp(key, "output-port") == 0 &&
-			(config_port_is_patch(sw->ports[i]) ||
-				config_port_is_tunnel(sw->ports[i]))) {
+			config_port_is_patch(sw->ports[i])) {
 			return fail(err, "snap-len= does not go with a port of type %s",
 				sw->ports[i]->type);
 		}

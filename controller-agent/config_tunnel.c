@@ -21,18 +21,17 @@ struct tunnel_type {
 	const char *name;
 	enum dp_tunnel_kind kind;
 	uint16_t dst_port;
-	uint32_t max_id;
 	bool needs_id;
 	const char *options; /* beside those of every type */
 };
 
 static const struct tunnel_type types[] = {
-	{"vxlan", DP_TUNNEL_VXLAN, OF_TUNNEL_VXLAN_PORT, OF_TUNNEL_ID_MAX, true,
-		"dst-port,gbp,gpe"},
-	{"geneve", DP_TUNNEL_GENEVE, OF_TUNNEL_GENEVE_PORT, OF_TUNNEL_ID_MAX, true, "dst-port"},
-	{"gre", DP_TUNNEL_GRE, 0, UINT32_MAX, false, ""},
+	{"vxlan", DP_TUNNEL_VXLAN, OF_TUNNEL_VXLAN_PORT, true, "csum,flags,dst-port,gbp,gpe"},
+	{"geneve", DP_TUNNEL_GENEVE, OF_TUNNEL_GENEVE_PORT, true, "csum,flags,dst-port"},
+	{"gre", DP_TUNNEL_GRE, 0, false, "csum,flags,seq"},
+	{"erspan", DP_TUNNEL_ERSPAN, 0, true, "erspan-ver,erspan-idx,erspan-dir,erspan-hwid"},
 };
-#define COMMON_OPTIONS "remote,local,vni,tos,ttl,df,csum,flags,too-long"
+#define COMMON_OPTIONS "remote,local,vni,tos,ttl,df,too-long"
 
 static const struct tunnel_type *find_type(const struct config_port *p);
 static bool check_keys(
@@ -45,6 +44,7 @@ static bool get_bool(
 	const struct config_port *p, const char *key, bool *flag, struct weft_error *err);
 static bool get_too_long(const struct config_port *p, struct of_tunnel *t, struct weft_error *err);
 static bool get_flags(const struct config_port *p, struct of_tunnel *t, struct weft_error *err);
+static bool get_erspan(const struct config_port *p, struct of_tunnel *t, struct weft_error *err);
 
 bool
 config_port_is_tunnel(const struct config_port *p)
@@ -68,11 +68,13 @@ config_tunnel_parse(const struct config_port *p, struct of_tunnel *t, struct wef
 	t->kind = gpe ? DP_TUNNEL_VXLAN_GPE : t->kind;
 	if (!get_address(p, "remote", &t->remote_by, &t->remote, &why) ||
 		!get_address(p, "local", &t->local_by, &t->local, &why) ||
-		!get_number(p, "vni", type->max_id, "flow", &t->id_by, &t->id, &why) ||
+		!get_number(
+			p, "vni", of_tunnel_id_max(type->kind), "flow", &t->id_by, &t->id, &why) ||
 		!get_number(p, "dst-port", UINT16_MAX, NULL, NULL, &dst_port, &why) ||
 		!get_number(p, "tos", UINT8_MAX, "inherit", &t->tos_by, &tos, &why) ||
 		!get_number(p, "ttl", UINT8_MAX, "inherit", &t->ttl_by, &ttl, &why) ||
 		!get_flags(p, t, &why) || !get_bool(p, "gbp", &t->gbp, &why) ||
+		!get_bool(p, "seq", &t->seq, &why) || !get_erspan(p, t, &why) ||
 		!get_too_long(p, t, &why)) {
 		goto refuse;
 	}
@@ -342,6 +344,46 @@ get_flags(const struct config_port *p, struct of_tunnel *t, struct weft_error *e
 	return true;
 }
 
+/* One of a list of words, by its place. */
+static bool
+get_word(const struct config_port *p, const char *key, const char *const *words, size_t n,
+	const char *which, uint8_t *place, struct weft_error *err)
+{
+	const char *value = config_port_option(p, key);
+
+	for (size_t i = 0; value && i < n; i++) {
+		if (strcmp(value, words[i]) == 0) {
+			*place = (uint8_t)i;
+			return true;
+		}
+	}
+	return !value || fail(err, "%s=%s: must be %s", key, value, which);
+}
+
+static bool
+get_erspan(const struct config_port *p, struct of_tunnel *t, struct weft_error *err)
+{
+	static const char *const directions[] = {
+		[OF_TUNNEL_DIR_MIRROR] = "mirror",
+		[OF_TUNNEL_DIR_INGRESS] = "ingress",
+		[OF_TUNNEL_DIR_EGRESS] = "egress",
+	};
+	uint32_t ver = 1, hwid = 0;
+	bool ok;
+
+	if (t->kind != DP_TUNNEL_ERSPAN) {
+		return true;
+	}
+	ok = get_number(p, "erspan-ver", 2, NULL, NULL, &ver, err) &&
+	     get_number(p, "erspan-idx", OF_TUNNEL_IDX_MAX, NULL, NULL, &t->erspan.idx, err) &&
+	     get_number(p, "erspan-hwid", OF_TUNNEL_HWID_MAX, NULL, NULL, &hwid, err) &&
+	     get_word(p, "erspan-dir", directions, WEFT_ARRAY_SIZE(directions),
+		     "mirror, ingress or egress", &t->erspan.dir, err);
+	t->erspan.ver = (uint8_t)ver;
+	t->erspan.hwid = (uint8_t)hwid;
+	return ok;
+}
+
 static bool
 get_too_long(const struct config_port *p, struct of_tunnel *t, struct weft_error *err)
 {
@@ -349,14 +391,12 @@ get_too_long(const struct config_port *p, struct of_tunnel *t, struct weft_error
 		[DP_ENCAP_DROP] = "drop",
 		[DP_ENCAP_FRAGMENT] = "fragment",
 		[DP_ENCAP_TO_AGENT] = "icmp",
+		[DP_ENCAP_CUT] = "cut",
 	};
-	const char *value = config_port_option(p, "too-long");
 
-	for (size_t i = 0; value && i < WEFT_ARRAY_SIZE(names); i++) {
-		if (strcmp(value, names[i]) == 0) {
-			t->too_long = (uint8_t)i;
-			return true;
-		}
-	}
-	return !value || fail(err, "too-long=%s: must be drop, fragment or icmp", value);
+	/* A copy is of more use cut than not at all. */
+	t->too_long = t->kind == DP_TUNNEL_ERSPAN ? DP_ENCAP_CUT : DP_ENCAP_DROP;
+	return get_word(p, "too-long", names, WEFT_ARRAY_SIZE(names),
+		t->kind == DP_TUNNEL_ERSPAN ? "cut, drop or fragment" : "drop, fragment or icmp",
+		&t->too_long, err);
 }

@@ -158,7 +158,8 @@ enter_by(const struct ofport *port, struct flow_key *key)
 		return;
 	}
 	key->in_port = be32_from(face_of(port)->info.dp_port.v);
-	key->tun_flags |= be16_from(FLOW_TUN_PRESENT);
+	key->tun_flags |= be16_from(
+		FLOW_TUN_PRESENT | (tunnel->kind == DP_TUNNEL_ERSPAN ? FLOW_TUN_ERSPAN : 0));
 	if (tunnel->id_by == OF_TUNNEL_GIVEN && !key->tun_id_lo) {
 		key->tun_id_lo = be32_from(tunnel->id);
 	}

@@ -25,7 +25,8 @@ struct weft_error;
 #define OF_TUNNEL_GPE_PORT 4790
 #define OF_TUNNEL_GENEVE_PORT 6081
 #define OF_TUNNEL_TTL 64
-#define OF_TUNNEL_ID_MAX 0xffffffu /* but GRE's, of 32 bits */
+#define OF_TUNNEL_IDX_MAX 0xfffffu /* ERSPAN type II's index */
+#define OF_TUNNEL_HWID_MAX 0x3fu   /* type III's hardware */
 
 enum of_tunnel_from {
 	OF_TUNNEL_GIVEN,
@@ -39,8 +40,14 @@ enum of_tunnel_csum {
 	OF_TUNNEL_CSUM_YES,
 };
 
+enum of_tunnel_dir {
+	OF_TUNNEL_DIR_MIRROR, /* as the mirror has seen the packet; others: inward */
+	OF_TUNNEL_DIR_INGRESS,
+	OF_TUNNEL_DIR_EGRESS,
+};
+
 struct of_tunnel {
-	uint8_t kind;      /* enum dp_tunnel_kind: VXLAN, VXLAN_GPE, GENEVE, GRE */
+	uint8_t kind;      /* enum dp_tunnel_kind: VXLAN, VXLAN_GPE, GENEVE, GRE, ERSPAN */
 	uint8_t remote_by; /* these: enum of_tunnel_from */
 	uint8_t local_by;
 	uint8_t id_by;
@@ -50,14 +57,24 @@ struct of_tunnel {
 	uint8_t too_long; /* enum dp_encap_too_long */
 	struct of_underlay_addr remote;
 	struct of_underlay_addr local; /* all zero: any; the kernel chooses the source */
-	uint32_t id;                   /* GRE: 0 is none */
-	uint16_t dst_port;             /* UDP; GRE: 0 */
+	uint32_t id;                   /* GRE: 0 is none; ERSPAN: the session */
+	uint16_t dst_port;             /* UDP; GRE, ERSPAN: 0 */
 	uint8_t tos;                   /* without ECN */
 	uint8_t ttl;                   /* not 0 */
 	bool dont_fragment;
-	uint8_t csum; /* of UDP, or GRE's: enum of_tunnel_csum */
-	bool gbp;     /* VXLAN: group policy is taken from the packet's tunnel fields */
+	uint8_t csum;         /* of UDP, or GRE's: enum of_tunnel_csum */
+	bool gbp;             /* VXLAN: group policy is taken from the packet's tunnel fields */
+	bool seq;             /* GRE: packets are numbered; ERSPAN's always are */
+	struct {              /* ERSPAN */
+		uint8_t ver;  /* 1: type II, 2: type III */
+		uint8_t dir;  /* III: enum of_tunnel_dir */
+		uint8_t hwid; /* III */
+		uint32_t idx; /* II */
+	} erspan;
 };
+
+/* The largest id that the kind has room for. */
+uint32_t of_tunnel_id_max(enum dp_tunnel_kind kind);
 
 /* Whether it makes sense by itself. The message stands behind "port NAME: ". */
 bool of_tunnel_check(const struct of_tunnel *t, struct weft_error *err) WEFT_MUST_CHECK;

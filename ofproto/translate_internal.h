@@ -69,11 +69,13 @@ struct xlate {
 	bool no_object;                      /* a bucket cannot be the datapath's to choose */
 	struct translate_counters *counters; /* where groups and buckets are noted */
 	unsigned n_actions;
-	uint32_t mirrored;   /* by which mirrors of the switch */
-	bool is_mirror_copy; /* what is put now is for one */
-	bool from_underlay;  /* it was received by an underlay port */
-	bool has_output;     /* the packet, or a copy, goes somewhere */
-	bool stopped;        /* nothing more may happen to this packet */
+	uint32_t mirrored;       /* by which mirrors of the switch */
+	bool is_mirror_copy;     /* what is put now is for one */
+	bool mirror_is_egress;   /* then: it was seen going out */
+	uint16_t mirror_max_len; /* likewise: it is to be cut to so many bytes; 0: not */
+	bool from_underlay;      /* it was received by an underlay port */
+	bool has_output;         /* the packet, or a copy, goes somewhere */
+	bool stopped;            /* nothing more may happen to this packet */
 	bool freezing;
 	uint8_t freeze_table;  /* where to go on; OF_TABLE_ALL: with the list alone */
 	enum drop_reason drop; /* why, if nothing has been output */

@@ -34,11 +34,14 @@ xlate_mirror(struct xlate *x, const struct ofport *port, bool is_egress)
 			continue;
 		}
 		x->is_mirror_copy = true;
+		x->mirror_is_egress = is_egress;
+		x->mirror_max_len = m->is.max_len;
 		if (put_copy(x, &m->is)) {
 			x->mirrored |= UINT32_C(1) << i;
 			xlate_note(x, m->counter);
 		}
-		x->is_mirror_copy = false;
+		x->is_mirror_copy = x->mirror_is_egress = false;
+		x->mirror_max_len = 0;
 		x->has_output = has_output;
 		x->drop = x->failed ? x->drop : drop;
 	}

@@ -114,7 +114,7 @@ xlate_freeze(struct xlate *x)
 		.ofproto_id = x->p->id,
 		.cookie = x->cookie,
 		.depth = x->depth,
-		.mirrored = x->mirrored,
+		.mirrored = x->is_mirror_copy ? UINT32_MAX : x->mirrored, /* by none any more */
 		.metadata = k->key.metadata,
 		.tun_id_hi = k->key.tun_id_hi,
 		.pkt_mark = k->key.pkt_mark,

@@ -89,7 +89,8 @@ xlate_patch(struct xlate *x, const struct ofport *port)
 	xlate_note(x, port->tx);
 	xlate_note(x, peer->rx);
 	before = xlate_leave(x, peer);
-	x->is_mirror_copy = false; /* there it is a packet as any */
+	x->is_mirror_copy = x->mirror_is_egress = false; /* there it is a packet as any */
+	x->mirror_max_len = 0;
 	forget_passage(&x->pkt, peer);
 	at = dp_actions_begin(list, DP_ACTION_CLONE, 0);
 	xlate_receive(x, peer);

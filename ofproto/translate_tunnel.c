@@ -75,7 +75,7 @@ static bool
 id_fits(struct xlate *x, const struct of_tunnel *t)
 {
 	const struct flow_key *key = &x->pkt.key;
-	be32_t beyond = t->kind == DP_TUNNEL_GRE ? 0 : be32_from(~OF_TUNNEL_ID_MAX);
+	be32_t beyond = be32_from(~of_tunnel_id_max((enum dp_tunnel_kind)t->kind));
 	struct flow_mask bits = {.bits.tun_id_lo = beyond};
 
 	if (t->id_by != OF_TUNNEL_FLOW) {
@@ -197,9 +197,15 @@ find_object(struct xlate *x, struct way_out *w)
 {
 	struct translate_object o = {.kind = DP_OBJECT_ENCAP, .body = w->encap};
 
-	w->encap_size = tunnel_header(w->tunnel, w->path, &w->ends.remote, w->encap);
+	w->encap_size =
+		tunnel_header(w->tunnel, w->path, &w->ends.remote, x->mirror_is_egress, w->encap);
+	w->encap->max_len = x->mirror_max_len;
+	if (x->is_mirror_copy && w->encap->too_long == DP_ENCAP_TO_AGENT) {
+		/* Whose copy it is has no part in it, and is to hear nothing. */
+		w->encap->too_long = DP_ENCAP_DROP;
+	}
 	w->encap->port = w->port->info.dp_port.v;
-	if (w->tunnel->too_long == DP_ENCAP_TO_AGENT && !put_context(x, w)) {
+	if (w->encap->too_long == DP_ENCAP_TO_AGENT && !put_context(x, w)) {
 		return false;
 	}
 	if (!x->in->object) {
@@ -358,7 +364,7 @@ xlate_decap(struct xlate *x, const struct ofport *port)
 	xlate_trace(x, "tunnel packet: decapsulated");
 	xlate_commit(x);
 	at = dp_actions_begin(&x->out->actions, DP_ACTION_CLONE, 0);
-	dp_actions_put_decap(&x->out->actions, face->info.tunnel.kind, face->info.dp_port, 0);
+	dp_actions_put_decap(&x->out->actions, tunnel_decap_kind(l), face->info.dp_port, 0);
 	dp_actions_end(&x->out->actions, at);
 	x->has_output = true;
 	return true;

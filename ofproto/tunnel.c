@@ -19,6 +19,7 @@ struct tunnel_key {
 	uint32_t id;
 	uint16_t dst_port;
 	uint16_t given;
+	uint32_t kind; /* GRE and ERSPAN share a listener */
 };
 
 static void make_key(const struct of_tunnel *t, struct tunnel_key *key);
@@ -26,6 +27,7 @@ static bool key_equal(const struct tunnel_key *a, const struct tunnel_key *b);
 static uint32_t chain_of(const struct tunnel_key *key);
 static void add(struct of_model *m, const struct ofport *port);
 static void del(struct of_model *m, const struct ofport *port);
+static void count_kind(struct of_model *m, struct tunnel_listener *l, uint8_t kind, int n);
 static void choose_face(
 	struct of_model *m, struct tunnel_listener *l, const struct ofport *changed);
 static const struct ofport *find(const struct tunnel_map *map, const struct tunnel_key *key);
@@ -61,14 +63,63 @@ is_multicast(const struct of_underlay_addr *a)
 	return of_underlay_addr_is_v4(a) ? a->v[12] >= 224 : a->v[0] == 0xff;
 }
 
+static bool
+is_in_gre(const struct of_tunnel *t)
+{
+	return t->kind == DP_TUNNEL_GRE || t->kind == DP_TUNNEL_ERSPAN;
+}
+
+uint32_t
+of_tunnel_id_max(enum dp_tunnel_kind kind)
+{
+	return kind == DP_TUNNEL_GRE ? UINT32_MAX : kind == DP_TUNNEL_ERSPAN ? 0x3ff : 0xffffff;
+}
+
+static bool
+check_erspan(const struct of_tunnel *t, struct weft_error *err)
+{
+	if (t->kind != DP_TUNNEL_ERSPAN) {
+		return t->too_long != DP_ENCAP_CUT ||
+		       refuse(err, "too-long=cut is for ERSPAN, which carries copies");
+	}
+	if (t->erspan.ver != 1 && t->erspan.ver != 2) {
+		return refuse(err, "erspan-ver must be 1 (type II) or 2 (type III)");
+	}
+	if (t->erspan.idx > OF_TUNNEL_IDX_MAX || t->erspan.hwid > OF_TUNNEL_HWID_MAX ||
+		t->erspan.dir > OF_TUNNEL_DIR_EGRESS) {
+		return refuse(err, "erspan-idx, erspan-hwid or erspan-dir is out of range");
+	}
+	if (t->too_long == DP_ENCAP_TO_AGENT) {
+		return refuse(err, "too-long=icmp is not for ERSPAN: what is too long is a copy");
+	}
+	if (t->erspan.ver == 2 ? t->erspan.idx : t->erspan.hwid || t->erspan.dir) {
+		return refuse(err, "erspan-idx goes with erspan-ver=1, erspan-dir and erspan-hwid "
+				   "with erspan-ver=2");
+	}
+	return true;
+}
+
+/* Of the kinds that have UDP ports, and of the others. */
+static bool
+check_id_and_port(const struct of_tunnel *t, struct weft_error *err)
+{
+	if (t->id > of_tunnel_id_max((enum dp_tunnel_kind)t->kind)) {
+		return refuse(err, is_in_gre(t) ? "vni, the session, must be at most 1023 (10 bits)"
+						: "vni must be at most 16777215 (24 bits)");
+	}
+	if (is_in_gre(t) != !t->dst_port) {
+		return refuse(err, is_in_gre(t) ? "GRE has no UDP port" : "dst-port must not be 0");
+	}
+	return true;
+}
+
 bool
 of_tunnel_check(const struct of_tunnel *t, struct weft_error *err)
 {
-	bool is_gre = t->kind == DP_TUNNEL_GRE;
 	bool has_remote = t->remote_by == OF_TUNNEL_GIVEN;
 	bool has_local = t->local_by == OF_TUNNEL_GIVEN && !of_underlay_addr_is_zero(&t->local);
 
-	if (t->kind < DP_TUNNEL_VXLAN || t->kind > DP_TUNNEL_GRE) {
+	if (t->kind < DP_TUNNEL_VXLAN || t->kind > DP_TUNNEL_ERSPAN) {
 		return refuse(err, "no tunnel of a kind that ports can have");
 	}
 	if (has_remote && of_underlay_addr_is_zero(&t->remote)) {
@@ -84,11 +135,8 @@ of_tunnel_check(const struct of_tunnel *t, struct weft_error *err)
 		of_underlay_addr_is_v4(&t->remote) != of_underlay_addr_is_v4(&t->local)) {
 		return refuse(err, "remote and local must both be IPv4 or both IPv6");
 	}
-	if (!is_gre && t->id > OF_TUNNEL_ID_MAX) {
-		return refuse(err, "vni must be at most 16777215 (24 bits)");
-	}
-	if (is_gre != !t->dst_port) {
-		return refuse(err, is_gre ? "GRE has no UDP port" : "dst-port must not be 0");
+	if (!check_id_and_port(t, err) || !check_erspan(t, err)) {
+		return false;
 	}
 	if (t->tos & 3) {
 		return refuse(err, "the low two bits of tos are ECN's: they follow the packet");
@@ -98,6 +146,9 @@ of_tunnel_check(const struct of_tunnel *t, struct weft_error *err)
 	}
 	if (t->gbp && t->kind != DP_TUNNEL_VXLAN) {
 		return refuse(err, "gbp is for plain VXLAN");
+	}
+	if (t->seq && t->kind != DP_TUNNEL_GRE) {
+		return refuse(err, "seq is for GRE");
 	}
 	if (t->too_long == DP_ENCAP_FRAGMENT && t->dont_fragment) {
 		return refuse(err, "too-long=fragment needs df=no");
@@ -114,7 +165,7 @@ of_tunnel_conflict(const struct of_tunnel *a, const struct of_tunnel *b)
 		return NULL;
 	}
 	if (a->kind != b->kind) {
-		return "takes another kind of tunnel on the same UDP port";
+		return is_in_gre(a) ? NULL : "takes another kind of tunnel on the same UDP port";
 	}
 	make_key(a, &one);
 	make_key(b, &other);
@@ -135,6 +186,7 @@ make_key(const struct of_tunnel *t, struct tunnel_key *key)
 {
 	memset(key, 0, sizeof(*key));
 	key->dst_port = t->dst_port;
+	key->kind = t->kind;
 	if (t->id_by == OF_TUNNEL_GIVEN) {
 		key->id = t->id;
 		key->given |= TUNNEL_GIVEN_ID;
@@ -189,7 +241,7 @@ tunnel_rival(
 	const struct ofport *rival = NULL;
 	struct tunnel_key key;
 
-	if (l && l->kind == t->kind) {
+	if (l && (l->kind == t->kind || is_in_gre(t))) {
 		make_key(t, &key);
 		rival = find(m->tunnels, &key);
 	} else if (l) {
@@ -261,6 +313,12 @@ tunnel_face(const struct tunnel_listener *l)
 	return atomic_load_explicit(&l->face, memory_order_acquire);
 }
 
+enum dp_tunnel_kind
+tunnel_decap_kind(const struct tunnel_listener *l)
+{
+	return (enum dp_tunnel_kind)atomic_load_explicit(&l->decap_kind, memory_order_relaxed);
+}
+
 static const struct ofport *
 find(const struct tunnel_map *map, const struct tunnel_key *key)
 {
@@ -284,9 +342,15 @@ tunnel_find(const struct of_model *m, const struct ofport *face, const struct fl
 	struct flow_mask *looked)
 {
 	const struct tunnel_listener *l = tunnel_listener_find(m, face->info.tunnel.dst_port);
+	enum dp_tunnel_kind kind = l ? tunnel_decap_kind(l) : DP_TUNNEL_GRE;
 
+	if (kind == DP_TUNNEL_GRE_OR_ERSPAN) {
+		looked->bits.tun_flags |= be16_from(FLOW_TUN_ERSPAN);
+		kind = be16_to(key->tun_flags) & FLOW_TUN_ERSPAN ? DP_TUNNEL_ERSPAN : DP_TUNNEL_GRE;
+	}
 	for (unsigned given = TUNNEL_N_GIVEN; l && given--;) {
-		struct tunnel_key k = {.dst_port = l->dst_port, .given = (uint16_t)given};
+		struct tunnel_key k = {
+			.dst_port = l->dst_port, .given = (uint16_t)given, .kind = kind};
 		const struct ofport *port;
 
 		if (!atomic_load_explicit(&l->n[given], memory_order_relaxed)) {
@@ -348,6 +412,7 @@ add(struct of_model *m, const struct ofport *const_port)
 	atomic_fetch_add_explicit(&l->n[key.given], 1, memory_order_relaxed);
 	list_push_back(&l->ports, &port->tunnel.by_listener);
 	l->kind = port->info.tunnel.kind;
+	count_kind(m, l, l->kind, 1);
 	atomic_store_explicit(head, port, memory_order_release);
 	choose_face(m, l, port);
 }
@@ -370,6 +435,7 @@ del(struct of_model *m, const struct ofport *const_port)
 	make_key(&port->info.tunnel, &key);
 	atomic_fetch_sub_explicit(&l->n[key.given], 1, memory_order_relaxed);
 	list_remove(&port->tunnel.by_listener);
+	count_kind(m, l, port->info.tunnel.kind, -1);
 	choose_face(m, l, port);
 	if (!list_is_empty(&l->ports)) {
 		return;
@@ -386,6 +452,26 @@ static bool
 takes_packets(const struct ofport *port)
 {
 	return port->info.dp_port.v <= DP_PORT_MAX && !(port->info.config & OF_PORT_DOWN);
+}
+
+/* @n: 1 or -1, ports of the kind that come. */
+static void
+count_kind(struct of_model *m, struct tunnel_listener *l, uint8_t kind, int n)
+{
+	uint32_t both;
+
+	l->n_ports += (uint32_t)n;
+	l->n_erspan += kind == DP_TUNNEL_ERSPAN ? (uint32_t)n : 0;
+	both = !l->n_erspan                ? DP_TUNNEL_GRE
+	       : l->n_erspan == l->n_ports ? DP_TUNNEL_ERSPAN
+					   : DP_TUNNEL_GRE_OR_ERSPAN;
+	if (l->dst_port) {
+		both = l->kind;
+	}
+	if (both != tunnel_decap_kind(l)) {
+		atomic_store_explicit(&l->decap_kind, both, memory_order_relaxed);
+		model_changed(m, TUNNEL_DEP(l->dst_port));
+	}
 }
 
 /* The one that it is, as long as that takes packets: flows stand by its number. @changed: the port that comes or
@@ -405,8 +491,7 @@ choose_face(struct of_model *m, struct tunnel_listener *l, const struct ofport *
 			face = port;
 		}
 	}
-	if (!old || !face || old->info.dp_port.v != face->info.dp_port.v ||
-		old->info.tunnel.kind != face->info.tunnel.kind) {
+	if (!old || !face || old->info.dp_port.v != face->info.dp_port.v) {
 		model_changed(m, TUNNEL_DEP(l->dst_port));
 	}
 	atomic_store_explicit(&l->face, face, memory_order_release);

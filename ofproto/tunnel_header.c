@@ -22,15 +22,22 @@
 #define GPE_ETHERNET 3
 #define GRE_CSUM 0x8000 /* RFC 2784 s.2.1 */
 #define GRE_KEY 0x2000  /* RFC 2890 s.2.1 */
+#define GRE_SEQUENCE 0x1000
+#define ERSPAN_2 0x88be /* draft-foschiano-erspan: type II and III as GRE's protocol */
+#define ERSPAN_3 0x22eb
+#define ERSPAN_VERSION_SHIFT 12
+#define ERSPAN_ETHERNET 0x8000 /* III: P, a frame of Ethernet (FT 0) */
+#define ERSPAN_HWID_SHIFT 4
+#define ERSPAN_EGRESS 0x0008
 
 static uint32_t flags_of(const struct of_tunnel *t, bool is_v4);
 static uint8_t *put_ip(uint8_t *at, const struct of_tunnel *t, const struct of_underlay_addr *from,
 	const struct of_underlay_addr *to);
-static uint8_t *put_tunnel(uint8_t *at, const struct of_tunnel *t);
+static uint8_t *put_tunnel(uint8_t *at, const struct of_tunnel *t, bool is_egress);
 
 size_t
 tunnel_header(const struct of_tunnel *t, const struct of_underlay_path *path,
-	const struct of_underlay_addr *remote, struct dp_encap *e)
+	const struct of_underlay_addr *remote, bool is_egress, struct dp_encap *e)
 {
 	bool is_v4 = of_underlay_addr_is_v4(remote);
 	uint32_t mtu = WEFT_MIN(path->mtu, (uint32_t)UINT16_MAX);
@@ -53,7 +60,7 @@ tunnel_header(const struct of_tunnel *t, const struct of_underlay_path *path,
 		put_be16(at + 2, t->dst_port);
 		at += UDP_LEN;
 	}
-	at = put_tunnel(at, t);
+	at = put_tunnel(at, t, is_egress);
 	e->size = (uint16_t)(at - e->header);
 	return WEFT_ROUND_UP(sizeof(*e) + e->size, (size_t)8);
 }
@@ -112,7 +119,28 @@ put_ip(uint8_t *at, const struct of_tunnel *t, const struct of_underlay_addr *fr
 }
 
 static uint8_t *
-put_tunnel(uint8_t *at, const struct of_tunnel *t)
+put_erspan(uint8_t *at, const struct of_tunnel *t, uint32_t id, bool is_egress)
+{
+	bool is_3 = t->erspan.ver == 2;
+
+	put_be16(at, GRE_SEQUENCE);
+	put_be16(at + 2, is_3 ? ERSPAN_3 : ERSPAN_2);
+	at += 8;
+	put_be16(at, (uint16_t)(t->erspan.ver << ERSPAN_VERSION_SHIFT));
+	put_be16(at + 2, (uint16_t)id);
+	if (!is_3) {
+		put_be32(at + 4, t->erspan.idx);
+		return at + 8;
+	}
+	is_egress = t->erspan.dir == OF_TUNNEL_DIR_MIRROR ? is_egress
+							  : t->erspan.dir == OF_TUNNEL_DIR_EGRESS;
+	put_be16(at + 10, (uint16_t)(ERSPAN_ETHERNET | t->erspan.hwid << ERSPAN_HWID_SHIFT |
+				     (is_egress ? ERSPAN_EGRESS : 0)));
+	return at + 12;
+}
+
+static uint8_t *
+put_tunnel(uint8_t *at, const struct of_tunnel *t, bool is_egress)
 {
 	uint32_t id = t->id_by == OF_TUNNEL_GIVEN ? t->id : 0;
 	bool has_key = id || t->id_by == OF_TUNNEL_FLOW;
@@ -133,15 +161,17 @@ put_tunnel(uint8_t *at, const struct of_tunnel *t)
 		put_be32(at + 4, id << 8);
 		return at + 8;
 	case DP_TUNNEL_GRE:
-		put_be16(at, (uint16_t)((has_csum ? GRE_CSUM : 0) | (has_key ? GRE_KEY : 0)));
+		put_be16(at, (uint16_t)((has_csum ? GRE_CSUM : 0) | (has_key ? GRE_KEY : 0) |
+					(t->seq ? GRE_SEQUENCE : 0)));
 		put_be16(at + 2, TYPE_ETHERNET);
 		at += has_csum ? 8 : 4;
 		if (has_key) {
 			put_be32(at, id);
 			at += 4;
 		}
-		return at;
+		return at + (t->seq ? 4 : 0);
 	case DP_TUNNEL_ERSPAN:
+		return put_erspan(at, t, id, is_egress);
 	case DP_TUNNEL_GRE_OR_ERSPAN:
 	case DP_TUNNEL_KIND_N:
 		break;

@@ -4,7 +4,8 @@
  *
  * What:    a listener stands for the tunnel ports that packets to one UDP port (or of GRE) can be for. What
  *          is decapsulated comes in by the listener's face, one of these ports; translation then looks for
- *          the right one by the tunnel fields, and looks at those alone in which they differ.
+ *          the right one by the tunnel fields, and looks at those alone in which they differ. GRE and
+ *          ERSPAN, which is in GRE, share a listener.
  * Why:     the outer headers do not tell the port: the id stands behind them. One face for all makes one
  *          outer flow for all remotes.
  * Threads: the loop changes, handlers read without locks. A port is replaced by adding the new snapshot
@@ -44,9 +45,11 @@ struct tunnel_listener {
 	_Atomic(struct tunnel_listener *) next;
 	_Atomic(const struct ofport *) face; /* NULL: none of them takes packets */
 	_Atomic uint32_t n[TUNNEL_N_GIVEN];  /* ports by what is given of them */
-	uint8_t kind;
+	_Atomic uint32_t decap_kind; /* enum dp_tunnel_kind: that of its ports, or of either */
+	uint8_t kind;                /* the loop's: of one of them */
 	uint16_t dst_port;
-	struct list ports; /* the loop's: struct ofport's tunnel.by_listener */
+	uint32_t n_ports, n_erspan; /* the loop's: how many there are, of them ERSPAN's */
+	struct list ports;          /* the loop's: struct ofport's tunnel.by_listener */
 };
 
 struct tunnel_map {
@@ -76,6 +79,8 @@ struct tunnel_listener *tunnel_listener_find(const struct of_model *m, uint16_t 
 bool tunnel_any_listener(const struct of_model *m);
 /* Where decapsulated packets come in. NULL: all are down, or not in the datapath. */
 const struct ofport *tunnel_face(const struct tunnel_listener *l);
+/* As what packets are decapsulated. */
+enum dp_tunnel_kind tunnel_decap_kind(const struct tunnel_listener *l);
 /* The port of a decapsulated packet with these tunnel fields, of @face's listener. @looked gets what that
  * depended on. NULL: none. */
 const struct ofport *tunnel_find(const struct of_model *m, const struct ofport *face,
@@ -84,8 +89,8 @@ const struct ofport *tunnel_find(const struct of_model *m, const struct ofport *
 /* --- tunnel_header.c --- */
 
 /* Fills @e and its header (room for DP_ENCAP_MAX_SIZE bytes, all zero) for packets that leave by the port and
- * that path, to @remote. Returns the size of the body, a multiple of 8. */
+ * that path, to @remote. @is_egress: a mirror has seen them go out. Returns the size of the body, a multiple of 8. */
 size_t tunnel_header(const struct of_tunnel *t, const struct of_underlay_path *path,
-	const struct of_underlay_addr *remote, struct dp_encap *e);
+	const struct of_underlay_addr *remote, bool is_egress, struct dp_encap *e);
 /* The longest IP packet, in bytes, that fits behind @e and an Ethernet header; 0: the path has no limit. */
 uint32_t tunnel_inner_mtu(const struct dp_encap *e);

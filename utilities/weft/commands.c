@@ -34,7 +34,7 @@ const struct cli_command cli_commands[] = {
 		{{0}}, false, false, false, NULL},
 	{"port", "add", "SWITCH NAME type=TYPE [of-port=N] [tag=VID] [KEY=VALUE..]",
 		"add a port: vhost-user, veth, internal, tap, af-packet, ethdev, af-xdp, memif, pcap, null, "
-		"bond, patch, vxlan, geneve, gre",
+		"bond, patch, vxlan, geneve, gre, erspan",
 		CLI_AGENT, "port.add", NULL, CLI_SHOW_NOTHING,
 		{{CLI_ARG_NAME, "switch"}, {CLI_ARG_NAME, "name"},
 			{CLI_ARG_SETTINGS_NEEDED, "settings"}},

@@ -145,6 +145,12 @@ test_config_tunnel_defaults(void **state)
 	assert_int_equal(t.kind, DP_TUNNEL_GRE);
 	assert_int_equal(t.dst_port, 0);
 	assert_int_equal(t.id, 0);
+	t = tunnel_of("type=erspan remote=192.0.2.2 vni=9");
+	assert_int_equal(t.kind, DP_TUNNEL_ERSPAN);
+	assert_int_equal(t.dst_port, 0);
+	assert_int_equal(t.erspan.ver, 1);
+	assert_int_equal(t.erspan.dir, OF_TUNNEL_DIR_MIRROR);
+	assert_int_equal(t.too_long, DP_ENCAP_CUT);
 }
 
 static void
@@ -177,12 +183,25 @@ test_config_tunnel_options(void **state)
 	assert_int_equal(t.tos_by, OF_TUNNEL_FLOW);
 	assert_int_equal(t.ttl_by, OF_TUNNEL_FLOW);
 	assert_int_equal(t.csum, OF_TUNNEL_CSUM_NO);
+	assert_false(t.seq);
+	assert_true(tunnel_of("type=gre remote=192.0.2.2 seq=yes").seq);
+	t = tunnel_of("type=erspan remote=192.0.2.2 vni=1023 erspan-idx=0xfffff");
+	assert_int_equal(t.id, 1023);
+	assert_int_equal(t.erspan.idx, 0xfffff);
+	t = tunnel_of("type=erspan remote=192.0.2.2 vni=flow erspan-ver=2 erspan-hwid=63 "
+		      "erspan-dir=egress too-long=fragment df=no");
+	assert_int_equal(t.id_by, OF_TUNNEL_FLOW);
+	assert_int_equal(t.erspan.ver, 2);
+	assert_int_equal(t.erspan.hwid, 63);
+	assert_int_equal(t.erspan.dir, OF_TUNNEL_DIR_EGRESS);
+	assert_int_equal(t.too_long, DP_ENCAP_FRAGMENT);
 }
 
 static void
 test_config_tunnels_are_refused(void **state)
 {
 #define V "type=vxlan remote=192.0.2.2 vni=5"
+#define E "type=erspan remote=192.0.2.2 vni=5"
 	/* Port a of s1, port b of s2; b is the one that is added. */
 	static const struct {
 		const char *a, *b;
@@ -228,9 +247,28 @@ test_config_tunnels_are_refused(void **state)
 		{NULL, V " csum=1", "csum=1: must be yes or no"},
 		{NULL, V " flags=yes", "flags=yes: must be flow"},
 		{NULL, V " flags=flow df=no", "flags=flow stands for df and csum"},
-		{NULL, V " too-long=cut", "too-long=cut: must be drop, fragment or icmp"},
+		{NULL, V " too-long=cut", "too-long=cut is for ERSPAN"},
+		{NULL, V " too-long=short", "too-long=short: must be drop, fragment or icmp"},
 		{NULL, V " too-long=fragment", "too-long=fragment needs df=no"},
 		{NULL, V " gpe=yes gbp=yes", "gbp is for plain VXLAN"},
+		{"type=gre remote=192.0.2.2", "type=erspan remote=192.0.2.2 vni=0", NULL},
+		{"type=erspan remote=192.0.2.2 vni=5", "type=erspan remote=192.0.2.2 vni=5",
+			"port a of switch s1 has the same"},
+		{NULL, "type=erspan remote=192.0.2.2", "type erspan needs vni="},
+		{NULL, "type=erspan remote=192.0.2.2 vni=1024", "from 0 to 1023 or flow"},
+		{NULL, E " erspan-ver=0", "erspan-ver must be 1 (type II) or 2"},
+		{NULL, E " erspan-ver=3", "erspan-ver=3: must be a number from 0 to 2"},
+		{NULL, E " erspan-idx=1048576", "erspan-idx=1048576: must be a number from 0 to"},
+		{NULL, E " erspan-ver=2 erspan-idx=1", "erspan-idx goes with erspan-ver=1"},
+		{NULL, E " erspan-ver=2 erspan-hwid=64", "erspan-hwid=64: must be a number from 0"},
+		{NULL, E " erspan-ver=2 erspan-dir=1",
+			"erspan-dir=1: must be mirror, ingress or egress"},
+		{NULL, E " erspan-hwid=1", "erspan-hwid with erspan-ver=2"},
+		{NULL, E " csum=yes", "type erspan has no option csum"},
+		{NULL, E " too-long=icmp", "too-long=icmp is not for ERSPAN"},
+		{NULL, E " too-long=short", "too-long=short: must be cut, drop or fragment"},
+		{NULL, V " seq=yes", "type vxlan has no option seq"},
+		{NULL, V " erspan-ver=1", "type vxlan has no option erspan-ver"},
 		{NULL, V " mtu=1400", "type vxlan has no option mtu; it has remote,local,vni,tos,"},
 		{NULL, "type=geneve remote=192.0.2.2 vni=5 gbp=yes", "has no option gbp"},
 		{NULL, "type=gre remote=192.0.2.2 dst-port=7", "has no option dst-port"},

@@ -291,7 +291,7 @@ test_tunnel_in_refuses_nonsense(void **state)
 		CHANGE;                                                                            \
 		refuse(t, 20, &bad, "port t20: " TEXT);                                            \
 	} while (0)
-	BAD(bad.kind = DP_TUNNEL_ERSPAN, "no tunnel of a kind that ports can have");
+	BAD(bad.kind = DP_TUNNEL_GRE_OR_ERSPAN, "no tunnel of a kind that ports can have");
 	BAD(bad.kind = 0, "no tunnel of a kind that ports can have");
 	BAD(memset(&bad.remote, 0, sizeof(bad.remote)), "the remote address is missing");
 	BAD(bad.remote = lab_addr("239.1.1.1"), "a multicast address cannot be a tunnel's end");
