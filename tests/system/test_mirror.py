@@ -148,7 +148,9 @@ def test_mirrors_stay(stage):
     assert [{key: row[key] for key in listed[0]} for row in mirrors(weft)] == listed
     wait_for("copies", lambda: a.send(frame(1)) or w.poll(0.2) == frame(1))
     assert "names port w" in weft.cli_fails("port", "del", "br0", "w")
-    weft.cli("port", "add", "br0", "t", "type=gre", "remote=192.0.2.1")
+    weft.cli("switch", "add", "br1")
+    weft.cli("port", "add", "br1", "s", "type=patch", "peer=t")
+    weft.cli("port", "add", "br0", "t", "type=patch", "peer=s")
     for words, *settings in (
         ("selects no packets", "output-port=w"),
         ("selects no packets", "select-vlan=5", "output-port=w"),
@@ -162,7 +164,7 @@ def test_mirrors_stay(stage):
         ("from 1 to 4094", "select-all=yes", "output-vlan=4095"),
         ("goes with output-port", "select-all=yes", "output-vlan=5", "snap-len=64"),
         ("filter=nonsense", "select-all=yes", "output-port=w", "filter=nonsense"),
-        ("of type gre", "select-all=yes", "output-port=t", "snap-len=64"),
+        ("of type patch", "select-all=yes", "output-port=t", "snap-len=64"),
         ("no property color", "select-all=yes", "output-port=w", "color=red"),
         ("a mirror m already", "select-all=yes", "output-port=w"),
     ):
