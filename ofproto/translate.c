@@ -84,9 +84,10 @@ translate(const struct translate_in *in, struct translation *t)
 	struct xlate x;
 
 	begin(&x, in, t);
-	port = ofport_by_dp(x.model, (struct dp_port){be32_to(in->key->in_port)});
+	x.came_by = (struct dp_port){be32_to(in->key->in_port)};
+	port = ofport_by_dp(x.model, x.came_by);
 	/* What a controller sent has no port of the datapath's; its context knows where it came from. */
-	if (!port && (be32_to(in->key->in_port) != DP_PORT_MADE || !in->key->recirc_id)) {
+	if (!port && (x.came_by.v != DP_PORT_MADE || !in->key->recirc_id)) {
 		refuse(t);
 		return;
 	}
@@ -122,6 +123,7 @@ translate_packet_out(const struct translate_in *in, struct ofproto *p, const voi
 
 	begin(&x, in, t);
 	x.p = p;
+	x.came_by = DP_PORT_NONE;
 	x.table = OF_TABLE_ALL;
 	x.reason = OF_REASON_PACKET_OUT;
 	port = ofport_find(p, OF_PORT(be32_to(in->key->in_port)));

@@ -56,6 +56,8 @@ struct xlate {
 	struct translation *out;
 	struct of_model *model;
 	struct ofproto *p;
+	struct dp_port
+		came_by; /* what @in's key tells; DP_PORT_NONE: a packet-out, which came by none */
 	struct xlate_packet pkt;
 	struct of_actions action_set; /* as written, unsorted */
 	struct of_actions frozen;     /* what is left of the lists when it stops to recirculate */

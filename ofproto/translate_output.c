@@ -13,6 +13,7 @@
 #include "ofproto/translate_trace.h"
 
 static void output_all(struct xlate *x, uint32_t unless_config);
+static uint32_t port_to_keep(struct xlate *x);
 
 void
 xlate_output(struct xlate *x, struct of_port number, uint16_t max_len)
@@ -65,12 +66,13 @@ xlate_to_agent(struct xlate *x, uint8_t reason, uint16_t max_len, uint16_t contr
 {
 	struct xlate_packet *k = &x->pkt;
 	const struct ofport *port = xlate_in_port(x);
-	uint32_t in = be32_to(k->key.in_port), id;
+	uint32_t id;
 	struct of_context c = {
 		.kind = OF_CONTEXT_PACKET_IN,
 		.table = x->table == OF_TABLE_ALL ? 0 : x->table, /* a packet-out's: none */
 		.reason = reason,
 		.ofproto_id = x->p->id,
+		.in_port = port_to_keep(x),
 		.max_len = max_len,
 		.controller_id = controller_id,
 		.cookie = x->cookie,
@@ -86,9 +88,6 @@ xlate_to_agent(struct xlate *x, uint8_t reason, uint16_t max_len, uint16_t contr
 		return;
 	}
 	memcpy(c.regs, k->key.regs, sizeof(c.regs));
-	if (!port || port->info.dp_port.v != be32_to(x->in->key->in_port)) {
-		c.in_port = in;
-	}
 	if (!xlate_put_context(x, &c, &id)) {
 		return;
 	}
@@ -105,13 +104,13 @@ void
 xlate_freeze(struct xlate *x)
 {
 	struct xlate_packet *k = &x->pkt;
-	const struct ofport *port = xlate_in_port(x);
 	uint32_t id;
 	struct of_context c = {
 		.kind = OF_CONTEXT_FROZEN,
 		.table = x->freeze_table == OF_TABLE_ALL ? 0 : x->freeze_table,
 		.pause = x->freeze_table == OF_TABLE_ALL, /* no table: the list alone */
 		.ofproto_id = x->p->id,
+		.in_port = port_to_keep(x),
 		.cookie = x->cookie,
 		.depth = x->depth,
 		.mirrored = x->is_mirror_copy ? UINT32_MAX : x->mirrored, /* by none any more */
@@ -129,9 +128,6 @@ xlate_freeze(struct xlate *x)
 	c.action_set_len = (uint16_t)x->action_set.size;
 	c.actions_len = (uint16_t)x->frozen.size;
 	memcpy(c.regs, k->key.regs, sizeof(c.regs));
-	if (!port || port->info.dp_port.v != be32_to(x->in->key->in_port)) {
-		c.in_port = be32_to(k->key.in_port);
-	}
 	if (xlate_put_context(x, &c, &id)) {
 		if (xlate_is_traced(x)) {
 			xlate_tell_freeze(x, id);
@@ -168,6 +164,17 @@ xlate_put_context(struct xlate *x, const struct of_context *c, uint32_t *id)
 	}
 	t->contexts[t->n_contexts++] = *id;
 	return true;
+}
+
+/* The input port, as a context is to keep it; 0: the packet's datapath port tells it. */
+static uint32_t
+port_to_keep(struct xlate *x)
+{
+	const struct ofport *port = xlate_in_port(x);
+	bool is_told =
+		port && port->info.dp_port.v <= DP_PORT_MAX && port->info.dp_port.v == x->came_by.v;
+
+	return is_told ? 0 : be32_to(x->pkt.key.in_port);
 }
 
 const struct ofport *

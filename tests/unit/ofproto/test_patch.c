@@ -347,6 +347,57 @@ test_patch_far_controller_sees_its_port(void **state)
 	assert_int_equal(c.regs[0], 0);
 }
 
+/* What the controllers behind the packet-in are told of a packet that a controller of s1 sends. */
+static void
+send_out(struct two *t, unsigned in_port, const struct of_actions *actions, struct of_context *c)
+{
+	struct flow_key key;
+	struct translate_in in = {.key = &key, .reader = t->w.reader};
+	const void *bytes;
+	size_t size;
+
+	world_key("ip", &key);
+	key.in_port = be32_from(in_port);
+	of_reader_enter(t->w.reader);
+	in.version = of_model_version(t->w.model);
+	translation_clear(&t->w.t, t->w.model);
+	translate_packet_out(&in, t->s1, actions->data, actions->size, &t->w.t);
+	assert_int_equal(t->w.t.n_contexts, 1);
+	bytes = of_context_find(t->w.model, t->w.t.contexts[0], &size);
+	assert_true(of_context_decode(bytes, size, c, NULL));
+	of_reader_leave(t->w.reader);
+}
+
+/* A packet-out has an OpenFlow port, or none, and no datapath port that a context could leave it to. */
+static void
+test_patch_far_controller_sees_what_was_sent(void **state)
+{
+	struct two *t = *state;
+	struct of_actions actions;
+	struct of_context c;
+
+	flow(t, t->s1, "actions=controller");
+	flow(t, t->s2, "actions=controller");
+	plain_port(t->s1, 30, 5);
+	of_actions_init(&actions);
+	of_actions_put_output(&actions, OF_PORT(9), 0);
+	send_out(t, OFPP_ANY, &actions, &c);
+	assert_int_equal(c.ofproto_id, ofproto_id(t->s2));
+	assert_int_equal(c.in_port, 9);
+	send_out(t, 1, &actions, &c);
+	assert_int_equal(c.in_port, 9);
+	of_actions_clear(&actions);
+	of_actions_put_output(&actions, OF_PORT(OFPP_TABLE), 0);
+	send_out(t, OFPP_ANY, &actions, &c);
+	assert_int_equal(c.ofproto_id, ofproto_id(t->s1));
+	assert_int_equal(c.in_port, OFPP_ANY);
+	of_actions_clear(&actions);
+	of_actions_put_resubmit(&actions, OF_PORT(30), 0);
+	send_out(t, 5, &actions, &c);
+	assert_int_equal(c.in_port, 30);
+	of_actions_uninit(&actions);
+}
+
 static void
 test_patch_far_switch_may_be_standalone(void **state)
 {
@@ -448,6 +499,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_patch_far_switch_recirculates, begin, end),
 		cmocka_unit_test_setup_teardown(
 			test_patch_far_controller_sees_its_port, begin, end),
+		cmocka_unit_test_setup_teardown(
+			test_patch_far_controller_sees_what_was_sent, begin, end),
 		cmocka_unit_test_setup_teardown(
 			test_patch_far_switch_may_be_standalone, begin, end),
 		cmocka_unit_test_setup_teardown(test_patch_in_a_bucket_is_chosen_here, begin, end),
