@@ -13,6 +13,7 @@
 #include "datapath/offload.h"
 #include "datapath/tunnel.h"
 #include "datapath/tunnel_internal.h"
+#include "datapath/tunnel_options.h"
 #include "datapath/worker.h"
 #include "lib/compiler.h"
 #include "lib/flow_key.h"
@@ -56,16 +57,27 @@ stripped(const struct tunnel_encap *e)
 	return e->flags & DP_ENCAP_L3 ? ETH_LEN : 0;
 }
 
-static uint32_t
-extra_of(const struct tunnel_encap *e, const struct packet *p)
+static struct tunnel_wish
+wish_of(const struct tunnel_encap *e, const struct packet *p)
 {
-	return e->has_extra && e->kind->extra && p->tunnel ? e->kind->extra(e, p->tunnel) : 0;
+	const struct packet_tunnel *t = p->tunnel ? p->tunnel : &no_tunnel;
+	bool options = e->flags & DP_ENCAP_OPTS_FROM_KEY && t->has_opts;
+
+	return (struct tunnel_wish){t, options ? tunnel_options_get() : NULL, TUNNEL_ETHERNET};
+}
+
+static uint32_t
+extra_of(const struct tunnel_encap *e, const struct tunnel_wish *wish)
+{
+	return wish->options && e->kind->extra ? e->kind->extra(wish) : 0;
 }
 
 int
 tunnel_encap_extra(const struct tunnel_encap *e, const struct packet *p)
 {
-	return (int)extra_of(e, p) - (int)stripped(e);
+	struct tunnel_wish wish = wish_of(e, p);
+
+	return (int)extra_of(e, &wish) - (int)stripped(e);
 }
 
 /* --- from the key --------------------------------------------------------------------------------------- */
@@ -207,33 +219,32 @@ put_header(struct packet *p, const struct tunnel_encap *e, uint32_t extra)
 	p->headroom = (uint16_t)(p->headroom - grown);
 }
 
-/* Whether the packet can go into the tunnel. @type: of what goes in. */
+/* Whether the packet can go into the tunnel. Fills in the type of what goes in. */
 static int
-check(const struct tunnel_encap *e, const struct packet *p, const struct packet_tunnel *t,
-	uint32_t extra, uint16_t *type)
+check(const struct tunnel_encap *e, const struct packet *p, uint32_t extra,
+	struct tunnel_wish *wish)
 {
-	*type = TUNNEL_ETHERNET;
 	if (e->flags & DP_ENCAP_L3) {
-		*type = packet_l3_type(p);
-		if (p->l3_off != ETH_LEN ||
-			(*type != TYPE_IPV4 && *type != TYPE_IPV6 && !is_mpls(*type))) {
+		wish->type = packet_l3_type(p);
+		if (p->l3_off != ETH_LEN || (wish->type != TYPE_IPV4 && wish->type != TYPE_IPV6 &&
+						    !is_mpls(wish->type))) {
 			return DROP_ENCAP_BAD;
 		}
 	}
 	if (extra && extra + e->size - e->tunnel_off - 8 > e->kind->extra_max) {
 		return DROP_ENCAP_BAD;
 	}
-	return has_addresses(e, t) ? EDIT_OK : DROP_ENCAP_BAD;
+	return has_addresses(e, wish->t) ? EDIT_OK : DROP_ENCAP_BAD;
 }
 
 int
 tunnel_encap(struct worker *w, struct packet *p, struct tunnel_encap *e, uint32_t hash)
 {
-	const struct packet_tunnel *t = p->tunnel ? p->tunnel : &no_tunnel;
+	struct tunnel_wish wish = wish_of(e, p);
+	const struct packet_tunnel *t = wish.t;
 	const struct inner inner = inner_of(p);
 	uint32_t extra = 0, id = be32_to(t->id), len;
 	struct outer o = {.tos = e->tos, .ttl = e->ttl};
-	uint16_t type = TUNNEL_ETHERNET;
 	bool is_cut;
 	uint8_t *ip;
 
@@ -251,8 +262,8 @@ tunnel_encap(struct worker *w, struct packet *p, struct tunnel_encap *e, uint32_
 	if (WEFT_UNLIKELY(e->has_extra || e->flags & FROM_KEY_SLOW)) {
 		int result;
 
-		extra = extra_of(e, p);
-		result = check(e, p, t, extra, &type);
+		extra = extra_of(e, &wish);
+		result = check(e, p, extra, &wish);
 		if (result != EDIT_OK) {
 			return result;
 		}
@@ -291,7 +302,7 @@ tunnel_encap(struct worker *w, struct packet *p, struct tunnel_encap *e, uint32_
 		e->kind->note_cut(p->data + e->tunnel_off);
 	}
 	if (WEFT_UNLIKELY(e->finish)) {
-		e->kind->finish(p, e, p->data + e->tunnel_off, t, type);
+		e->kind->finish(p, e, p->data + e->tunnel_off, &wish);
 	}
 	ip = p->data + e->l3_off;
 	if (WEFT_LIKELY(!e->v6)) {

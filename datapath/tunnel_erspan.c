@@ -118,8 +118,7 @@ note_cut(uint8_t *h)
 }
 
 static void
-finish(struct packet *p, struct tunnel_encap *e, uint8_t *h, const struct packet_tunnel *t,
-	uint16_t type)
+finish(struct packet *p, struct tunnel_encap *e, uint8_t *h, const struct tunnel_wish *wish)
 {
 	uint8_t *s = h + session_at(h), *frame = p->data + e->size;
 	bool is_3 = s[0] >> 4 == 2;
@@ -138,7 +137,7 @@ finish(struct packet *p, struct tunnel_encap *e, uint8_t *h, const struct packet
 	if (is_3) {
 		put_be32(s + 4, time_stamp());
 	}
-	tunnel_gre_finish(p, e, h, t, type);
+	tunnel_gre_finish(p, e, h, wish);
 }
 
 const struct tunnel_kind tunnel_erspan = {

@@ -94,23 +94,19 @@ decap(const struct packet *p, const uint8_t *h, uint32_t room, uint32_t len,
 
 /* The option that is to be sent for slot @slot; NULL: none. */
 static const struct dp_tun_opt *
-wanted(const struct tunnel_options *options, const struct packet_tunnel *t, unsigned slot)
+wanted(const struct tunnel_wish *wish, unsigned slot)
 {
-	return be64_to(t->opts_present) >> slot & 1 ? tunnel_options_slot(options, slot) : NULL;
+	return be64_to(wish->t->opts_present) >> slot & 1 ? tunnel_options_slot(wish->options, slot)
+							  : NULL;
 }
 
 static uint32_t
-extra(const struct tunnel_encap *e, const struct packet_tunnel *t)
+extra(const struct tunnel_wish *wish)
 {
-	const struct tunnel_options *options;
 	uint32_t size = 0;
 
-	if (!(e->flags & DP_ENCAP_OPTS_FROM_KEY) || !t->has_opts) {
-		return 0;
-	}
-	options = tunnel_options_get();
 	for (unsigned slot = 0; slot < TUNNEL_OPTIONS; slot++) {
-		const struct dp_tun_opt *o = wanted(options, t, slot);
+		const struct dp_tun_opt *o = wanted(wish, slot);
 
 		size += o ? OPTION_LEN + o->len : 0;
 	}
@@ -118,19 +114,18 @@ extra(const struct tunnel_encap *e, const struct packet_tunnel *t)
 }
 
 static void
-put_options(uint8_t *h, const struct packet_tunnel *t)
+put_options(uint8_t *h, const struct tunnel_wish *wish)
 {
-	const struct tunnel_options *options = tunnel_options_get();
 	uint8_t *at = h + HEADER_LEN + (h[0] & 0x3fu) * 4;
 
 	for (unsigned slot = 0; slot < TUNNEL_OPTIONS; slot++) {
-		const struct dp_tun_opt *o = wanted(options, t, slot);
+		const struct dp_tun_opt *o = wanted(wish, slot);
 
 		if (o) {
 			put_be16(at, o->opt_class);
 			at[2] = o->type;
 			at[3] = o->len / 4;
-			memcpy(at + OPTION_LEN, t->opts + o->offset, o->len);
+			memcpy(at + OPTION_LEN, wish->t->opts + o->offset, o->len);
 			at += OPTION_LEN + o->len;
 			h[1] |= o->type & TYPE_CRITICAL ? FLAG_CRITICAL : 0;
 		}
@@ -139,19 +134,18 @@ put_options(uint8_t *h, const struct packet_tunnel *t)
 }
 
 static void
-finish(struct packet *p, struct tunnel_encap *e, uint8_t *h, const struct packet_tunnel *t,
-	uint16_t type)
+finish(struct packet *p, struct tunnel_encap *e, uint8_t *h, const struct tunnel_wish *wish)
 {
 	(void)p;
 	if (e->flags & DP_ENCAP_L3) {
-		put_be16(h + 2, type);
+		put_be16(h + 2, wish->type);
 	}
 	if (e->flags & DP_ENCAP_FLAGS_FROM_KEY) {
 		h[1] = (uint8_t)((h[1] & ~FLAG_CONTROL) |
-				 (be16_to(t->flags) & FLOW_TUN_OAM ? FLAG_CONTROL : 0));
+				 (be16_to(wish->t->flags) & FLOW_TUN_OAM ? FLAG_CONTROL : 0));
 	}
-	if (e->flags & DP_ENCAP_OPTS_FROM_KEY && t->has_opts) {
-		put_options(h, t);
+	if (wish->options) {
+		put_options(h, wish);
 	}
 }
 

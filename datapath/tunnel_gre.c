@@ -98,15 +98,14 @@ next_sequence(struct tunnel_encap *e)
 
 /* Sequence number, next protocol, checksum. */
 void
-tunnel_gre_finish(struct packet *p, struct tunnel_encap *e, uint8_t *h,
-	const struct packet_tunnel *t, uint16_t type)
+tunnel_gre_finish(
+	struct packet *p, struct tunnel_encap *e, uint8_t *h, const struct tunnel_wish *wish)
 {
 	uint16_t flags = get_be16(h), sum;
 	uint32_t at = (uint32_t)(h - p->data);
 
-	(void)t;
 	if (e->flags & DP_ENCAP_L3) {
-		put_be16(h + 2, type);
+		put_be16(h + 2, wish->type);
 	}
 	if (flags & GRE_SEQUENCE) {
 		put_be32(h + key_at(flags) + (flags & GRE_KEY ? 4 : 0), next_sequence(e));

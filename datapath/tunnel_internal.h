@@ -21,6 +21,15 @@
 #define ETH_LEN 14u
 
 struct tunnel_encap;
+struct tunnel_options;
+
+/* What a packet decides of the header that it gets. */
+struct tunnel_wish {
+	const struct packet_tunnel *t;
+	/* One table from the header's length to its last byte: another may be put meanwhile. NULL: no options. */
+	const struct tunnel_options *options;
+	uint16_t type; /* of what goes in, as in struct tunnel_found */
+};
 
 /* What a tunnel's header says. */
 struct tunnel_found {
@@ -42,11 +51,11 @@ struct tunnel_kind {
 	int (*decap)(const struct packet *p, const uint8_t *h, uint32_t room, uint32_t len,
 		struct packet_tunnel *t, struct tunnel_found *found);
 	/* Bytes that stand behind the prepared header, as the key says. NULL: none. */
-	uint32_t (*extra)(const struct tunnel_encap *e, const struct packet_tunnel *t);
+	uint32_t (*extra)(const struct tunnel_wish *wish);
 	/* Fills in what is neither id nor of the outer headers; NULL: nothing ever. @h: the header, in its
-	 * place in front of the packet; @type: as in struct tunnel_found. Called when @e says so. */
+	 * place in front of the packet. Called when @e says so. */
 	void (*finish)(struct packet *p, struct tunnel_encap *e, uint8_t *h,
-		const struct packet_tunnel *t, uint16_t type);
+		const struct tunnel_wish *wish);
 	/* Notes in the header, before it is finished, that the packet was cut. NULL: it has no place for
 	 * that. */
 	void (*note_cut)(uint8_t *h);
@@ -60,8 +69,8 @@ uint32_t tunnel_gre_size(uint16_t flags);
 int tunnel_gre_decap(const struct packet *p, const uint8_t *h, uint32_t room, uint32_t len,
 	struct packet_tunnel *t, struct tunnel_found *found);
 /* As struct tunnel_kind's finish. */
-void tunnel_gre_finish(struct packet *p, struct tunnel_encap *e, uint8_t *h,
-	const struct packet_tunnel *t, uint16_t type);
+void tunnel_gre_finish(
+	struct packet *p, struct tunnel_encap *e, uint8_t *h, const struct tunnel_wish *wish);
 #define GRE_LEN 4u
 #define GRE_SEQUENCE 0x1000u
 

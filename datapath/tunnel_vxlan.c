@@ -60,11 +60,11 @@ decap(const struct packet *p, const uint8_t *h, uint32_t room, uint32_t len,
 }
 
 static void
-finish(struct packet *p, struct tunnel_encap *e, uint8_t *h, const struct packet_tunnel *t,
-	uint16_t type)
+finish(struct packet *p, struct tunnel_encap *e, uint8_t *h, const struct tunnel_wish *wish)
 {
+	const struct packet_tunnel *t = wish->t;
+
 	(void)p;
-	(void)type;
 	if (e->flags & DP_ENCAP_GBP_FROM_KEY && (be16_to(t->gbp_id) || t->gbp_flags)) {
 		h[0] |= FLAG_GROUP_POLICY;
 		h[1] = t->gbp_flags & POLICY_FLAGS;
@@ -123,13 +123,13 @@ decap_gpe(const struct packet *p, const uint8_t *h, uint32_t room, uint32_t len,
 }
 
 static void
-finish_gpe(struct packet *p, struct tunnel_encap *e, uint8_t *h, const struct packet_tunnel *t,
-	uint16_t type)
+finish_gpe(struct packet *p, struct tunnel_encap *e, uint8_t *h, const struct tunnel_wish *wish)
 {
 	(void)p;
-	(void)t;
 	if (e->flags & DP_ENCAP_L3) {
-		h[3] = type == TYPE_IPV4 ? GPE_IPV4 : type == TYPE_IPV6 ? GPE_IPV6 : GPE_MPLS;
+		h[3] = wish->type == TYPE_IPV4   ? GPE_IPV4
+		       : wish->type == TYPE_IPV6 ? GPE_IPV6
+						 : GPE_MPLS;
 	}
 }
 
