@@ -47,6 +47,8 @@ static bool count_priority(struct cls_subtable *st, uint16_t priority, int chang
 static void put_slot(struct cls_slots *slots, struct cls_rule *rule, uint32_t *n_used);
 static void resize(struct classifier *cls, struct cls_subtable *st);
 static uint32_t mask_hash(uint64_t map, const uint64_t *words);
+static struct cls_rule *find_in(const struct cls_subtable *st, uint64_t version,
+	const struct of_match *match, uint16_t priority);
 static bool value_equal(
 	const struct cls_subtable *st, const uint64_t *words, const struct flow_key *key);
 static bool is_better(
@@ -206,18 +208,42 @@ cls_find(const struct classifier *cls, uint64_t version, const struct of_match *
 {
 	uint64_t map = of_words_map(&match->mask.bits), mask_words[OF_N_WORDS];
 	const struct cls_subtable *st;
-	const struct cls_slots *slots;
-	uint32_t hash;
 
 	of_words_get(&match->mask.bits, map, mask_words);
 	st = find_subtable(cls, map, mask_words, mask_hash(map, mask_words));
-	if (!st) {
-		return NULL;
+	return st ? find_in(st, version, match, priority) : NULL;
+}
+
+struct cls_rule *
+cls_find_shared(const struct classifier *cls, uint64_t version, const struct of_match *match,
+	uint16_t priority)
+{
+	const struct cls_subtables *all =
+		atomic_load_explicit(&cls->subtables, memory_order_acquire);
+	uint64_t map = of_words_map(&match->mask.bits), mask_words[OF_N_WORDS];
+
+	of_words_get(&match->mask.bits, map, mask_words);
+	for (uint32_t i = 0; all && i < all->n; i++) {
+		const struct cls_subtable *st = all->entries[i].subtable;
+
+		if (st->map == map &&
+			!memcmp(st->words, mask_words, of_mini_n(map) * sizeof(mask_words[0]))) {
+			return find_in(st, version, match, priority);
+		}
 	}
-	slots = atomic_load_explicit(&st->slots, memory_order_relaxed);
-	hash = cls_value_hash(st, &match->value);
+	return NULL;
+}
+
+/* The rule of a subtable with that value and priority. */
+static struct cls_rule *
+find_in(const struct cls_subtable *st, uint64_t version, const struct of_match *match,
+	uint16_t priority)
+{
+	const struct cls_slots *slots = atomic_load_explicit(&st->slots, memory_order_acquire);
+	uint32_t hash = cls_value_hash(st, &match->value);
+
 	for (uint32_t i = hash & slots->mask;; i = (i + 1) & slots->mask) {
-		struct cls_rule *rule = atomic_load_explicit(&slots->slot[i], memory_order_relaxed);
+		struct cls_rule *rule = atomic_load_explicit(&slots->slot[i], memory_order_acquire);
 
 		if (!rule) {
 			return NULL;

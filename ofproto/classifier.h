@@ -95,6 +95,10 @@ struct cls_rule *cls_lookup(const struct classifier *cls, uint64_t version,
 struct cls_rule *cls_find(const struct classifier *cls, uint64_t version,
 	const struct of_match *match, uint16_t priority);
 
+/* The same for any thread that may look up; a search through the masks. */
+struct cls_rule *cls_find_shared(const struct classifier *cls, uint64_t version,
+	const struct of_match *match, uint16_t priority);
+
 /* Writer: a rule of the same priority, visible in @version, that can match a packet that @match also
  * does, or NULL. */
 struct cls_rule *cls_find_overlap(const struct classifier *cls, uint64_t version,

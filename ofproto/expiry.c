@@ -9,11 +9,13 @@
 
 #include "lib/alloc.h"
 #include "ofproto/ofproto_internal.h"
+#include "ofproto/translate.h"
 
 /* How soon to look again at a rule whose statistics are not in yet. */
 #define RETRY_MS 100
 
 static uint64_t due(const struct rule *r);
+static uint64_t hard_due(const struct rule *r);
 static uint64_t stats_ms(const struct of_model *m);
 static bool judge(struct rule *r, uint64_t now_ms, uint64_t pulled_ms,
 	enum of_removed_reason *reason, uint64_t *again);
@@ -47,6 +49,24 @@ expiry_del(struct of_model *m, struct rule *r)
 	if (i < m->n_heap) {
 		sift(m, i, m->heap[m->n_heap], m->heap_due[m->n_heap]);
 	}
+}
+
+void
+of_rule_limit(struct rule *r, uint16_t idle_timeout, uint16_t hard_timeout)
+{
+	struct of_model *m = r->ofproto->model;
+
+	if (atomic_load_explicit(&r->cls.removed, memory_order_relaxed) != CLS_NEVER) {
+		return;
+	}
+	if (idle_timeout && (!r->idle_timeout || r->idle_timeout > idle_timeout)) {
+		r->idle_timeout = idle_timeout;
+	}
+	if (hard_timeout && (!r->hard_timeout || r->hard_timeout > hard_timeout)) {
+		r->hard_timeout = hard_timeout;
+	}
+	expiry_del(m, r);
+	expiry_add(m, r);
 }
 
 bool
@@ -85,7 +105,7 @@ judge(struct rule *r, uint64_t now_ms, uint64_t pulled_ms, enum of_removed_reaso
 		WEFT_MAX(atomic_load_explicit(&r->used_ms, memory_order_relaxed), r->created_ms);
 	uint64_t idle_due = used + (uint64_t)r->idle_timeout * 1000;
 
-	if (r->hard_timeout && r->created_ms + (uint64_t)r->hard_timeout * 1000 <= now_ms) {
+	if (r->hard_timeout && hard_due(r) <= now_ms) {
 		*reason = OF_REMOVED_HARD;
 		return true;
 	}
@@ -108,12 +128,20 @@ due(const struct rule *r)
 	uint64_t ms = UINT64_MAX;
 
 	if (r->hard_timeout) {
-		ms = r->created_ms + (uint64_t)r->hard_timeout * 1000;
+		ms = hard_due(r);
 	}
 	if (r->idle_timeout) {
 		ms = WEFT_MIN(ms, used + (uint64_t)r->idle_timeout * 1000);
 	}
 	return ms;
+}
+
+/* A learned rule's time begins anew whenever it is learned. */
+static uint64_t
+hard_due(const struct rule *r)
+{
+	return WEFT_MAX(r->created_ms, atomic_load_explicit(&r->renewed_ms, memory_order_relaxed)) +
+	       (uint64_t)r->hard_timeout * 1000;
 }
 
 /* All use of rules until then has been credited. */

@@ -24,7 +24,6 @@
 #include "lib/hash.h"
 #include "lib/hmap.h"
 #include "lib/list.h"
-#include "ofproto/fdb.h"
 #include "ofproto/flow_registry_internal.h"
 #include "ofproto/of_context.h"
 #include "ofproto/ofproto_internal.h"
@@ -46,8 +45,6 @@ static bool awaits_objects(const struct flow_registry *r);
 static int send_contexts_of(void *registry);
 static struct flow *record(struct flow_registry *r, const struct flow_key *key, uint64_t now_ms);
 static int put_new(struct flow_registry *r, struct flow *f, uint8_t key_blocks);
-static void learn(
-	struct flow_registry *r, const struct translate_learned *l, uint32_t n, uint64_t now_ms);
 static void queue_first(struct flow_registry *r, struct flow *f);
 static void make_stale(void *registry, void *flow);
 static void begin_to_read(struct flow_registry *r);
@@ -160,7 +157,7 @@ run_upcall(struct flow_registry *r, const struct dp_upcall *up, const struct flo
 		wait_for_object(r, up, key, key_blocks);
 		return;
 	}
-	learn(r, t->learned, t->n_learned, now_ms);
+	flow_learn_translated(r, t, be16_to(key->tcp_flags), now_ms);
 	translation_credit(t, 1, up->packet_len, now_ms);
 	if (flow_send_contexts(r)) {
 		return; /* the packet times out: without its contexts it cannot be executed */
@@ -285,19 +282,6 @@ put_new(struct flow_registry *r, struct flow *f, uint8_t key_blocks)
 		flow_await(r, f, FLOW_PUTTING);
 	}
 	return error;
-}
-
-/* Refreshes what is known already, posts what is not. */
-static void
-learn(struct flow_registry *r, const struct translate_learned *l, uint32_t n, uint64_t now_ms)
-{
-	for (; n; n--, l++) {
-		struct ofproto *p = ofproto_by_id(r->model, l->ofproto_id);
-
-		if (p && !fdb_refresh(p->fdb, l->vlan, l->mac, l->port, now_ms)) {
-			r->ops.learned(r->ops.user, l->ofproto_id, l->vlan, l->mac, l->port);
-		}
-	}
 }
 
 /* Gives the datapath the translation's contexts that this ring has not carried yet. Another handler
@@ -811,7 +795,7 @@ credit(struct flow_registry *r, struct flow *f, const struct flow_stats *now)
 	for (uint32_t i = 0; i < f->n_counters; i++) {
 		of_counter_add(f->counters[i], packets, bytes);
 	}
-	learn(r, f->learned, f->n_learned, now->used_ms);
+	flow_learn(r, f, now->tcp_flags, now->used_ms);
 	f->credited = *now;
 }
 

@@ -26,6 +26,8 @@
 #include "ofproto/ofproto.h"
 
 struct flow_registry;
+struct of_learned;
+struct rule;
 
 /* All requests of a registry have this bit; whoever shares its ring leaves it to it. */
 #define FLOW_REGISTRY_REQUEST (UINT64_C(1) << 63)
@@ -58,6 +60,10 @@ struct flow_registry_ops {
 	/* To the loop: ofproto_fdb_learn() on the switch of that id. */
 	void (*learned)(void *user, uint32_t ofproto_id, uint16_t vlan, const uint8_t mac[6],
 		struct of_port port);
+	/* To the loop: of_model_learn(). Borrowed. */
+	void (*learn)(void *user, struct of_learned *l);
+	/* To the loop: of_rule_limit(). Borrowed. */
+	void (*limit)(void *user, struct rule *r, uint16_t idle_timeout, uint16_t hard_timeout);
 	void *user;
 };
 

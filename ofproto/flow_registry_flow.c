@@ -11,6 +11,7 @@
 #include "ofproto/flow_registry_internal.h"
 #include "ofproto/of_context.h"
 #include "ofproto/of_counter.h"
+#include "ofproto/of_learned.h"
 #include "ofproto/ofproto_internal.h"
 
 static void drop_translation(struct flow_registry *r, struct flow *f);
@@ -37,6 +38,11 @@ flow_take_translation(struct flow_registry *r, struct flow *f)
 	t->n_contexts = 0;
 	f->n_learned = t->n_learned;
 	f->learned = xmemdup(t->learned, t->n_learned * sizeof(t->learned[0]));
+	f->n_learns = t->n_learns;
+	f->learns = xmemdup(t->learns, t->n_learns * sizeof(t->learns[0]));
+	t->n_learns = 0;
+	f->n_fins = t->n_fins;
+	f->fins = xmemdup(t->fins, t->n_fins * sizeof(t->fins[0]));
 	f->n_counters = t->counters.n;
 	f->counters = xmemdup(t->counters.v, t->counters.n * sizeof(t->counters.v[0]));
 	f->objects = flow_objects_take(r->objects, &f->n_objects);
@@ -58,11 +64,17 @@ drop_translation(struct flow_registry *r, struct flow *f)
 	for (uint32_t i = 0; i < f->n_objects; i++) {
 		flow_object_unref(r->objects, f->objects[i]);
 	}
+	for (uint32_t i = 0; i < f->n_learns; i++) {
+		of_learned_unref(f->learns[i]);
+	}
 	f->n_rules = f->n_contexts = f->n_learned = f->n_counters = f->n_objects = 0;
+	f->n_learns = f->n_fins = 0;
 	free(f->actions);
 	free(f->rules);
 	free(f->contexts);
 	free(f->learned);
+	free(f->learns);
+	free(f->fins);
 	free(f->counters);
 	free(f->objects);
 	f->counters = NULL;
@@ -71,6 +83,8 @@ drop_translation(struct flow_registry *r, struct flow *f)
 	f->rules = NULL;
 	f->contexts = NULL;
 	f->learned = NULL;
+	f->learns = NULL;
+	f->fins = NULL;
 }
 
 static uint32_t

@@ -54,6 +54,10 @@ struct flow {
 	uint32_t n_contexts;
 	struct translate_learned *learned;
 	uint32_t n_learned;
+	struct of_learned **learns; /* referenced */
+	uint32_t n_learns;
+	struct translate_fin *fins;
+	uint32_t n_fins;
 	struct of_counter **counters; /* referenced */
 	uint32_t n_counters;
 	struct flow_object **objects; /* referenced */
@@ -131,6 +135,11 @@ bool flow_evict_one(struct flow_registry *r, struct flow *f);
 /* flow_registry.c: the scratch translation's contexts, that this ring has not carried yet, go to the datapath. 0, or
  * -errno: try again. */
 int flow_send_contexts(struct flow_registry *r);
+/* flow_registry_learn.c: what was seen of a translation's packets, or of a flow's, is learned. @tcp_flags: of the
+ * packets. */
+void flow_learn_translated(
+	struct flow_registry *r, const struct translation *t, uint16_t tcp_flags, uint64_t now_ms);
+void flow_learn(struct flow_registry *r, const struct flow *f, uint16_t tcp_flags, uint64_t now_ms);
 /* flow_registry_out.c: tries those that wait again. */
 void flow_packet_outs_run(struct flow_registry *r, uint64_t now_ms);
 void flow_packet_outs_forget(struct flow_registry *r);

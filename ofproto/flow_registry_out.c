@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/alloc.h"
+#include "lib/byteorder.h"
 #include "ofproto/flow_registry_internal.h"
 #include "ofproto/ofproto_internal.h"
 
@@ -101,6 +102,7 @@ run(struct flow_registry *r, const struct flow_packet_out *po, uint64_t now_ms)
 					 r->t.actions.data, r->t.actions.size, po->data, po->len)) {
 		return false;
 	}
+	flow_learn_translated(r, &r->t, be16_to(po->key.tcp_flags), now_ms);
 	translation_credit(&r->t, 1, po->len, now_ms);
 	return true;
 }

@@ -13,6 +13,7 @@
 #include "ofproto/mdb.h"
 #include "ofproto/mirror_internal.h"
 #include "ofproto/of_context.h"
+#include "ofproto/of_learned_internal.h"
 #include "ofproto/of_multicast.h"
 #include "ofproto/ofproto_internal.h"
 #include "ofproto/txn.h"
@@ -41,6 +42,9 @@ of_model_create(const struct of_model_events *events)
 	m->events = *events;
 	list_init(&m->switches);
 	list_init(&m->dying);
+	list_init(&m->unlearned);
+	list_init(&m->to_learn);
+	hmap_init(&m->learners);
 	m->contexts = context_table_create();
 	m->tunnels = tunnel_map_create();
 	m->next_ofproto_id = 1;
@@ -69,6 +73,7 @@ of_model_destroy(struct of_model *m)
 	tunnel_map_destroy(m->tunnels);
 	free(m->heap);
 	free(m->heap_due);
+	model_forget_learned(m);
 	free(m);
 }
 
@@ -141,6 +146,7 @@ of_model_run(struct of_model *m, uint64_t now_ms, unsigned budget)
 	m->now_ms = now_ms;
 	if (!m->txn) {
 		more = expiry_run(m, now_ms, budget);
+		more |= model_run_learned(m, now_ms, budget);
 	}
 	LIST_FOREACH (p, by_model, &m->switches) {
 		if (fdb_expire(p->fdb, now_ms, ageing_ms(p), budget)) {
@@ -166,6 +172,9 @@ of_model_next_ms(const struct of_model *m)
 	const struct ofproto *p;
 
 	if (m->grace.head || !list_is_empty(&m->dying)) {
+		next = WEFT_MIN(next, m->now_ms + GRACE_POLL_MS);
+	}
+	if (m->n_to_learn) {
 		next = WEFT_MIN(next, m->now_ms + GRACE_POLL_MS);
 	}
 	LIST_FOREACH (p, by_model, &m->switches) {

@@ -35,6 +35,9 @@ const struct of_action_row of_action_rows[OF_ACTION_N] = {
 	[OF_ACTION_COPY_FIELD] = {"move", OF_SHAPE_FIXED, sizeof(struct of_action_copy_field)},
 	[OF_ACTION_RESUBMIT] = {"resubmit", OF_SHAPE_FIXED, sizeof(struct of_action_resubmit)},
 	[OF_ACTION_CLONE] = {"clone", OF_SHAPE_LIST, sizeof(struct of_action_hdr)},
+	[OF_ACTION_LEARN] = {"learn", OF_SHAPE_LEARN, sizeof(struct of_action_learn)},
+	[OF_ACTION_FIN_TIMEOUT] = {"fin_timeout", OF_SHAPE_FIXED,
+		sizeof(struct of_action_fin_timeout)},
 	[OF_ACTION_METER] = {"meter", OF_SHAPE_FIXED, sizeof(struct of_action_u32)},
 	[OF_ACTION_CLEAR_ACTIONS] = {"clear_actions", OF_SHAPE_FIXED, sizeof(struct of_action_hdr)},
 	[OF_ACTION_WRITE_ACTIONS] = {"write_actions", OF_SHAPE_LIST, sizeof(struct of_action_hdr)},
@@ -43,7 +46,6 @@ const struct of_action_row of_action_rows[OF_ACTION_N] = {
 	[OF_ACTION_GOTO_TABLE] = {"goto_table", OF_SHAPE_FIXED, sizeof(struct of_action_u32)},
 };
 
-static void *append(struct of_actions *list, enum of_action_type type, size_t size);
 static bool is_valid_action(const struct of_action_hdr *a, unsigned depth);
 
 void
@@ -74,13 +76,13 @@ of_actions_equal(const void *a, size_t a_size, const void *b, size_t b_size)
 void
 of_actions_put_flag(struct of_actions *list, enum of_action_type type)
 {
-	append(list, type, sizeof(struct of_action_hdr));
+	of_actions_put(list, type, sizeof(struct of_action_hdr));
 }
 
 void
 of_actions_put_u32(struct of_actions *list, enum of_action_type type, uint32_t v)
 {
-	struct of_action_u32 *a = append(list, type, sizeof(*a));
+	struct of_action_u32 *a = of_actions_put(list, type, sizeof(*a));
 
 	a->v = v;
 }
@@ -88,7 +90,7 @@ of_actions_put_u32(struct of_actions *list, enum of_action_type type, uint32_t v
 void
 of_actions_put_output(struct of_actions *list, struct of_port port, uint16_t max_len)
 {
-	struct of_action_output *a = append(list, OF_ACTION_OUTPUT, sizeof(*a));
+	struct of_action_output *a = of_actions_put(list, OF_ACTION_OUTPUT, sizeof(*a));
 
 	a->port = port.v;
 	a->max_len = max_len;
@@ -100,7 +102,7 @@ of_actions_put_controller(struct of_actions *list, uint16_t max_len, uint8_t rea
 	bool pause)
 {
 	struct of_action_controller *a =
-		append(list, OF_ACTION_CONTROLLER, sizeof(*a) + userdata_len);
+		of_actions_put(list, OF_ACTION_CONTROLLER, sizeof(*a) + userdata_len);
 
 	a->max_len = max_len;
 	a->controller_id = controller_id;
@@ -116,7 +118,7 @@ of_actions_put_controller(struct of_actions *list, uint16_t max_len, uint8_t rea
 void
 of_actions_put_enqueue(struct of_actions *list, struct of_port port, uint32_t queue)
 {
-	struct of_action_enqueue *a = append(list, OF_ACTION_ENQUEUE, sizeof(*a));
+	struct of_action_enqueue *a = of_actions_put(list, OF_ACTION_ENQUEUE, sizeof(*a));
 
 	a->port = port.v;
 	a->queue = queue;
@@ -134,7 +136,7 @@ of_actions_put_set_field(struct of_actions *list, enum field_id field,
 		field_value_ones(f, &ones);
 		mask = &ones;
 	}
-	a = append(list, OF_ACTION_SET_FIELD, sizeof(*a) + 2u * f->n_bytes);
+	a = of_actions_put(list, OF_ACTION_SET_FIELD, sizeof(*a) + 2u * f->n_bytes);
 	a->field = (uint16_t)field;
 	a->n_bytes = f->n_bytes;
 	for (unsigned i = 0; i < f->n_bytes; i++) {
@@ -147,7 +149,7 @@ void
 of_actions_put_copy_field(struct of_actions *list, enum field_id src, uint16_t src_ofs,
 	enum field_id dst, uint16_t dst_ofs, uint16_t n_bits)
 {
-	struct of_action_copy_field *a = append(list, OF_ACTION_COPY_FIELD, sizeof(*a));
+	struct of_action_copy_field *a = of_actions_put(list, OF_ACTION_COPY_FIELD, sizeof(*a));
 
 	a->src = (uint16_t)src;
 	a->dst = (uint16_t)dst;
@@ -159,7 +161,7 @@ of_actions_put_copy_field(struct of_actions *list, enum field_id src, uint16_t s
 void
 of_actions_put_resubmit(struct of_actions *list, struct of_port in_port, uint8_t table)
 {
-	struct of_action_resubmit *a = append(list, OF_ACTION_RESUBMIT, sizeof(*a));
+	struct of_action_resubmit *a = of_actions_put(list, OF_ACTION_RESUBMIT, sizeof(*a));
 
 	a->in_port = in_port.v;
 	a->table = table;
@@ -168,10 +170,20 @@ of_actions_put_resubmit(struct of_actions *list, struct of_port in_port, uint8_t
 void
 of_actions_put_write_metadata(struct of_actions *list, uint64_t metadata, uint64_t mask)
 {
-	struct of_action_write_metadata *a = append(list, OF_ACTION_WRITE_METADATA, sizeof(*a));
+	struct of_action_write_metadata *a =
+		of_actions_put(list, OF_ACTION_WRITE_METADATA, sizeof(*a));
 
 	a->metadata = metadata & mask;
 	a->mask = mask;
+}
+
+void
+of_actions_put_fin_timeout(struct of_actions *list, uint16_t idle_timeout, uint16_t hard_timeout)
+{
+	struct of_action_fin_timeout *a = of_actions_put(list, OF_ACTION_FIN_TIMEOUT, sizeof(*a));
+
+	a->idle_timeout = idle_timeout;
+	a->hard_timeout = hard_timeout;
 }
 
 void
@@ -191,7 +203,7 @@ of_actions_begin(struct of_actions *list, enum of_action_type type)
 {
 	size_t at = list->size;
 
-	append(list, type, sizeof(struct of_action_hdr));
+	of_actions_put(list, type, sizeof(struct of_action_hdr));
 	return at;
 }
 
@@ -313,8 +325,8 @@ of_actions_reserve(struct of_actions *list, size_t size)
 	}
 }
 
-static void *
-append(struct of_actions *list, enum of_action_type type, size_t size)
+void *
+of_actions_put(struct of_actions *list, enum of_action_type type, size_t size)
 {
 	struct of_action_hdr *a;
 
@@ -351,6 +363,8 @@ is_valid_action(const struct of_action_hdr *a, unsigned depth)
 	case OF_SHAPE_BYTES:
 		return a->len >= sizeof(*ctl) &&
 		       a->len == WEFT_ROUND_UP(sizeof(*ctl) + ctl->userdata_len, 8);
+	case OF_SHAPE_LEARN:
+		return a->len >= row->size && of_learn_is_whole((const void *)a);
 	case OF_SHAPE_FIXED:
 		break;
 	}

@@ -53,10 +53,12 @@ enum of_action_type {
 	OF_ACTION_DEC_MPLS_TTL,
 	OF_ACTION_COPY_TTL_OUT,
 	OF_ACTION_COPY_TTL_IN,
-	OF_ACTION_SET_FIELD,  /* struct of_action_set_field */
-	OF_ACTION_COPY_FIELD, /* struct of_action_copy_field: reg_move, move, 1.5 copy_field */
-	OF_ACTION_RESUBMIT,   /* struct of_action_resubmit */
-	OF_ACTION_CLONE,      /* header, nested list */
+	OF_ACTION_SET_FIELD,   /* struct of_action_set_field */
+	OF_ACTION_COPY_FIELD,  /* struct of_action_copy_field: reg_move, move, 1.5 copy_field */
+	OF_ACTION_RESUBMIT,    /* struct of_action_resubmit */
+	OF_ACTION_CLONE,       /* header, nested list */
+	OF_ACTION_LEARN,       /* struct of_action_learn: NXAST_LEARN(2) */
+	OF_ACTION_FIN_TIMEOUT, /* struct of_action_fin_timeout */
 	/* Instructions. METER is an action too, since OpenFlow 1.5. */
 	OF_ACTION_METER, /* struct of_action_u32 */
 	OF_ACTION_CLEAR_ACTIONS,
@@ -132,6 +134,62 @@ struct of_action_resubmit {
 	uint8_t zero[3];
 };
 
+/* Once a TCP connection ends (FIN or RST), the rule's timeouts are at most these. */
+struct of_action_fin_timeout {
+	struct of_action_hdr hdr;
+	uint16_t idle_timeout; /* s; 0: as it is */
+	uint16_t hard_timeout;
+	uint32_t zero;
+};
+
+enum of_learn_flags { /* NX_LEARN_F_* */
+	OF_LEARN_SEND_FLOW_REM = 1 << 0,
+	OF_LEARN_DELETE_LEARNED =
+		1 << 1, /* what was learned goes with the last rule that learns it */
+};
+
+/* Adds a rule, or renews it. Behind it: the specs, each a struct of_learn_spec. */
+struct of_action_learn {
+	struct of_action_hdr hdr;
+	uint64_t cookie;
+	uint16_t idle_timeout;
+	uint16_t hard_timeout;
+	uint16_t priority;
+	uint16_t flags;            /* enum of_learn_flags */
+	uint32_t limit;            /* rules of this cookie in the table; 0: none */
+	uint16_t fin_idle_timeout; /* the learned rule's FIN_TIMEOUT; both 0: it has none */
+	uint16_t fin_hard_timeout;
+	uint8_t table;
+	uint8_t zero[7];
+};
+
+enum of_learn_to {
+	OF_LEARN_MATCH,  /* the rule matches the bits */
+	OF_LEARN_LOAD,   /* it loads them */
+	OF_LEARN_OUTPUT, /* it outputs to the port of that number */
+	OF_LEARN_TO_N,
+};
+
+/* Some bits of a field. */
+struct of_learn_bits {
+	uint16_t field; /* enum field_id */
+	uint16_t ofs;   /* from the low end */
+	uint8_t form;   /* enum oxm_form */
+	uint8_t zero[3];
+};
+
+/* One thing of the rule to learn. Behind it, if it is a constant: its bytes, big-endian, the bits in the
+ * low end; and zeroes up to a multiple of 8. */
+struct of_learn_spec {
+	uint8_t to; /* enum of_learn_to */
+	uint8_t is_constant;
+	uint16_t n_bits;
+	uint32_t zero;
+	struct of_learn_bits src; /* zero for a constant */
+	struct of_learn_bits dst; /* zero for OUTPUT */
+	uint8_t value[];
+};
+
 struct of_action_write_metadata {
 	struct of_action_hdr hdr;
 	uint64_t metadata;
@@ -168,6 +226,22 @@ void of_actions_put_copy_field(struct of_actions *list, enum field_id src, uint1
 void of_actions_put_resubmit(struct of_actions *list, struct of_port in_port, uint8_t table);
 void of_actions_put_write_metadata(struct of_actions *list, uint64_t metadata, uint64_t mask);
 void of_actions_append(struct of_actions *list, const void *data, size_t size);
+void of_actions_put_fin_timeout(
+	struct of_actions *list, uint16_t idle_timeout, uint16_t hard_timeout);
+/* Opens a LEARN like @learn, whose header need not be filled; specs follow, then of_actions_end(). */
+size_t of_actions_begin_learn(struct of_actions *list, const struct of_action_learn *learn);
+/* @value: (n_bits + 7) / 8 bytes of a constant, without bits beyond n_bits; else not looked at. */
+void of_actions_put_learn_spec(
+	struct of_actions *list, const struct of_learn_spec *spec, const void *value);
+/* Walks the specs; begin with NULL. NULL: no more. */
+const struct of_learn_spec *of_learn_next(
+	const struct of_action_learn *learn, const struct of_learn_spec *after);
+/* Bytes of a constant. */
+static inline size_t
+of_learn_value_size(const struct of_learn_spec *spec)
+{
+	return spec->is_constant ? (spec->n_bits + 7u) / 8 : 0;
+}
 /* Opens a WRITE_ACTIONS or CLONE: what is put until of_actions_end() is nested in it. */
 size_t of_actions_begin(struct of_actions *list, enum of_action_type type);
 void of_actions_end(struct of_actions *list, size_t at);

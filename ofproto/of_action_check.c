@@ -152,6 +152,10 @@ check_one(struct walk *w, const struct of_action_hdr *a)
 		return resubmit->in_port != OFPP_ANY ||
 		       of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_BAD_ARGUMENT,
 			       "resubmit with a port that cannot be an input port");
+	case OF_ACTION_LEARN:
+		return of_learn_check((const void *)a, w->knows ? &w->now : NULL, w->err);
+	case OF_ACTION_FIN_TIMEOUT:
+		return need(w, FIELD_PRE_TCP, of_action_rows[a->type].name);
 	case OF_ACTION_CLONE:
 	case OF_ACTION_WRITE_ACTIONS:
 		return check_nested(w, a);
@@ -256,7 +260,8 @@ check_set(struct walk *w, const void *actions, size_t size)
 
 	for (a = of_action_first(actions, size); a; a = of_action_next(a, actions, size)) {
 		if (a->type == OF_ACTION_CONTROLLER || a->type == OF_ACTION_CLONE ||
-			a->type == OF_ACTION_ENQUEUE) {
+			a->type == OF_ACTION_ENQUEUE || a->type == OF_ACTION_LEARN ||
+			a->type == OF_ACTION_FIN_TIMEOUT) {
 			return of_error_set(w->err, OFPET_BAD_ACTION, OFPBAC_BAD_TYPE,
 				"%s cannot stand in an action set", of_action_rows[a->type].name);
 		}

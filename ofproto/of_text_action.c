@@ -122,7 +122,6 @@ static bool parse_resubmit(struct parser *p, struct of_span arg);
 static bool parse_write_metadata(struct parser *p, struct of_span arg);
 static bool parse_nested(struct parser *p, enum of_action_type type, struct of_span arg);
 static bool parse_subfield(struct of_span text, struct subfield *s);
-static bool split_arrow(struct of_span arg, struct of_span *left, struct of_span *right);
 static enum field_id resolve(const struct parser *p, enum field_id field);
 
 bool
@@ -200,6 +199,9 @@ parse_one(struct parser *p, struct of_span name, struct of_span arg, bool has_ar
 				return true;
 			}
 		}
+		if (of_span_is(name, "learn")) {
+			return of_text_parse_learn(arg, p->names, p->out, p->err);
+		}
 		return parse_output(p, name, false);
 	}
 	for (size_t i = 0; i < WEFT_ARRAY_SIZE(numbered); i++) {
@@ -242,6 +244,12 @@ parse_one(struct parser *p, struct of_span name, struct of_span arg, bool has_ar
 	}
 	if (of_span_is(name, "resubmit")) {
 		return parse_resubmit(p, arg);
+	}
+	if (of_span_is(name, "learn")) {
+		return of_text_parse_learn(arg, p->names, p->out, p->err);
+	}
+	if (of_span_is(name, "fin_timeout")) {
+		return of_text_parse_fin_timeout(arg, p->out, p->err);
 	}
 	if (of_span_is(name, "clone")) {
 		return parse_nested(p, OF_ACTION_CLONE, arg);
@@ -377,7 +385,7 @@ parse_set_field(struct parser *p, struct of_span arg)
 	struct of_span value, name;
 	enum field_id field;
 
-	if (!split_arrow(arg, &value, &name)) {
+	if (!of_span_split_arrow(arg, &value, &name)) {
 		return fail(p, arg, "not VALUE->FIELD");
 	}
 	field = field_by_name(name.at, name.len);
@@ -430,7 +438,7 @@ parse_load(struct parser *p, struct of_span arg)
 	uint64_t n;
 	size_t at = p->out->size;
 
-	if (!split_arrow(arg, &text, &name) || !of_span_number(text, UINT64_MAX, &n) ||
+	if (!of_span_split_arrow(arg, &text, &name) || !of_span_number(text, UINT64_MAX, &n) ||
 		!parse_subfield(name, &s)) {
 		return fail(p, arg, "not NUMBER->FIELD[LOW..HIGH]");
 	}
@@ -460,7 +468,7 @@ parse_move(struct parser *p, struct of_span arg)
 	struct of_span from, to;
 	struct subfield src, dst;
 
-	if (!split_arrow(arg, &from, &to) || !parse_subfield(from, &src) ||
+	if (!of_span_split_arrow(arg, &from, &to) || !parse_subfield(from, &src) ||
 		!parse_subfield(to, &dst) || src.n_bits != dst.n_bits) {
 		return fail(p, arg, "not FIELD[LOW..HIGH]->FIELD[LOW..HIGH] of the same width");
 	}
@@ -540,21 +548,24 @@ parse_nested(struct parser *p, enum of_action_type type, struct of_span arg)
 static bool
 parse_subfield(struct of_span text, struct subfield *s)
 {
-	struct of_span range = text, name = of_span_cut(&range, '['), high;
-	uint64_t low_bit, high_bit;
-	unsigned width;
+	struct of_span range = text, name = of_span_trim(of_span_cut(&range, '['));
 
-	name = of_span_trim(name);
 	s->field = oxm_by_name(name.at, name.len);
 	if (s->field == FIELD_N) {
 		s->field = field_by_name(name.at, name.len);
 	}
-	if (s->field == FIELD_N) {
-		return false;
-	}
-	width = field_get(s->field)->width;
-	s->ofs = 0;
-	s->n_bits = (uint16_t)width;
+	return s->field != FIELD_N &&
+	       of_text_parse_range(text, field_get(s->field)->width, &s->ofs, &s->n_bits);
+}
+
+bool
+of_text_parse_range(struct of_span text, unsigned width, uint16_t *ofs, uint16_t *n_bits)
+{
+	struct of_span range = text, name = of_span_cut(&range, '['), high;
+	uint64_t low_bit, high_bit;
+
+	*ofs = 0;
+	*n_bits = (uint16_t)width;
 	if (range.at == name.at + name.len || of_span_is(range, "]")) {
 		return true;
 	}
@@ -573,13 +584,13 @@ parse_subfield(struct of_span text, struct subfield *s)
 					      width - 1, &high_bit))) {
 		return false;
 	}
-	s->ofs = (uint16_t)low_bit;
-	s->n_bits = (uint16_t)(high_bit - low_bit + 1);
+	*ofs = (uint16_t)low_bit;
+	*n_bits = (uint16_t)(high_bit - low_bit + 1);
 	return high_bit >= low_bit;
 }
 
-static bool
-split_arrow(struct of_span arg, struct of_span *left, struct of_span *right)
+bool
+of_span_split_arrow(struct of_span arg, struct of_span *left, struct of_span *right)
 {
 	for (size_t i = 0; i + 1 < arg.len; i++) {
 		if (arg.at[i] == '-' && arg.at[i + 1] == '>') {

@@ -117,6 +117,12 @@ format_one(const struct of_action_hdr *a, const struct of_text_names *names, str
 		of_text_format_actions(nested, size, names, out);
 		strbuf_put_char(out, ')');
 		break;
+	case OF_ACTION_LEARN:
+		of_text_format_learn((const void *)a, names, out);
+		break;
+	case OF_ACTION_FIN_TIMEOUT:
+		of_text_format_fin_timeout((const void *)a, out);
+		break;
 	case OF_ACTION_WRITE_METADATA:
 		strbuf_printf(out, "%s:%#llx", name, (unsigned long long)md->metadata);
 		if (md->mask != UINT64_MAX) {
@@ -235,7 +241,13 @@ static void
 format_subfield(enum field_id field, unsigned ofs, unsigned n_bits, struct strbuf *out)
 {
 	oxm_put_name(field, out);
-	if (n_bits == field_get(field)->width) {
+	of_text_put_range(ofs, n_bits, field_get(field)->width, out);
+}
+
+void
+of_text_put_range(unsigned ofs, unsigned n_bits, unsigned width, struct strbuf *out)
+{
+	if (n_bits == width) {
 		strbuf_put(out, "[]");
 	} else if (n_bits == 1) {
 		strbuf_printf(out, "[%u]", ofs);

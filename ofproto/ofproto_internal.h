@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "lib/hmap.h"
 #include "lib/list.h"
 #include "ofproto/change_log.h"
 #include "ofproto/classifier.h"
@@ -19,6 +20,7 @@
 #define OF_DP_PAGES ((DP_PORT_MAX + 1) / OF_DP_PAGE)
 
 struct context_table;
+struct learner;
 struct mdb;
 struct mirror_set;
 struct of_counter;
@@ -46,6 +48,7 @@ struct rule {
 	_Atomic uint64_t packets; /* handlers add */
 	_Atomic uint64_t bytes;
 	_Atomic uint64_t used_ms;
+	_Atomic uint64_t renewed_ms; /* by who learned it: its hard timeout begins then; 0: never */
 	_Atomic(struct rule *) heir; /* replaced: credits go there; referenced */
 	/* The loop's. */
 	struct list by_table;
@@ -61,6 +64,8 @@ struct rule {
 	uint16_t hard_timeout;
 	uint16_t importance;
 	uint8_t removed_reason; /* enum of_removed_reason */
+	uint32_t n_learners;    /* of_learned.c: what it learns that goes with it */
+	struct learner **learners;
 	uint64_t words[];
 };
 
@@ -69,6 +74,12 @@ struct oftable {
 	struct list rules; /* as added; with markers of queries, which have no rule */
 	size_t n_active;
 	size_t n_next; /* rules that will be there when the open transaction is published; its own */
+	uint64_t n_changes; /* rules that came, went or were changed */
+	struct {            /* rules of a cookie, when @n_changes was @at */
+		uint64_t cookie;
+		uint64_t at;
+		size_t n;
+	} counted;
 	struct rule *miss;
 	_Atomic uint64_t n_matched; /* handlers add */
 	_Atomic uint64_t n_missed;
@@ -153,7 +164,11 @@ struct of_model {
 	struct list switches;
 	struct of_txn *txn;
 	struct change_batch
-		*noted;     /* for the version that is published next; not a transaction's */
+		*noted;        /* for the version that is published next; not a transaction's */
+	struct hmap learners;  /* of_learned.c */
+	struct list unlearned; /* learners whose last rule has gone */
+	struct list to_learn;  /* while a transaction is open */
+	uint32_t n_to_learn;
 	struct list dying;  /* removed rules whose flow-removed waits for their last flow */
 	struct rule **heap; /* rules with timeouts, by when they may be due */
 	uint64_t *heap_due;

@@ -62,6 +62,8 @@ static const struct row *row_to_send(enum field_id field, uint8_t version);
 static const struct row *own_row(enum field_id field);
 static const struct row *mapped_row(enum field_id field, const struct row *otherwise);
 static int class_index(uint16_t class);
+static enum oxm_form form_of(const struct row *row);
+static const struct row *row_in_form(enum field_id field, enum oxm_form form);
 static bool from_wire(const struct row *row, const uint8_t *wire, union field_value *value);
 static void to_wire(const struct row *row, const union field_value *value, uint8_t *wire);
 static void all_ones(const struct row *row, union field_value *mask);
@@ -155,8 +157,8 @@ prefix_of(const struct row *row)
 	}
 }
 
-enum field_id
-oxm_by_name(const char *name, size_t len)
+static const struct row *
+row_by_name(const char *name, size_t len)
 {
 	for (size_t i = 0; i < N_ROWS; i++) {
 		const char *prefix = prefix_of(&rows[i]);
@@ -164,10 +166,39 @@ oxm_by_name(const char *name, size_t len)
 
 		if (len == n + strlen(rows[i].name) && !strncasecmp(name, prefix, n) &&
 			!strncasecmp(name + n, rows[i].name, len - n)) {
-			return rows[i].field;
+			return &rows[i];
 		}
 	}
-	return FIELD_N;
+	return NULL;
+}
+
+enum field_id
+oxm_by_name(const char *name, size_t len)
+{
+	const struct row *row = row_by_name(name, len);
+
+	return row ? row->field : FIELD_N;
+}
+
+enum field_id
+oxm_form_by_name(const char *name, size_t len, enum oxm_form *form)
+{
+	const struct row *row = row_by_name(name, len);
+
+	*form = row ? form_of(row) : OXM_FORM_WHOLE;
+	return row ? row->field : FIELD_N;
+}
+
+void
+oxm_put_form_name(enum field_id field, enum oxm_form form, struct strbuf *out)
+{
+	const struct row *row = row_in_form(field, form);
+
+	if (row) {
+		strbuf_printf(out, "%s%s", prefix_of(row), row->name);
+	} else {
+		strbuf_put(out, field_get(field)->name);
+	}
 }
 
 void
@@ -495,6 +526,64 @@ static size_t
 header_size(const struct row *row)
 {
 	return row->class == OXM_CLASS_EXPERIMENTER ? 8 : 4;
+}
+
+/* --- forms --------------------------------------------------------------------------------------- */
+
+static enum oxm_form
+form_of(const struct row *row)
+{
+	return row->quirk == QUIRK_PORT16   ? OXM_FORM_PORT16
+	       : row->quirk == QUIRK_MAPPED ? OXM_FORM_MAPPED
+					    : OXM_FORM_WHOLE;
+}
+
+/* The oldest number of a field in a form, among those that stand in 4 bytes. */
+static const struct row *
+row_in_form(enum field_id field, enum oxm_form form)
+{
+	const struct row *oldest = NULL;
+
+	for (size_t i = 0; i < N_ROWS; i++) {
+		const struct row *row = &rows[i];
+
+		if (row->field == field && form_of(row) == form &&
+			row->class != OXM_CLASS_EXPERIMENTER &&
+			(!oldest || row->version < oldest->version)) {
+			oldest = row;
+		}
+	}
+	return oldest;
+}
+
+bool
+oxm_form_of(uint32_t header, enum field_id *field, enum oxm_form *form)
+{
+	const struct row *row = header >> 16 == OXM_CLASS_EXPERIMENTER ? NULL : find_row(header, 0);
+
+	if (!row || header != OXM_HEADER(row->class, row->number, false, row->size)) {
+		return false;
+	}
+	*field = row->field;
+	*form = form_of(row);
+	return true;
+}
+
+uint32_t
+oxm_form_header(enum field_id field, enum oxm_form form)
+{
+	const struct row *row = row_in_form(field, form);
+
+	return row ? OXM_HEADER(row->class, row->number, false, row->size) : 0;
+}
+
+unsigned
+oxm_form_width(enum field_id field, enum oxm_form form)
+{
+	return form == OXM_FORM_PORT16   ? 16
+	       : form == OXM_FORM_MAPPED ? 32
+	       : field == FIELD_VLAN_VID ? 12 /* OFPVID_PRESENT is no part of it */
+					 : field_get(field)->width;
 }
 
 /* --- values -------------------------------------------------------------------------------------- */

@@ -89,3 +89,20 @@ bool oxm_pull_match(const uint8_t *data, size_t len, unsigned flags, struct of_m
  * other: pass FIELD_N to begin, FIELD_N ends. */
 enum field_id oxm_next_field(enum field_id after, uint8_t version, bool set);
 bool oxm_is_maskable(enum field_id field);
+
+/* Some numbers carry part of a field: NXM_OF_IN_PORT OpenFlow 1.0's 16 bits of a port number, NXM_NX_TUN_IPV4_SRC
+ * the IPv4 address in a v6-mapped one. */
+enum oxm_form {
+	OXM_FORM_WHOLE,
+	OXM_FORM_PORT16,
+	OXM_FORM_MAPPED,
+	OXM_FORM_N,
+};
+
+/* The field and form of a header of 4 bytes (class 0xffff has longer ones), without mask and with the value's
+ * length. */
+bool oxm_form_of(uint32_t header, enum field_id *field, enum oxm_form *form);
+/* The header by which ovs-ofctl names it; 0: the field has none of 4 bytes, or not in that form. */
+uint32_t oxm_form_header(enum field_id field, enum oxm_form form);
+/* Bits that parts of fields are counted in. */
+unsigned oxm_form_width(enum field_id field, enum oxm_form form);

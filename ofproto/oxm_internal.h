@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "lib/field.h"
+#include "ofproto/oxm.h"
 
 struct strbuf;
 
@@ -14,3 +15,6 @@ struct strbuf;
 enum field_id oxm_by_name(const char *name, size_t len);
 /* The name by which ovs-ofctl writes a field in move and load. */
 void oxm_put_name(enum field_id field, struct strbuf *out);
+/* The same in a form. */
+enum field_id oxm_form_by_name(const char *name, size_t len, enum oxm_form *form);
+void oxm_put_form_name(enum field_id field, enum oxm_form form, struct strbuf *out);

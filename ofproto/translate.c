@@ -11,6 +11,7 @@
 #include "lib/byteorder.h"
 #include "ofproto/of_context.h"
 #include "ofproto/of_counter.h"
+#include "ofproto/of_learned.h"
 #include "ofproto/translate_internal.h"
 #include "ofproto/translate_trace.h"
 
@@ -49,6 +50,10 @@ translation_clear(struct translation *t, struct of_model *m)
 	t->n_rules = 0;
 	t->counters.n = 0;
 	t->n_learned = 0;
+	while (t->n_learns) {
+		of_learned_unref(t->learns[--t->n_learns]);
+	}
+	t->n_fins = 0;
 	t->n_contexts = 0;
 	t->n_deps = 0;
 	t->n_lookups = 0;
@@ -64,6 +69,7 @@ translation_uninit(struct translation *t, struct of_model *m)
 	free(t->counters.v);
 	free(t->deps);
 	free(t->lookups);
+	free(t->fins);
 }
 
 void
@@ -466,6 +472,12 @@ run_action(struct xlate *x, const struct of_action_hdr *a)
 		nested = of_action_nested(a, &size);
 		xlate_on_copy(x, nested, size, false);
 		break;
+	case OF_ACTION_LEARN:
+		xlate_learn(x, (const void *)a);
+		break;
+	case OF_ACTION_FIN_TIMEOUT:
+		xlate_fin_timeout(x, (const void *)a);
+		break;
 	case OF_ACTION_CLEAR_ACTIONS:
 		of_actions_clear(&x->action_set);
 		break;
@@ -504,6 +516,7 @@ needs_headers(enum of_action_type type)
 	case OF_ACTION_COPY_TTL_IN:
 	case OF_ACTION_SET_FIELD:
 	case OF_ACTION_COPY_FIELD:
+	case OF_ACTION_LEARN:
 		return true;
 	default:
 		return false;
@@ -645,6 +658,8 @@ xlate_set(struct xlate *x, const void *data, size_t size)
 		OF_ACTION_SET_VLAN_VID,
 		OF_ACTION_SET_VLAN_PCP,
 		OF_ACTION_SET_QUEUE,
+		OF_ACTION_LEARN,
+		OF_ACTION_FIN_TIMEOUT,
 		OF_ACTION_METER,
 		OF_ACTION_GROUP,
 		OF_ACTION_OUTPUT,
@@ -665,7 +680,8 @@ xlate_set(struct xlate *x, const void *data, size_t size)
 			NULL;
 	}
 	for (size_t i = 0; i < WEFT_ARRAY_SIZE(order); i++) {
-		if (order[i] == OF_ACTION_SET_FIELD || order[i] == OF_ACTION_COPY_FIELD) {
+		if (order[i] == OF_ACTION_SET_FIELD || order[i] == OF_ACTION_COPY_FIELD ||
+			order[i] == OF_ACTION_LEARN) {
 			/* All of them as they were written: a later one of the same field wins. */
 			for (a = of_action_first(data, size); a;
 				a = of_action_next(a, data, size)) {

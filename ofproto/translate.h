@@ -8,7 +8,7 @@
  * Sets:     changed fields are kept in the key and written out as late as possible, before the next
  *           output that needs them; a field that ends as it began is not written when the mask
  *           knows its value.
- * Limits:   depth 64 of resubmits, 4096 actions, DP_ACTIONS_MAX_SIZE: beyond, the result is a drop
+ * Limits:   depth 64 of resubmits, 4096 actions, 64 learn actions, DP_ACTIONS_MAX_SIZE: beyond, the result is a drop
  *           with a reason.
  * Threads:  handlers and the loop, between of_reader_enter() and of_reader_leave(). Nothing shared is
  *           changed but by of_context_intern().
@@ -27,9 +27,11 @@
 #define TRANSLATE_MAX_DEPTH 64
 #define TRANSLATE_MAX_ACTIONS 4096
 #define TRANSLATE_MAX_LEARNED 8
+#define TRANSLATE_MAX_LEARNS 64 /* learn actions */
 #define TRANSLATE_MAX_GROUP_DEPTH 64
 
 struct of_counter;
+struct of_learned;
 struct of_trace;
 
 /* Counters that a flow, or a bucket of an object, credits. Not referenced. */
@@ -79,6 +81,14 @@ struct translate_learned {
 	uint8_t mac[6];
 };
 
+#define TRANSLATE_TCP_ENDS 0x5u /* FIN, RST */
+/* A rule whose timeouts are to be limited when the connection ends. */
+struct translate_fin {
+	struct rule *rule; /* one of the translation's */
+	uint16_t idle_timeout;
+	uint16_t hard_timeout;
+};
+
 /* A lookup in a table: what is known of all packets that would be looked up like this one. */
 struct translate_lookup {
 	uint64_t table;         /* of_dep(OF_DEP_TABLE, ..) */
@@ -101,6 +111,12 @@ struct translation {
 	struct translate_counters counters; /* of groups and buckets, as rules */
 	struct translate_learned learned[TRANSLATE_MAX_LEARNED];
 	uint32_t n_learned;
+	struct of_learned
+		*learns[TRANSLATE_MAX_LEARNS]; /* of_learned.h: a reference each, as contexts */
+	uint32_t n_learns;
+	struct translate_fin *fins;
+	uint32_t n_fins;
+	uint32_t cap_fins;
 	/* What the result depends on, beside the rules: of_dep(), and lookups. If asked for. */
 	uint64_t *deps;
 	uint32_t n_deps;
@@ -138,5 +154,7 @@ void translate_packet_out(const struct translate_in *in, struct ofproto *p, cons
 void of_rule_ref(struct rule *r);
 /* Any time. */
 void of_rule_unref(struct rule *r);
+/* Loop: its timeouts are at most these; 0: as they are. */
+void of_rule_limit(struct rule *r, uint16_t idle_timeout, uint16_t hard_timeout);
 /* Adds to its counters, and to its table's. @used_ms 0: not known. */
 void of_rule_credit(struct rule *r, uint64_t packets, uint64_t bytes, uint64_t used_ms);

@@ -189,6 +189,7 @@ make_object(struct xlate *x, const struct group *g, struct dp_handle *handle)
 {
 	struct making m = {.parts = xcalloc(g->n_buckets + 1, sizeof(m.parts[0]))};
 	enum translate_object_state state = TRANSLATE_OBJECT_PENDING;
+	uint32_t n_learns = x->out->n_learns, n_fins = x->out->n_fins;
 	bool ok = true, no_object = x->no_object;
 
 	*handle = (struct dp_handle){0, 0};
@@ -218,10 +219,12 @@ make_object(struct xlate *x, const struct group *g, struct dp_handle *handle)
 	free(m.parts);
 	dp_actions_uninit(&m.body);
 	x->no_object = no_object;
-	if (ok && state != TRANSLATE_OBJECT_NONE) {
-		x->mirrored |= m.mirrored;
+	if (!ok || state == TRANSLATE_OBJECT_NONE) {
+		xlate_unlearn(x, n_learns, n_fins);
+		return false;
 	}
-	return ok && state != TRANSLATE_OBJECT_NONE;
+	x->mirrored |= m.mirrored;
+	return true;
 }
 
 /* Appends a bucket, if it can ever be chosen. False: there can be no object. */

@@ -218,6 +218,16 @@ bool xlate_vlan_on(struct xlate *x, const struct ofport *port, uint16_t *vlan);
 /* Copies that are in @vlan, by all ports that are members. */
 void xlate_put_in_vlan(struct xlate *x, uint16_t vlan);
 
+/* --- translate_learn.c --- */
+
+/* The rule that the packet teaches. */
+void xlate_learn(struct xlate *x, const struct of_action_learn *a);
+/* Whether it must know more of the packet than is known. */
+bool xlate_learn_needs_unknown(const struct xlate *x, const struct of_action_learn *a);
+void xlate_fin_timeout(struct xlate *x, const struct of_action_fin_timeout *a);
+/* What was tried is not what happens: keeps only the first of each. */
+void xlate_unlearn(struct xlate *x, uint32_t n_learns, uint32_t n_fins);
+
 /* --- translate_mirror.c --- */
 
 /* The packet has come in by @port, or is about to go out there, and is now as it is on the wire. */

@@ -11,6 +11,7 @@
 
 #include "lib/byteorder.h"
 #include "lib/dp_protocol.h"
+#include "ofproto/of_action_internal.h"
 #include "ofproto/of_context.h"
 #include "ofproto/translate_internal.h"
 
@@ -206,24 +207,6 @@ xlate_set_u64(struct xlate *x, enum field_id field, uint64_t value, uint64_t mas
 	xlate_set_field(x, field, &v, &m);
 }
 
-/* Copies @n bits between big-endian numbers of @src_bytes and @dst_bytes bytes, counted from the low
- * ends; the mask gets ones where @dst was written. */
-static void
-copy_bits(const uint8_t *src, unsigned src_bytes, unsigned src_ofs, uint8_t *dst, uint8_t *mask,
-	unsigned dst_bytes, unsigned dst_ofs, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++) {
-		unsigned from = src_ofs + i, to = dst_ofs + i;
-		uint8_t bit = (uint8_t)(1u << to % 8), *byte = &dst[dst_bytes - 1 - to / 8];
-
-		*byte &= (uint8_t)~bit;
-		if (src[src_bytes - 1 - from / 8] & 1u << from % 8) {
-			*byte |= bit;
-		}
-		mask[dst_bytes - 1 - to / 8] |= bit;
-	}
-}
-
 void
 xlate_copy_field(struct xlate *x, const struct of_action_copy_field *a)
 {
@@ -235,12 +218,11 @@ xlate_copy_field(struct xlate *x, const struct of_action_copy_field *a)
 		return;
 	}
 	field_load(src, &x->pkt.key, &from);
-	copy_bits(from.b, src->n_bytes, a->src_ofs, to.b, mask.b, dst->n_bytes, a->dst_ofs,
-		a->n_bits);
-	/* The result is a constant of this flow: it depends on the bits that were copied. */
 	field_value_ones(src, &ones);
-	copy_bits(ones.b, src->n_bytes, a->src_ofs, read.b, read.b, src->n_bytes, a->src_ofs,
-		a->n_bits);
+	of_bits_copy(from.b, src->n_bytes, a->src_ofs, to.b, dst->n_bytes, a->dst_ofs, a->n_bits);
+	of_bits_copy(ones.b, src->n_bytes, a->src_ofs, mask.b, dst->n_bytes, a->dst_ofs, a->n_bits);
+	/* The result is a constant of this flow: it depends on the bits that were copied. */
+	of_bits_copy(ones.b, src->n_bytes, a->src_ofs, read.b, src->n_bytes, a->src_ofs, a->n_bits);
 	field_store(src, &bits.bits, &read);
 	xlate_read(x, &bits);
 	xlate_set_field(x, a->dst, &to, &mask);

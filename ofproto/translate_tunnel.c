@@ -309,6 +309,8 @@ xlate_needs_unknown(const struct xlate *x, const struct of_action_hdr *a)
 	case OF_ACTION_COPY_FIELD:
 		return xlate_is_unknown_field(
 			x, ((const struct of_action_copy_field *)(const void *)a)->src);
+	case OF_ACTION_LEARN:
+		return xlate_learn_needs_unknown(x, (const void *)a);
 	case OF_ACTION_PUSH_MPLS:
 	case OF_ACTION_DEC_NW_TTL:
 		return xlate_is_unknown_field(x, FIELD_IP_TTL);

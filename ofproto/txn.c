@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "lib/alloc.h"
+#include "ofproto/of_learned_internal.h"
 
 /* How far ahead the version of a transaction lies that is prepared in slices: ports, learned addresses
  * and the like move the published version meanwhile. */
@@ -118,6 +119,7 @@ bool
 of_txn_finish(struct of_txn *t, uint64_t now_ms, unsigned steps)
 {
 	bool tells = t->model->journal.flow || t->has_items;
+	struct of_model *m;
 
 	for (; t->pass != TXN_DONE; t->pass++, t->at = 0) {
 		for (; t->at < t->n; t->at++) {
@@ -131,7 +133,9 @@ of_txn_finish(struct of_txn *t, uint64_t now_ms, unsigned steps)
 			}
 		}
 	}
+	m = t->model;
 	free_txn(t);
+	model_unlearn(m, now_ms);
 	return false;
 }
 
@@ -167,6 +171,7 @@ txn_note(struct of_txn *t, enum op_kind kind, struct rule *r)
 	t->ops[t->n] = (struct op){.rule = r, .kind = kind};
 	if (r) {
 		*count_of(r) += change_of(kind);
+		r->ofproto->tables[r->table].n_changes++;
 	}
 	if (kind == OP_ADD) {
 		change_note_rule(
@@ -287,6 +292,7 @@ settle(struct of_txn *t, const struct op *op)
 		r->ofproto->tables[r->table].n_active++;
 		r->ofproto->n_rules++;
 		expiry_add(t->model, r);
+		rule_note_learns(r, true);
 		break;
 	case OP_REPLACE:
 		/* No flow-removed for what an add replaces (s.6.4). */
@@ -301,10 +307,14 @@ settle(struct of_txn *t, const struct op *op)
 		expiry_del(t->model, r);
 		list_remove(&r->by_table);
 		list_remove(&r->by_objects);
+		rule_note_learns(r, false);
 		rule_retire(r);
 		break;
 	case OP_ACTIONS:
 		rule_settle_actions(r);
+		if (cls_rule_visible(&r->cls, t->version)) {
+			rule_note_learns(r, true);
+		}
 		if (op->reset_counts) {
 			atomic_store_explicit(&r->packets, 0, memory_order_relaxed);
 			atomic_store_explicit(&r->bytes, 0, memory_order_relaxed);

@@ -13,6 +13,7 @@
 
 #include "lib/alloc.h"
 #include "lib/strbuf.h"
+#include "ofproto/of_learned.h"
 
 static struct registry_fake_flow *
 find_flow(struct registry_fake *f, const struct flow_key *key, const struct flow_mask *mask)
@@ -183,6 +184,26 @@ fake_learned(void *user, uint32_t id, uint16_t vlan, const uint8_t mac[6], struc
 	}
 }
 
+static void
+fake_learn(void *user, struct of_learned *l)
+{
+	struct registry_fake *f = user;
+
+	f->n_learns++;
+	if (f->w) {
+		of_model_learn(f->w->model, l, f->w->now_ms);
+	}
+}
+
+static void
+fake_limit(void *user, struct rule *r, uint16_t idle_timeout, uint16_t hard_timeout)
+{
+	struct registry_fake *f = user;
+
+	f->n_limits++;
+	of_rule_limit(r, idle_timeout, hard_timeout);
+}
+
 struct flow_registry_ops
 registry_fake_ops(struct registry_fake *f)
 {
@@ -192,6 +213,8 @@ registry_fake_ops(struct registry_fake *f)
 		.execute = fake_execute,
 		.stats = fake_stats,
 		.learned = fake_learned,
+		.learn = fake_learn,
+		.limit = fake_limit,
 		.user = f};
 }
 

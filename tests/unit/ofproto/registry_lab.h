@@ -41,6 +41,8 @@ struct registry_fake {
 	uint16_t last_flags;
 	char executed[1024];
 	unsigned n_contexts;
+	unsigned n_learns; /* posted */
+	unsigned n_limits;
 	struct world *w;                         /* NULL: learned addresses are not written */
 	void (*in_put)(struct registry_fake *f); /* runs in the middle of a put */
 };

@@ -94,6 +94,38 @@ static const struct {
 	{"arp actions=move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],set_field:2->arp_op,"
 	 "load:0x5->NXM_OF_ARP_OP[],load:0xa->NXM_OF_ETH_DST[0..3],load:0x1->NXM_NX_REG1[3]",
 		NULL},
+	{"tcp actions=learn(table=10,hard_timeout=300,priority=1,NXM_OF_VLAN_TCI[0..11],"
+	 "NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:0->NXM_OF_VLAN_TCI[],"
+	 "load:NXM_NX_TUN_ID[]->NXM_NX_TUN_ID[],output:NXM_OF_IN_PORT[])",
+		NULL},
+	{"actions=learn(table=1)", "actions=learn"},
+	{"actions=learn(table=1)", "actions=learn()"},
+	{"ip actions=learn(table=3,idle_timeout=3,hard_timeout=9,fin_idle_timeout=4,"
+	 "fin_hard_timeout=5,priority=0,send_flow_rem,delete_learned,cookie=0x12,limit=7,"
+	 "eth_type=0x800,ip_src=10.0.0.1,NXM_OF_IP_DST[]=NXM_OF_IP_SRC[],NXM_OF_VLAN_TCI[0..11]=0x5,"
+	 "output:OXM_OF_IN_PORT[],load:0x123->OXM_OF_METADATA[3..20],load:0x1->NXM_NX_REG0[3],"
+	 "in_port=3,eth_type=0x800,NXM_NX_REG0[0..3],OXM_OF_METADATA[40..47]=OXM_OF_METADATA[0..7])",
+		"ip actions=learn(eth_type=0x800,nw_src=10.0.0.1,ip_dst=ip_src,vlan_tci[0..11]=5,"
+		"send_flow_rem,delete_learned,limit=7,cookie=0x12,idle_timeout=3,fin_idle_timeout=4,"
+		"fin_hard_timeout=5,hard_timeout=9,table=3,priority=0,output:OXM_OF_IN_PORT[],"
+		"load:0x123->OXM_OF_METADATA[3..20],load:1->NXM_NX_REG0[3],in_port=3,"
+		"OXM_OF_ETH_TYPE[]=0x800,reg0[0..3],metadata[40..47]=metadata[0..7])"},
+	{"actions=learn(table=1,in_port=LOCAL,OXM_OF_IN_PORT[],eth_dst=00:00:00:00:00:05,reg0=0x5,"
+	 "tun_id=0x5,metadata=0x3,vlan_tci=0x1002,tun_src=1.2.3.4,"
+	 "NXM_NX_TUN_IPV4_SRC[]=NXM_NX_TUN_IPV4_DST[],"
+	 "load:NXM_NX_TUN_IPV4_SRC[]->NXM_NX_TUN_IPV4_DST[])",
+		"actions=learn(in_port=LOCAL,OXM_OF_IN_PORT[]=OXM_OF_IN_PORT[],"
+		"eth_dst=00:00:00:00:00:05,reg0=0x5,tun_id=5,metadata=0x3,vlan_tci=0x1002,"
+		"tun_src=1.2.3.4,tun_src=tun_dst,load:tun_src->tun_dst)"},
+	{"actions=learn(table=0,priority=3,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[])",
+		"actions=learn( table=0, eth_dst=eth_src  , priority=3)"},
+	{"actions=learn(table=1,load:0x123456789abcdef0123->NXM_NX_TUN_IPV6_DST[0..79],"
+	 "load:NXM_OF_ETH_SRC[]->NXM_NX_TUN_IPV6_DST[0..47])",
+		NULL},
+	{"ip actions=learn(table=1,eth_type=0x800,OXM_OF_IP_DSCP[],nw_tos=32)",
+		"ip actions=learn(eth_type=0x800,ip_dscp=ip_dscp,NXM_OF_IP_TOS[]=32)"},
+	{"tcp actions=fin_timeout(idle_timeout=5,hard_timeout=6)", NULL},
+	{"tcp actions=fin_timeout(idle_timeout=5),fin_timeout()", NULL},
 };
 
 static void
