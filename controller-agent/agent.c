@@ -23,6 +23,8 @@
 #include "lib/log.h"
 #include "ofproto/fdb.h"
 #include "ofproto/of_context.h"
+#include "ofproto/of_learned.h"
+#include "ofproto/translate.h"
 
 WEFT_LOG_MODULE(agent);
 
@@ -489,6 +491,22 @@ learned(void *user, uint32_t id, uint16_t vlan, const uint8_t mac[6], struct of_
 	agent_touch(a);
 }
 
+static void
+learn(void *user, struct of_learned *l)
+{
+	struct agent *a = user;
+
+	of_model_learn(a->model, l, agent_now_ms());
+	agent_touch(a);
+}
+
+static void
+limit(void *user, struct rule *r, uint16_t idle_timeout, uint16_t hard_timeout)
+{
+	of_rule_limit(r, idle_timeout, hard_timeout);
+	agent_touch(user);
+}
+
 /* A context of an earlier run names its switch by the number of that run. */
 static void
 context(void *user, uint32_t id, const void *bytes, size_t size)
@@ -565,6 +583,8 @@ broken(void *user, const char *why)
 static const struct handlers_ops handlers_ops = {
 	.packet_in = packet_in,
 	.learned = learned,
+	.learn = learn,
+	.limit = limit,
 	.context = context,
 	.adopted = adopted,
 	.detached = detached,

@@ -20,11 +20,14 @@
 #include "lib/alloc.h"
 #include "lib/error.h"
 #include "lib/log.h"
+#include "ofproto/of_learned.h"
+#include "ofproto/translate.h"
 
 WEFT_LOG_MODULE(handlers);
 
 #define SLICE_NS 1000000
 
+static void forget_learn(const struct news *news);
 static void take_news(int fd, short what, void *arg);
 static void run_news(struct handlers *p, struct news *news);
 static struct handler_rings *map_rings(
@@ -177,6 +180,7 @@ handlers_destroy(struct handlers *p)
 	handlers_stop(p);
 	while ((news = (struct news *)inbox_take(&p->inbox)) != NULL) {
 		handler_rings_free(news->rings);
+		forget_learn(news);
 		if (news->barrier) {
 			barrier_unref(news->barrier);
 		}
@@ -617,6 +621,21 @@ object_answered(struct handlers *p, const struct news *news)
 	p->ops->object_replied(p->user, news->token, &reply);
 }
 
+/* Gives back what a rule that is to be learned, or limited, held. */
+static void
+forget_learn(const struct news *news)
+{
+	if (news->kind == NEWS_LEARN || news->kind == NEWS_LIMIT) {
+		atomic_fetch_sub_explicit(&news->from->n_waiting_learns, 1, memory_order_relaxed);
+	}
+	if (news->learned) {
+		of_learned_unref(news->learned);
+	}
+	if (news->rule) {
+		of_rule_unref(news->rule);
+	}
+}
+
 static void
 run_news(struct handlers *p, struct news *news)
 {
@@ -626,6 +645,14 @@ run_news(struct handlers *p, struct news *news)
 		break;
 	case NEWS_LEARNED:
 		p->ops->learned(p->user, news->id, news->vlan, news->mac, news->port);
+		break;
+	case NEWS_LEARN:
+		p->ops->learn(p->user, news->learned);
+		forget_learn(news);
+		break;
+	case NEWS_LIMIT:
+		p->ops->limit(p->user, news->rule, news->idle_timeout, news->hard_timeout);
+		forget_learn(news);
 		break;
 	case NEWS_CONTEXT:
 		p->ops->context(p->user, news->id, news->bytes, news->data_len);
@@ -671,6 +698,8 @@ handlers_get_counters(struct handlers *p, struct handlers_counters *c)
 		c->n_packet_ins += atomic_load_explicit(&h->n_packet_ins, memory_order_relaxed);
 		c->n_packet_ins_dropped +=
 			atomic_load_explicit(&h->n_packet_ins_dropped, memory_order_relaxed);
+		c->n_learns_dropped +=
+			atomic_load_explicit(&h->n_learns_dropped, memory_order_relaxed);
 		c->n_packet_outs += atomic_load_explicit(&h->n_packet_outs, memory_order_relaxed);
 		c->n_bad_records += atomic_load_explicit(&h->n_bad_records, memory_order_relaxed);
 		c->n_failed += atomic_load_explicit(&h->n_failed, memory_order_relaxed);

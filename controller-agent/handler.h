@@ -15,6 +15,8 @@
  *           and the datapath has everything that was sent before, packet-outs included.
  * Limits:   HANDLER_MAX_PACKET_INS packets of a handler wait for the loop, the rest is dropped and
  *           counted. Once half of that is taken, a port gets no more than an eighth of it.
+ *           So do HANDLER_MAX_LEARNS rules that are to be learned; later packets of their flows tell of
+ *           them again.
  * Threads:  all functions are the loop's; callbacks come in the loop.
  */
 #pragma once
@@ -35,6 +37,7 @@ struct of_model;
 struct weft_error;
 
 #define HANDLER_MAX_PACKET_INS 1024
+#define HANDLER_MAX_LEARNS 1024
 
 /* A packet that the datapath sent to the agent. */
 struct handler_packet_in {
@@ -59,6 +62,9 @@ struct handlers_ops {
 	void (*packet_in)(void *user, const struct handler_packet_in *packet);
 	void (*learned)(void *user, uint32_t ofproto_id, uint16_t vlan, const uint8_t mac[6],
 		struct of_port port);
+	/* of_model_learn(), of_rule_limit(); borrowed. */
+	void (*learn)(void *user, struct of_learned *l);
+	void (*limit)(void *user, struct rule *r, uint16_t idle_timeout, uint16_t hard_timeout);
 	/* A context that the datapath keeps (takeover). */
 	void (*context)(void *user, uint32_t id, const void *bytes, size_t size);
 	/* Contexts and flows are adopted; @n_flows of all handlers. */
@@ -82,6 +88,7 @@ struct handlers_counters {
 	struct flow_registry_counters flows; /* of all handlers */
 	uint64_t n_packet_ins;
 	uint64_t n_packet_ins_dropped; /* the loop did not keep up */
+	uint64_t n_learns_dropped;     /* nor with what is to be learned */
 	uint64_t n_packet_outs;
 	uint64_t n_bad_records; /* upcalls and replies that did not decode */
 	uint64_t n_failed;      /* commands of ours that the datapath refused */

@@ -64,6 +64,8 @@ struct order {
 enum news_kind {
 	NEWS_PACKET_IN, /* key, context bytes, data */
 	NEWS_LEARNED,
+	NEWS_LEARN,   /* learned */
+	NEWS_LIMIT,   /* rule, idle_timeout, hard_timeout */
 	NEWS_CONTEXT, /* id, bytes */
 	NEWS_CONTEXTS_LISTED,
 	NEWS_FLOWS_LISTED, /* n */
@@ -89,6 +91,10 @@ struct news {
 	struct of_port port;
 	uint16_t vlan;
 	uint8_t mac[6];
+	struct of_learned *learned; /* referenced */
+	struct rule *rule;          /* referenced */
+	uint16_t idle_timeout;
+	uint16_t hard_timeout;
 	struct flow_key key; /* PACKET_IN */
 	uint8_t key_blocks;
 	uint32_t packet_len;
@@ -159,7 +165,9 @@ struct handler {
 	_Atomic uint64_t n_bad_records;
 	_Atomic uint64_t n_failed;
 	_Atomic uint64_t n_wakeups;
-	_Atomic uint32_t n_waiting_packet_ins; /* posted, not yet taken */
+	_Atomic uint64_t n_learns_dropped;
+	_Atomic uint32_t n_waiting_learns;     /* posted, not yet taken */
+	_Atomic uint32_t n_waiting_packet_ins; /* likewise */
 	_Atomic uint32_t
 		n_waiting_of_port[HANDLER_PORT_SHARES]; /* the same, by number of the port */
 	/* Asleep, without flows and without anything under way: what it does next, it does by the version

@@ -9,6 +9,8 @@
 
 #include "controller-agent/handler_internal.h"
 #include "lib/alloc.h"
+#include "ofproto/of_learned.h"
+#include "ofproto/translate.h"
 
 uint64_t
 handler_now_ms(void)
@@ -227,6 +229,49 @@ op_learned(
 	handler_post(h, news);
 }
 
+static bool
+is_full_of_learns(struct handler *h)
+{
+	if (atomic_load_explicit(&h->n_waiting_learns, memory_order_relaxed) >=
+		HANDLER_MAX_LEARNS) {
+		handler_count(&h->n_learns_dropped);
+		return true;
+	}
+	atomic_fetch_add_explicit(&h->n_waiting_learns, 1, memory_order_relaxed);
+	return false;
+}
+
+static void
+op_learn(void *user, struct of_learned *l)
+{
+	struct handler *h = user;
+	struct news *news;
+
+	if (is_full_of_learns(h)) {
+		return;
+	}
+	news = handler_news(h, NEWS_LEARN, 0);
+	news->learned = of_learned_ref(l);
+	handler_post(h, news);
+}
+
+static void
+op_limit(void *user, struct rule *r, uint16_t idle_timeout, uint16_t hard_timeout)
+{
+	struct handler *h = user;
+	struct news *news;
+
+	if (is_full_of_learns(h)) {
+		return;
+	}
+	news = handler_news(h, NEWS_LIMIT, 0);
+	of_rule_ref(r);
+	news->rule = r;
+	news->idle_timeout = idle_timeout;
+	news->hard_timeout = hard_timeout;
+	handler_post(h, news);
+}
+
 void
 handler_publish(struct handler *h)
 {
@@ -276,6 +321,8 @@ handler_registry_ops(struct handler *h, struct flow_registry_ops *ops)
 		.packet_out = handler_send_packet_out,
 		.stats = op_stats,
 		.learned = op_learned,
+		.learn = op_learn,
+		.limit = op_limit,
 		.user = h,
 	};
 }

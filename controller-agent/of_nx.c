@@ -8,23 +8,13 @@
 
 #include <string.h>
 
-#include "controller-agent/of_wire.h"
+#include "controller-agent/of_nx_internal.h"
 #include "lib/error.h"
 #include "ofproto/of_action.h"
 #include "ofproto/of_error.h"
 #include "ofproto/oxm.h"
 
 #define OFPAT_EXPERIMENTER 0xffffu
-
-enum nx_subtype {
-	NXAST_RESUBMIT = 1,
-	NXAST_REG_MOVE = 6,
-	NXAST_REG_LOAD = 7,
-	NXAST_RESUBMIT_TABLE = 14,
-	NXAST_CONTROLLER = 20,
-	NXAST_REG_LOAD2 = 33,
-	NXAST_CLONE = 42,
-};
 
 static bool get_resubmit(
 	const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err);
@@ -36,13 +26,10 @@ static bool get_reg_load2(
 	const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err);
 static bool get_controller(
 	const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err);
-static bool bad_length(struct weft_error *err);
 static bool bad_field(struct weft_error *err);
 static bool get_field(const uint8_t *header, enum field_id *field, struct weft_error *err);
 static struct of_port port_from_16(uint16_t port);
 static uint16_t port_to_16(uint32_t port);
-static size_t begin(struct strbuf *out, enum nx_subtype subtype);
-static void end(struct strbuf *out, size_t start);
 static bool mask_range(
 	const struct field *f, const union field_value *mask, unsigned *ofs, unsigned *n_bits);
 static void shift_down(const struct field *f, const union field_value *value, unsigned ofs,
@@ -58,7 +45,7 @@ of_nx_get_action(const uint8_t *a, size_t len, struct of_actions *actions, struc
 			"an action of unknown experimenter 0x%x", get_be32(a + 4));
 	}
 	if (len < 16) {
-		return bad_length(err);
+		return of_nx_bad_length(err);
 	}
 	switch (get_be16(a + 8)) {
 	case NXAST_RESUBMIT:
@@ -72,6 +59,11 @@ of_nx_get_action(const uint8_t *a, size_t len, struct of_actions *actions, struc
 		return get_reg_load2(a, len, actions, err);
 	case NXAST_CONTROLLER:
 		return get_controller(a, len, actions, err);
+	case NXAST_LEARN:
+	case NXAST_LEARN2:
+		return of_nx_get_learn(a, len, actions, err);
+	case NXAST_FIN_TIMEOUT:
+		return of_nx_get_fin_timeout(a, len, actions, err);
 	default:
 		return of_error_set(err, OFPET_BAD_ACTION, OFPBAC_BAD_EXP_TYPE,
 			"Nicira action %u is unknown", get_be16(a + 8));
@@ -82,7 +74,7 @@ static bool
 get_resubmit(const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err)
 {
 	if (len != 16) {
-		return bad_length(err);
+		return of_nx_bad_length(err);
 	}
 	of_actions_put_resubmit(actions, port_from_16(get_be16(a + 10)),
 		get_be16(a + 8) == NXAST_RESUBMIT ? OF_TABLE_ALL : a[12]);
@@ -95,7 +87,7 @@ get_reg_move(const uint8_t *a, size_t len, struct of_actions *actions, struct we
 	enum field_id src, dst;
 
 	if (len != 24) {
-		return bad_length(err);
+		return of_nx_bad_length(err);
 	}
 	if (!get_field(a + 16, &src, err) || !get_field(a + 20, &dst, err)) {
 		return false;
@@ -117,7 +109,7 @@ get_reg_load(const uint8_t *a, size_t len, struct of_actions *actions, struct we
 	size_t at = actions->size;
 
 	if (len != 24) {
-		return bad_length(err);
+		return of_nx_bad_length(err);
 	}
 	if (!get_field(a + 12, &id, err)) {
 		return false;
@@ -155,7 +147,7 @@ get_reg_load2(const uint8_t *a, size_t len, struct of_actions *actions, struct w
 			err, OFPET_BAD_ACTION, OFPBAC_BAD_SET_ARGUMENT, "load: %s", cause.text);
 	}
 	if (WEFT_ROUND_UP(10 + used, 8) != len) {
-		return bad_length(err);
+		return of_nx_bad_length(err);
 	}
 	of_actions_put_set_field(
 		actions, entry.field, &entry.value, entry.has_mask ? &entry.mask : NULL);
@@ -166,15 +158,15 @@ static bool
 get_controller(const uint8_t *a, size_t len, struct of_actions *actions, struct weft_error *err)
 {
 	if (len != 16) {
-		return bad_length(err);
+		return of_nx_bad_length(err);
 	}
 	of_actions_put_controller(
 		actions, get_be16(a + 10), a[14], get_be16(a + 12), NULL, 0, 0, false);
 	return true;
 }
 
-static bool
-bad_length(struct weft_error *err)
+bool
+of_nx_bad_length(struct weft_error *err)
 {
 	return of_error_set(
 		err, OFPET_BAD_ACTION, OFPBAC_BAD_LEN, "a Nicira action of a wrong length");
@@ -222,36 +214,42 @@ of_nx_put_action(struct strbuf *out, uint8_t version, const struct of_action_hdr
 
 	switch (a->type) {
 	case OF_ACTION_RESUBMIT:
-		start = begin(out,
+		start = of_nx_begin(out,
 			resubmit->table == OF_TABLE_ALL ? NXAST_RESUBMIT : NXAST_RESUBMIT_TABLE);
 		wire_put_u16(out, port_to_16(resubmit->in_port));
 		wire_put_u8(out, resubmit->table == OF_TABLE_ALL ? 0 : resubmit->table);
 		wire_put_zeros(out, 3);
-		end(out, start);
+		of_nx_end(out, start);
 		break;
 	case OF_ACTION_COPY_FIELD:
-		start = begin(out, NXAST_REG_MOVE);
+		start = of_nx_begin(out, NXAST_REG_MOVE);
 		wire_put_u16(out, copy->n_bits);
 		wire_put_u16(out, copy->src_ofs);
 		wire_put_u16(out, copy->dst_ofs);
 		wire_put_u32(out, oxm_header((enum field_id)copy->src, version, false));
 		wire_put_u32(out, oxm_header((enum field_id)copy->dst, version, false));
-		end(out, start);
+		of_nx_end(out, start);
 		break;
 	case OF_ACTION_CONTROLLER:
-		start = begin(out, NXAST_CONTROLLER);
+		start = of_nx_begin(out, NXAST_CONTROLLER);
 		wire_put_u16(out, controller->max_len);
 		wire_put_u16(out, controller->controller_id);
 		wire_put_u8(out, controller->reason);
 		wire_put_u8(out, 0);
-		end(out, start);
+		of_nx_end(out, start);
 		break;
 	case OF_ACTION_CLONE:
 		nested = of_action_nested(a, &size);
-		start = begin(out, NXAST_CLONE);
+		start = of_nx_begin(out, NXAST_CLONE);
 		wire_put_zeros(out, 6);
 		put_actions(out, nested, size);
-		end(out, start);
+		of_nx_end(out, start);
+		break;
+	case OF_ACTION_LEARN:
+		of_nx_put_learn(out, (const void *)a);
+		break;
+	case OF_ACTION_FIN_TIMEOUT:
+		of_nx_put_fin_timeout(out, (const void *)a);
 		break;
 	default:
 		break;
@@ -272,19 +270,19 @@ of_nx_put_load(struct strbuf *out, uint8_t version, enum field_id field,
 	}
 	if (mask_range(f, mask, &ofs, &n_bits)) {
 		shift_down(f, value, ofs, n_bits, &bits);
-		start = begin(out, NXAST_REG_LOAD);
+		start = of_nx_begin(out, NXAST_REG_LOAD);
 		wire_put_u16(out, (uint16_t)(ofs << 6 | (n_bits - 1)));
 		wire_put_u32(out, oxm_header(field, version, false));
 		wire_put_u64(out, bits);
 	} else {
-		start = begin(out, NXAST_REG_LOAD2);
+		start = of_nx_begin(out, NXAST_REG_LOAD2);
 		oxm_put_entry(out, field, version, value, mask);
 	}
-	end(out, start);
+	of_nx_end(out, start);
 }
 
-static size_t
-begin(struct strbuf *out, enum nx_subtype subtype)
+size_t
+of_nx_begin(struct strbuf *out, enum nx_subtype subtype)
 {
 	size_t start = out->len;
 
@@ -295,8 +293,8 @@ begin(struct strbuf *out, enum nx_subtype subtype)
 	return start;
 }
 
-static void
-end(struct strbuf *out, size_t start)
+void
+of_nx_end(struct strbuf *out, size_t start)
 {
 	wire_pad8(out, start);
 	wire_set_u16(out, start + 2, (uint16_t)(out->len - start));

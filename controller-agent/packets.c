@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/packet_key.h"
 #include "ofproto/of_context.h"
+#include "ofproto/of_learned.h"
 #include "ofproto/of_multicast.h"
 #include "ofproto/translate.h"
 
@@ -79,6 +80,21 @@ put_contexts(struct agent *a, const struct translation *t)
 	}
 }
 
+/* The rules that a packet-out teaches. */
+static void
+learn(struct agent *a, const struct translation *t, uint16_t tcp_flags, uint64_t now_ms)
+{
+	for (uint32_t i = 0; i < t->n_learns; i++) {
+		of_model_learn(a->model, t->learns[i], now_ms);
+	}
+	for (uint32_t i = 0; i < t->n_fins && tcp_flags & TRANSLATE_TCP_ENDS; i++) {
+		of_rule_limit(t->fins[i].rule, t->fins[i].idle_timeout, t->fins[i].hard_timeout);
+	}
+	if (t->n_learns || t->n_fins) {
+		agent_touch(a);
+	}
+}
+
 bool
 agent_packet_out(struct agent *a, struct ofproto *ofproto, const struct of_packet_out *po,
 	struct weft_error *err)
@@ -122,6 +138,9 @@ agent_send_out(struct agent *a, struct ofproto *ofproto, const struct of_packet_
 		put_contexts(a, &t);
 		handlers_packet_out(
 			a->handlers, in_port, t.actions.data, t.actions.size, po->data, po->len);
+	}
+	if (!t.lacks_objects) {
+		learn(a, &t, be16_to(key->tcp_flags), in.now_ms);
 	}
 	translation_uninit(&t, a->model);
 	of_reader_leave(a->reader);
