@@ -31,8 +31,9 @@ print_help(const char *object, FILE *out)
 		const struct cli_command *c = &cli_commands[i];
 
 		if (!object || !strcmp(object, c->object)) {
-			fprintf(out, "  weft %s%s%s %s\n        %s\n", c->object,
-				c->verb ? " " : "", c->verb ? c->verb : "", c->usage, c->help);
+			fprintf(out, "  weft %s%s%s%s%s\n        %s\n", c->object,
+				c->verb ? " " : "", c->verb ? c->verb : "", *c->usage ? " " : "",
+				c->usage, c->help);
 		}
 	}
 }

@@ -57,8 +57,9 @@ const struct cli_command cli_commands[] = {
 	{"controller", "add",
 		"SWITCH TARGET [key=FILE cert=FILE ca=FILE] [rate-limit=N] [burst=N] "
 		"[inactivity-probe=MS]",
-		"add a controller: tcp:HOST:PORT, ptcp:PORT[:ADDRESS], unix:PATH", CLI_AGENT,
-		"controller.add", NULL, CLI_SHOW_NOTHING,
+		"add a controller: tcp:HOST[:PORT], tls:HOST[:PORT], ptcp:PORT[:ADDRESS], "
+		"ptls:PORT[:ADDRESS], unix:PATH",
+		CLI_AGENT, "controller.add", NULL, CLI_SHOW_NOTHING,
 		{{CLI_ARG_NAME, "switch"}, {CLI_ARG_NAME, "target"},
 			{CLI_ARG_SETTINGS, "settings"}},
 		{{0}}, false, false, false, NULL},

@@ -179,11 +179,20 @@ read_file(const char *path, FILE *in, json_t *lines, struct weft_error *err)
 	return ok;
 }
 
+/* What is wrong with @word, and how it is said right. */
+static bool
+misuse(const struct cli_command *c, const char *before, const char *word, const char *behind,
+	struct weft_error *err)
+{
+	return weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "%s%s%s; usage: weft %s%s%s%s%s",
+		before, word, behind, c->object, c->verb ? " " : "", c->verb ? c->verb : "",
+		*c->usage ? " " : "", c->usage);
+}
+
 static bool
 missing(const struct cli_command *c, const char *what, struct weft_error *err)
 {
-	return weft_error_set(err, WEFT_ERR_INVALID, EINVAL, "%s is missing; usage: weft %s%s%s %s",
-		what, c->object, c->verb ? " " : "", c->verb ? c->verb : "", c->usage);
+	return misuse(c, "", what, " is missing", err);
 }
 
 static bool
@@ -303,15 +312,11 @@ take_flags(struct words *w, char **rest, const struct cli_command *c, struct fla
 			flags->given[find_option(c, word, CLI_ARG_FLAG)] = true;
 		} else if (find_option(c, word, CLI_ARG_VALUE) < CLI_MAX_ARGS) {
 			if (++i == w->argc) {
-				return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
-					"%s needs a value; usage: weft %s%s%s %s", word, c->object,
-					c->verb ? " " : "", c->verb ? c->verb : "", c->usage);
+				return misuse(c, "", word, " needs a value", err);
 			}
 			flags->values[find_option(c, word, CLI_ARG_VALUE)] = w->argv[i];
 		} else if (word[0] == '-' && word[1] == '-') {
-			return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
-				"unknown option %s; usage: weft %s%s%s %s", word, c->object,
-				c->verb ? " " : "", c->verb ? c->verb : "", c->usage);
+			return misuse(c, "unknown option ", word, "", err);
 		} else {
 			rest[n++] = w->argv[i];
 		}
@@ -344,9 +349,7 @@ cli_parse(
 		}
 	}
 	if (ok && w.at < w.argc) {
-		ok = weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
-			"\"%s\" is one word too many; usage: weft %s%s%s %s", w.argv[w.at],
-			c->object, c->verb ? " " : "", c->verb ? c->verb : "", c->usage);
+		ok = misuse(c, "\"", w.argv[w.at], "\" is one word too many", err);
 	}
 	if (ok && c->takes_bundle) {
 		json_object_set_new(request->params, "bundle", json_boolean(flags.bundle));

@@ -128,6 +128,7 @@ test_cli_refuses(void **state)
 		{"switch add a b", "\"b\" is not KEY=VALUE"},
 		{"switch add a x=1 x=2", "\"x\" is given twice"},
 		{"switch del a b", "\"b\" is one word too many"},
+		{"stats x", "\"x\" is one word too many; usage: weft stats"},
 		{"switch list --strict", "unknown option --strict"},
 		{"flow add br0", "FLOW is missing"},
 		{"group add br0", "SPEC is missing; usage: weft group add SWITCH SPEC | -f FILE"},
