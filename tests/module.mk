@@ -66,7 +66,7 @@ ALL_OBJECTS += $(PRINT_KEYS).o
 # behaviour, and instrumented for the fuzzer.
 ADDRESS_BUILD := BUILD=$(BUILD)/address CC=clang SANITIZE=fuzzer-no-link,address,undefined
 THREAD_BUILD := BUILD=$(BUILD)/thread SANITIZE=thread
-PYTEST := /usr/bin/python3 -B -m pytest -p no:cacheprovider $(if $(TESTS),-k '$(TESTS)')
+PYTEST := /usr/bin/python3 -B -m pytest -p no:cacheprovider --durations=25 $(if $(TESTS),-k '$(TESTS)')
 
 .PHONY: unit-tests thread-tests fuzz-targets run-unit run-thread guest-image
 .PHONY: check-tests broken-functions
