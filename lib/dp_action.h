@@ -142,8 +142,8 @@ struct dp_action_object {
  * there (port-gone) and up (rx-disabled). Headers that are malformed or not of @kind: decap-bad; with a wrong
  * checksum: decap-checksum; fragments of outer packets: decap-fragment; what carries neither Ethernet nor
  * (GRE, Geneve, VXLAN-GPE) IP or MPLS: decap-protocol; Geneve options that must be understood and are
- * not: decap-option; marked congested, while the inner packet's ends know of no ECN (RFC 6040 s.4.2):
- * decap-ecn. */
+ * not: decap-option; bits set that VXLAN reserves: decap-reserved; marked congested, while the inner
+ * packet's ends know of no ECN (RFC 6040 s.4.2): decap-ecn. */
 struct dp_action_decap {
 	struct dp_action_hdr hdr;
 	uint32_t kind;      /* enum dp_tunnel_kind */

@@ -103,3 +103,6 @@ DROP(FRAGMENT, "fragment",
 	"an IP fragment, and the switch is set to drop them: ovs-ofctl set-frags SWITCH normal")
 DROP(MIRROR_PORT, "mirror-port",
 	"came in by the output port of a mirror, which takes nothing in: see weft mirror list")
+/* Tunnels, again. */
+DROP(DECAP_RESERVED, "decap-reserved",
+	"VXLAN header with bits that must be zero: the far end uses an extension, see gbp= and gpe=")

@@ -39,6 +39,7 @@ static bool find_path(struct xlate *x, struct way_out *w);
 static bool find_object(struct xlate *x, struct way_out *w);
 static void go_out(struct xlate *x, const struct way_out *w);
 static void become_outer(struct xlate_packet *k, const struct way_out *w);
+static bool is_malformed(struct xlate *x);
 static const struct tunnel_listener *listener_of(struct xlate *x);
 static void outer_destination(struct xlate *x, struct of_underlay_addr *a);
 
@@ -328,6 +329,7 @@ xlate_decap(struct xlate *x, const struct ofport *port)
 	const struct tunnel_listener *l;
 	const struct ofport *face;
 	struct of_underlay_addr to;
+	bool malformed;
 	size_t at;
 
 	if (!port->info.is_internal || k->is_opaque) {
@@ -340,13 +342,19 @@ xlate_decap(struct xlate *x, const struct ofport *port)
 	if (xlate_is_tagged(x)) {
 		return false;
 	}
-	l = listener_of(x);
-	if (!l) {
+	malformed = is_malformed(x);
+	l = malformed ? NULL : listener_of(x);
+	if (!malformed && !l) {
 		return false;
 	}
 	xlate_read_field(x, FIELD_ETH_DST);
 	if (memcmp(k->key.eth_dst, port->info.mac, sizeof(k->key.eth_dst))) {
 		return false; /* flooded: not the host's */
+	}
+	if (malformed) {
+		xlate_trace(x, "IP or UDP header cut or inconsistent: no tunnel packet");
+		xlate_blame(x, DROP_DECAP_BAD);
+		return true;
 	}
 	outer_destination(x, &to);
 	if (!xlate_owns_address(x, &to)) {
@@ -390,6 +398,23 @@ xlate_tunnel_port(struct xlate *x, const struct ofport *face)
 	xlate_note(x, port->rx);
 	x->pkt.key.in_port = x->pkt.base.in_port = be32_from(port->info.number.v);
 	return port;
+}
+
+/* Whose outer headers do not tell whether it is a tunnel packet. The kernel would take it no better, but
+ * nobody would know. */
+static bool
+is_malformed(struct xlate *x)
+{
+	struct flow_mask bad = {.bits = {.ip_frag = FLOW_BAD_L3}};
+
+	if (!xlate_holds(x, FIELD_PRE_IP)) {
+		return false;
+	}
+	bad.bits.ip_frag |= x->pkt.key.ip_frag & FLOW_BAD_L3 || !xlate_holds(x, FIELD_PRE_UDP)
+				    ? 0
+				    : FLOW_BAD_L4;
+	xlate_read(x, &bad);
+	return x->pkt.key.ip_frag & bad.bits.ip_frag;
 }
 
 static const struct tunnel_listener *

@@ -310,6 +310,7 @@ ELSEWHERE = {
     "decap-protocol": ("likewise", "datapath/decap_rows.h"),
     "decap-option": ("likewise", "datapath/decap_rows.h"),
     "decap-ecn": ("likewise", "datapath/decap_rows.h"),
+    "decap-reserved": ("likewise", "datapath/decap_rows.h"),
     "object-gone": ("between an object's end and that of the flows to it", "datapath/test_object_actions.c"),
 }
 # Those that only a real kernel's refusal of a sound frame brings about: no test.

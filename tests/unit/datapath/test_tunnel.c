@@ -505,7 +505,7 @@ test_tunnel_decap_offloads(void **state)
 static bool
 is_decap_reason(int result)
 {
-	return result == DROP_DECAP_BAD ||
+	return result == DROP_DECAP_BAD || result == DROP_DECAP_RESERVED ||
 	       (result >= DROP_DECAP_CHECKSUM && result <= DROP_DECAP_ECN);
 }
 

@@ -37,14 +37,14 @@ test_tunnel_in_decapsulates_what_the_host_is_handed(void **state)
 	EXPECT_MASK(t, "");
 	lab_tunnel_port(t, 20, &tunnel);
 	EXPECT(t, UP VXLAN, "decap(kind=vxlan,port=40)");
-	EXPECT_MASK(t, "eth_dst,eth_type,vlan_tci/1000,ip_dst,nw_proto,tcp_dst");
+	EXPECT_MASK(t, "eth_dst,eth_type,vlan_tci/1000,ip_dst,nw_proto,bad_l3,bad_l4,tcp_dst");
 	EXPECT(t, UP HOST "udp6,ipv6_dst=2001:db8::1,tp_dst=4789", "decap(kind=vxlan,port=40)");
 	/* Another port, protocol, address, device address, a tag: the host's own business. */
 	EXPECT(t, UP HOST "udp,nw_dst=192.0.2.1,tp_dst=4790", "output(39)");
-	EXPECT_MASK(t, "eth_type,vlan_tci/1000,nw_proto,tcp_dst");
+	EXPECT_MASK(t, "eth_type,vlan_tci/1000,nw_proto,bad_l3,bad_l4,tcp_dst");
 	EXPECT(t, UP HOST "udp,nw_dst=192.0.2.1,tp_dst=0", "output(39)");
 	EXPECT(t, UP HOST "tcp,nw_dst=192.0.2.1,tp_dst=4789", "output(39)");
-	EXPECT_MASK(t, "eth_type,vlan_tci/1000,nw_proto");
+	EXPECT_MASK(t, "eth_type,vlan_tci/1000,nw_proto,bad_l3");
 	EXPECT(t, UP HOST "ip,nw_proto=47,nw_dst=192.0.2.1", "output(39)");
 	EXPECT(t, UP HOST "arp", "output(39)");
 	EXPECT_MASK(t, "eth_type,vlan_tci/1000");
@@ -62,6 +62,30 @@ test_tunnel_in_decapsulates_what_the_host_is_handed(void **state)
 	/* Tags that the underlay switch takes off are off. */
 	lab_flow(t, t->u, "priority=40001,dl_vlan=7,actions=pop_vlan,output:9");
 	EXPECT(t, UP "dl_vlan=7," VXLAN, "pop_vlan,decap(kind=vxlan,port=40)");
+}
+
+static void
+test_tunnel_in_drops_headers_that_are_cut(void **state)
+{
+	struct underlay_lab *t = *state;
+	struct of_tunnel tunnel = lab_tunnel("192.0.2.2");
+
+	lab_flow(t, t->u, "actions=output:9");
+	EXPECT(t, UP HOST "ip,bad_l3=1", "output(39)");
+	EXPECT_MASK(t, "");
+	lab_tunnel_port(t, 20, &tunnel);
+	/* Which port they are for cannot be told. */
+	EXPECT(t, UP HOST "ip,bad_l3=1", "drop(decap-bad)");
+	EXPECT_MASK(t, "eth_dst,eth_type,vlan_tci/1000,bad_l3");
+	EXPECT(t, UP HOST "ipv6,bad_l3=1", "drop(decap-bad)");
+	EXPECT(t, GUEST HOST "ip,bad_l3=1", "drop(decap-bad)");
+	EXPECT(t, UP HOST "udp,nw_dst=192.0.2.1,bad_l4=1", "drop(decap-bad)");
+	EXPECT_MASK(t, "eth_dst,eth_type,vlan_tci/1000,nw_proto,bad_l3,bad_l4");
+	/* Not for the host, tagged, not what tunnels are made of. */
+	EXPECT(t, UP "dl_dst=02:00:00:00:00:07,ip,bad_l3=1", "output(39)");
+	EXPECT(t, UP HOST "dl_vlan=7,ip,bad_l3=1", "output(39)");
+	EXPECT(t, UP HOST "arp,bad_l3=1", "output(39)");
+	EXPECT(t, UP HOST "tcp,nw_dst=192.0.2.1,bad_l4=1", "output(39)");
 }
 
 static void
@@ -434,6 +458,7 @@ main(void)
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, underlay_lab_begin, underlay_lab_end)
 	const struct CMUnitTest tests[] = {
 		TEST(test_tunnel_in_decapsulates_what_the_host_is_handed),
+		TEST(test_tunnel_in_drops_headers_that_are_cut),
 		TEST(test_tunnel_in_from_underlay_ports_alone),
 		TEST(test_tunnel_in_finds_the_most_specific_port),
 		TEST(test_tunnel_in_unknown),
