@@ -303,7 +303,7 @@ ELSEWHERE = {
     "tunnel-id-range": ("each header is made by hand there", "datapath/test_tunnel.c"),
     "tunnel-loop": ("likewise", "datapath/test_tunnel.c"),
     "encap-bad": ("likewise", "datapath/test_tunnel.c"),
-    "encap-too-long": ("likewise", "datapath/test_tunnel_worker.c"),
+    "encap-too-long": ("likewise", "datapath/test_tunnel_too_long.c"),
     "decap-bad": ("likewise", "datapath/decap_rows.h"),
     "decap-checksum": ("likewise", "datapath/decap_rows.h"),
     "decap-fragment": ("likewise", "datapath/decap_rows.h"),
