@@ -29,6 +29,8 @@ static void earn(struct packet_queue *q, uint64_t now_ms);
 static bool spend(struct packet_queue *q, uint64_t now_ms);
 static struct port_queue *port_queue_find(const struct packet_queue *q, uint32_t port);
 static struct port_queue *port_queue_get(struct packet_queue *q, uint32_t port);
+static void drop_excess(
+	struct packet_queue *q, struct port_queue *newest, const struct queued_packet *packet);
 static struct port_queue *longest(
 	const struct packet_queue *q, struct port_queue *newest, bool by_bytes);
 static struct queued_packet *take_from(
@@ -64,6 +66,7 @@ packet_queue_set_rate(struct packet_queue *q, uint32_t rate, uint32_t burst, uin
 	q->credit = is_new ? (uint64_t)q->burst * TOKEN
 			   : WEFT_MIN(q->credit, (uint64_t)q->burst * TOKEN);
 	q->credited_ms = now_ms;
+	drop_excess(q, NULL, NULL);
 }
 
 uint32_t
@@ -101,13 +104,22 @@ packet_queue_put(
 	q->n++;
 	q->n_bytes += size;
 	q->n_queued++;
-	while (q->n > max_messages(q) || q->n_bytes > PACKET_QUEUE_MAX_BYTES) {
-		struct port_queue *loser = longest(q, pq, q->n <= max_messages(q));
+	drop_excess(q, pq, packet);
+}
 
-		if (loser == pq && loser->packets.prev == &packet->link) {
+/* @packet has just been put behind @newest's others; NULL: none has. */
+static void
+drop_excess(struct packet_queue *q, struct port_queue *newest, const struct queued_packet *packet)
+{
+	while (q->n > max_messages(q) || q->n_bytes > PACKET_QUEUE_MAX_BYTES) {
+		struct port_queue *loser = longest(q, newest, q->n <= max_messages(q));
+		struct list *last = loser->packets.prev;
+
+		if (loser == newest && last == &packet->link) {
 			q->n_queued--; /* it never waited */
+			newest = NULL; /* and its port may have no others */
 		}
-		free(take_from(q, loser, loser->packets.prev));
+		free(take_from(q, loser, last));
 		q->n_dropped++;
 	}
 }
@@ -220,14 +232,15 @@ port_queue_get(struct packet_queue *q, uint32_t port)
 	return pq;
 }
 
-/* The port with most messages or bytes; @newest, which has just got one, before others that have as many. */
+/* The port with most messages or bytes; @newest, which has just got one, before others that have as many, if it is
+ * not NULL. */
 static struct port_queue *
 longest(const struct packet_queue *q, struct port_queue *newest, bool by_bytes)
 {
 	struct port_queue *found = newest, *pq;
 
 	LIST_FOREACH (pq, link, &q->turns) {
-		if (by_bytes ? pq->n_bytes > found->n_bytes : pq->n > found->n) {
+		if (!found || (by_bytes ? pq->n_bytes > found->n_bytes : pq->n > found->n)) {
 			found = pq;
 		}
 	}

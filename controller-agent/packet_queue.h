@@ -52,7 +52,8 @@ struct queued_packet {
 void packet_queue_init(struct packet_queue *q);
 void packet_queue_uninit(struct packet_queue *q);
 /* @rate: a second, 0 no limit; @burst: how many may go at once after a pause (packet_queue_burst()). A
- * new bucket is full; one whose rate changes keeps what it has, as far as it fits. */
+ * new bucket is full; one whose rate changes keeps what it has, as far as it fits. What waits and is too much
+ * for the new burst is dropped. */
 void packet_queue_set_rate(struct packet_queue *q, uint32_t rate, uint32_t burst, uint64_t now_ms);
 
 /* The burst that belongs to the rate: @burst, or a quarter of a second's; 0 without a rate. */

@@ -261,6 +261,27 @@ test_packet_queue_bounds_the_wait(void **state)
 	packet_queue_uninit(&queue);
 }
 
+/* A smaller burst is one for those that wait already. */
+static void
+test_packet_queue_shrinks(void **state)
+{
+	(void)state;
+	packet_queue_init(&queue);
+	for (unsigned i = 0; i < 3; i++) {
+		put(1, i, 60);
+		put(2, i, 60);
+	}
+	expect_counts(0, 6, 0, 6);
+	packet_queue_set_rate(&queue, 1000, 2, NOW);
+	expect_counts(0, 6, 4, 2);
+	/* Each port has as many as the new one: that one goes, though more than one is too much. */
+	queue.burst = 1;
+	put(3, 0, 60);
+	expect_counts(0, 6, 6, 1);
+	expect(NOW, 2, 0);
+	packet_queue_uninit(&queue);
+}
+
 int
 main(void)
 {
@@ -270,6 +291,7 @@ main(void)
 		cmocka_unit_test(test_packet_queue_takes_turns),
 		cmocka_unit_test(test_packet_queue_is_bounded),
 		cmocka_unit_test(test_packet_queue_bounds_the_wait),
+		cmocka_unit_test(test_packet_queue_shrinks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
