@@ -225,6 +225,10 @@ check_set_field(struct walk *w, const struct of_action_set_field *a)
 		become(w, (uint16_t)field_value_u64(f, &value));
 	} else if (w->knows) {
 		field_store_masked(f, &w->now.value, &value, &mask);
+		if (a->field == FIELD_VLAN_TCI) {
+			/* It makes and takes away tags. */
+			field_store_masked(f, &w->now.mask.bits, &mask, &mask);
+		}
 	}
 	return true;
 }

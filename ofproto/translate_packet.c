@@ -150,6 +150,16 @@ xlate_set_field(struct xlate *x, enum field_id field, const union field_value *v
 		field_value_ones(f, &ones);
 		mask = &ones;
 	}
+	if (field == FIELD_VLAN_TCI && mask->b[0] & FLOW_VLAN_PRESENT >> 8) {
+		/* As Open vSwitch has it: whether there is a tag is said too. */
+		if (!(value->b[0] & FLOW_VLAN_PRESENT >> 8)) {
+			xlate_pop_vlan(x);
+			return;
+		}
+		if (!xlate_is_tagged(x)) {
+			xlate_push_vlan(x, 0x8100);
+		}
+	}
 	if ((field == FIELD_VLAN_TCI || field == FIELD_VLAN_VID || field == FIELD_VLAN_PCP)
 			? !xlate_is_tagged(x)
 			: !xlate_holds(x, f->prereq)) {
