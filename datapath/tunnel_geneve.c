@@ -80,16 +80,8 @@ decap(const struct packet *p, const uint8_t *h, uint32_t room, uint32_t len,
 	}
 	t->id = be32_from(get_be32(h + 4) >> 8);
 	tunnel_add_flags(t, FLOW_TUN_KEY | (h[1] & FLAG_CONTROL ? FLOW_TUN_OAM : 0));
-	switch (found->type) {
-	case TUNNEL_ETHERNET:
-	case TYPE_IPV4:
-	case TYPE_IPV6:
-	case TYPE_MPLS:
-	case TYPE_MPLS_MULTICAST:
-		return decap_options(h + HEADER_LEN, h + found->size, t);
-	default:
-		return DROP_DECAP_PROTOCOL;
-	}
+	return tunnel_knows_type(found->type) ? decap_options(h + HEADER_LEN, h + found->size, t)
+					      : (int)DROP_DECAP_PROTOCOL;
 }
 
 /* The option that is to be sent for slot @slot; NULL: none. */

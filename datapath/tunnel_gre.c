@@ -71,19 +71,7 @@ decap(const struct packet *p, const uint8_t *h, uint32_t room, uint32_t len,
 {
 	int result = tunnel_gre_decap(p, h, room, len, t, found);
 
-	if (result != EDIT_OK) {
-		return result;
-	}
-	switch (found->type) {
-	case TUNNEL_ETHERNET:
-	case TYPE_IPV4:
-	case TYPE_IPV6:
-	case TYPE_MPLS:
-	case TYPE_MPLS_MULTICAST:
-		return EDIT_OK;
-	default:
-		return DROP_DECAP_PROTOCOL;
-	}
+	return result != EDIT_OK || tunnel_knows_type(found->type) ? result : DROP_DECAP_PROTOCOL;
 }
 
 /* The numbers of a tunnel port go on when its headers change. */

@@ -147,6 +147,13 @@ tunnel_is_sum_right(const uint8_t *ip)
 	return (sum & 0xffff) + (sum >> 16) == 0xffff;
 }
 
+/* Whether packets of that type are taken out of GRE and Geneve: Ethernet, IP, MPLS. */
+static inline bool
+tunnel_knows_type(uint16_t type)
+{
+	return type == TUNNEL_ETHERNET || type == TYPE_IPV4 || type == TYPE_IPV6 || is_mpls(type);
+}
+
 /* tun_flags of a packet that came by a tunnel, besides FLOW_TUN_PRESENT. */
 static inline void
 tunnel_add_flags(struct packet_tunnel *t, uint16_t flags)
