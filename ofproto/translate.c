@@ -237,6 +237,17 @@ run_top(struct xlate *x, uint8_t table, const void *actions, size_t size, bool h
 	}
 }
 
+static bool
+is_recirculated(const struct dp_actions *list)
+{
+	const struct dp_action_hdr *a = dp_action_first(list->data, list->size), *last = a;
+
+	for (; a; a = dp_action_next(a, list->data, list->size)) {
+		last = a;
+	}
+	return last && last->type == DP_ACTION_RECIRC;
+}
+
 static void
 finish(struct xlate *x)
 {
@@ -260,6 +271,9 @@ finish(struct xlate *x)
 		if (t->actions.size || x->drop != DROP_EXPLICIT) {
 			dp_actions_put_drop(&t->actions, x->drop);
 		}
+	} else if (x->has_loop && !is_recirculated(&t->actions)) {
+		/* What goes elsewhere is a copy, so that the loop is seen where packets are flooded. */
+		dp_actions_put_drop(&t->actions, DROP_TUNNEL_LOOP);
 	} else {
 		xlate_unwrap_last_clone(&t->actions, 0);
 	}

@@ -64,6 +64,7 @@ xlate_tunnel(struct xlate *x, const struct ofport *port)
 	if (x->pkt.is_outer) {
 		xlate_trace(x, "it comes out of a tunnel port already");
 		xlate_blame(x, DROP_TUNNEL_LOOP);
+		x->has_loop = true;
 		return;
 	}
 	if (id_fits(x, w.tunnel) && find_ends(x, &w) && find_path(x, &w) && find_object(x, &w)) {

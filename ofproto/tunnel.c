@@ -113,6 +113,15 @@ check_id_and_port(const struct of_tunnel *t, struct weft_error *err)
 	return true;
 }
 
+static bool
+is_loopback(const struct of_underlay_addr *a)
+{
+	static const uint8_t v6[15];
+
+	return of_underlay_addr_is_v4(a) ? a->v[12] == 127
+					 : !memcmp(a->v, v6, sizeof(v6)) && a->v[15] == 1;
+}
+
 bool
 of_tunnel_check(const struct of_tunnel *t, struct weft_error *err)
 {
@@ -127,6 +136,9 @@ of_tunnel_check(const struct of_tunnel *t, struct weft_error *err)
 	}
 	if (is_multicast(&t->remote) || is_multicast(&t->local)) {
 		return refuse(err, "a multicast address cannot be a tunnel's end");
+	}
+	if (is_loopback(&t->remote) || is_loopback(&t->local)) {
+		return refuse(err, "a loopback address cannot be a tunnel's end");
 	}
 	if (has_remote && has_local && !memcmp(&t->remote, &t->local, sizeof(t->remote))) {
 		return refuse(err, "remote and local are the same address");

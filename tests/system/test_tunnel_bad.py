@@ -4,7 +4,7 @@
     guest ---- veth vm [br0] one tunnel port of each kind : ul0 [under] up0 (underlay=yes) ---- eth0 of the far host
 """
 
-from lab import wait_for
+from lab import Netns, Weft, wait_for
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.layers.l2 import Ether
@@ -121,3 +121,42 @@ def test_each_wrong_packet_has_its_reason(lab):
     sender = bytes.fromhex("020000000066")
     assert kernel.poll(accept=lambda frame: frame[6:12] == sender) is None  # none was left to the kernel
     tunnel.weft.stop()
+
+
+def test_tunnel_over_itself(lab):
+    """The way to the remote leads back into the tunnel, by one switch or by two whose underlay the other one is. Each
+    frame goes out once, in one tunnel; the copy that was to go round is counted."""
+    host, guests = Netns(lab, "host"), [Netns(lab, f"g{n}") for n in "01"]
+    weft = Weft(lab, netns=host.name).start()
+    for n in "01":
+        weft.cli("switch", "add", f"br{n}")
+        weft.cli("port", "add", f"br{n}", f"vm{n}", "type=veth", f"netns={guests[int(n)].name}", "ifname=eth0")
+        weft.cli("port", "add", f"br{n}", f"ul{n}", "type=internal", f"ip=192.0.{n}.1/24")
+        host.run("ip", "neigh", "replace", f"192.0.{n}.2", "lladdr", f"02:00:00:00:{n}:99", "dev", f"ul{n}", "nud", "permanent")
+    frame = bytes(inner(None, 0, 0, 7, "02:00:00:00:00:01", "ff:ff:ff:ff:ff:ff"))
+    wires = [guest.packets("eth0") for guest in guests]
+
+    def lost():
+        rows = weft.cli("drops", "vm0", json=True)
+        return sum(row["packets"] for row in rows if row["reason"] == "tunnel-loop")
+
+    def ready():
+        return {row["state"] for row in weft.cli("tunnel", "list", json=True)} == {"ready"}
+
+    def goes_round(outermost):
+        """The frame of vm0 comes out at the wire outermost, in one tunnel."""
+        wait_for(lambda: f"a way: {weft.cli('tunnel', 'list')}", ready)
+        before = lost()
+        for n in range(1, 4):
+            wires[0].send(frame)
+            got = wires[outermost].receive(accept=lambda got: got.endswith(frame))
+            assert len(got) == len(frame) + 50 and got[36:38] == (4789).to_bytes(2, "big")
+            wait_for(lambda: f"{n} lost, not {lost() - before}", lambda: lost() - before == n)
+        assert wires[outermost].poll(0.2, accept=lambda got: got.endswith(frame)) is None
+
+    weft.cli("port", "add", "br0", "t0", "type=vxlan", "remote=192.0.0.2", "vni=5")
+    goes_round(0)
+    weft.cli("port", "set", "t0", "remote=192.0.1.2")
+    weft.cli("port", "add", "br1", "t1", "type=vxlan", "remote=192.0.0.2", "vni=6")
+    goes_round(1)
+    weft.stop()

@@ -320,6 +320,8 @@ test_tunnel_in_refuses_nonsense(void **state)
 	BAD(memset(&bad.remote, 0, sizeof(bad.remote)), "the remote address is missing");
 	BAD(bad.remote = lab_addr("239.1.1.1"), "a multicast address cannot be a tunnel's end");
 	BAD(bad.local = lab_addr("ff02::1"), "a multicast address cannot be a tunnel's end");
+	BAD(bad.remote = lab_addr("127.9.0.1"), "a loopback address cannot be a tunnel's end");
+	BAD(bad.local = lab_addr("::1"), "a loopback address cannot be a tunnel's end");
 	BAD(bad.local = bad.remote, "remote and local are the same address");
 	BAD(bad.local = lab_addr("2001:db8::1"), "remote and local must both be IPv4 or both IPv6");
 	BAD(bad.id = 1 << 24, "vni must be at most 16777215 (24 bits)");

@@ -423,6 +423,14 @@ test_tunnel_out_over_itself_ends(void **state)
 	EXPECT(t, "in_port=1", "drop(tunnel-loop)");
 	lab_flow(t, t->s1, "in_port=30,actions=output:21");
 	EXPECT(t, "in_port=1", "drop(tunnel-loop)");
+	/* Where others get it too, the copy that went round is counted. */
+	lab_flow(t, t->u, "actions=output:1,output:30");
+	EXPECT(t, "in_port=1", "clone(encap(1.1),output(31)),drop(tunnel-loop)");
+	lab_flow(t, t->s1, "in_port=1,actions=output:20,output:2");
+	EXPECT(t, "in_port=1", "clone(encap(1.1),output(31)),output(12),drop(tunnel-loop)");
+	lab_flow(t, t->u, "actions=output:30");
+	EXPECT(t, "in_port=1", "output(12),drop(tunnel-loop)");
+	lab_flow(t, t->s1, "in_port=1,actions=output:20");
 	/* Round and round without a tunnel. */
 	lab_flow(t, t->s1, "in_port=30,actions=IN_PORT");
 	lab_flow(t, t->u, "priority=40000,in_port=30,actions=IN_PORT");
