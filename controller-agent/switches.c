@@ -445,7 +445,9 @@ describe(const struct agent_port *p, struct of_port_info *info)
 		agent_tunnel_describe(p, info);
 	}
 	if (info->config & OF_PORT_DOWN) {
-		info->state &= ~(uint32_t)OF_PORT_LIVE; /* OpenFlow 1.3.5 s.6.5 */
+		/* No more live (OpenFlow 1.3.5 s.6.5); and as kernel devices have it. Applications that look
+		 * at the state alone (Ryu's spanning tree, Faucet) take "not down" for up. */
+		info->state = OF_PORT_LINK_DOWN;
 	}
 }
 

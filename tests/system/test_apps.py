@@ -157,8 +157,8 @@ def test_group_user(lab, stage):
     a.send(datagram(2000))
     assert b.receive(30) == datagram(2000)
     weft.cli("port", "set", "b", "admin=down")
-    # Down by configuration: no OFPPS_LIVE, though there is a link.
-    groups.wait("port", lambda told: any((port["port"], port["config"], port["state"]) == (2, 1, 0) for port in told))
+    # Down by configuration: OFPPS_LINK_DOWN, and no OFPPS_LIVE, though the guest is there.
+    groups.wait("port", lambda told: any((port["port"], port["config"], port["state"]) == (2, 1, 1) for port in told))
 
     def comes(guest):
         def there():
