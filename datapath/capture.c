@@ -158,12 +158,6 @@ captures_run(void)
 	}
 }
 
-unsigned
-captures_count(void)
-{
-	return captures.n;
-}
-
 void
 captures_port_gone(struct port *port)
 {

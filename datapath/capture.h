@@ -60,7 +60,6 @@ int captures_open(void) WEFT_REQUIRES(weft_ports);
 void captures_close(void) WEFT_REQUIRES(weft_ports);
 /* Detaches captures that want to end, frees those that have ended. */
 void captures_run(void) WEFT_REQUIRES(weft_ports);
-unsigned captures_count(void) WEFT_REQUIRES(weft_ports);
 
 /* Starts a capture of a published port. Returns the client's end of the stream (blocking, the caller's);
  * -1 and @err. */

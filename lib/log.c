@@ -133,7 +133,8 @@ log_set_level(const char *text, struct weft_error *err)
 		}
 	}
 	if (colon && !found) {
-		return weft_error_set(err, WEFT_ERR_INVALID, ENOENT, "no log module \"%.*s\"",
+		return weft_error_set(err, WEFT_ERR_INVALID, ENOENT,
+			"no log module \"%.*s\": each line of the log names its own, behind the level",
 			(int)(colon - text), text);
 	}
 	return true;
@@ -162,20 +163,4 @@ log_set_file(const char *path, struct weft_error *err)
 	}
 	pthread_mutex_unlock(&file_lock);
 	return true;
-}
-
-const char *
-log_level_name(enum log_level level)
-{
-	return (unsigned)level < WEFT_ARRAY_SIZE(level_names) ? level_names[level] : "unknown";
-}
-
-void
-log_list(void (*visit)(const char *name, enum log_level level, void *user), void *user)
-{
-	for (const struct log_module *m = modules; m; m = m->next) {
-		if (!m->next || strcmp(m->next->name, m->name)) {
-			visit(m->name, (enum log_level)atomic_load(&m->level), user);
-		}
-	}
 }

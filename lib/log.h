@@ -90,6 +90,3 @@ bool log_limit_pass(struct log_limit *limit, uint32_t *held);
 bool log_set_level(const char *text, struct weft_error *err) WEFT_MUST_CHECK;
 /* Appends to a file from now on. @path NULL: standard error. Call again to reopen it. */
 bool log_set_file(const char *path, struct weft_error *err) WEFT_MUST_CHECK;
-const char *log_level_name(enum log_level level);
-/* Calls @visit for each module name once, in alphabetical order. */
-void log_list(void (*visit)(const char *name, enum log_level level, void *user), void *user);

@@ -277,14 +277,6 @@ of_context_lookup(const struct of_model *m, const void *bytes, size_t size)
 	return c ? c->id : OF_CONTEXT_NONE;
 }
 
-bool
-of_context_ref(struct of_model *m, uint32_t id)
-{
-	struct context *c = find_id(m->contexts, id);
-
-	return c && try_ref(c);
-}
-
 void
 of_context_unref(struct of_model *m, uint32_t id)
 {

@@ -82,8 +82,7 @@ bool of_context_decode(const void *bytes, size_t size, struct of_context *c,
 uint32_t of_context_intern(struct of_model *m, const void *bytes, size_t size);
 /* Handler or loop: their id, if they have one, without a reference; else OF_CONTEXT_NONE. */
 uint32_t of_context_lookup(const struct of_model *m, const void *bytes, size_t size);
-/* Handler or loop: one more reference, one less. */
-bool of_context_ref(struct of_model *m, uint32_t id);
+/* Handler or loop: one reference less. */
 void of_context_unref(struct of_model *m, uint32_t id);
 /* Handler or loop: the bytes of an id, borrowed until leave. NULL: unknown. */
 const void *of_context_find(const struct of_model *m, uint32_t id, size_t *size);

@@ -108,14 +108,6 @@ oxm_field(uint32_t header, uint32_t exp)
 }
 
 size_t
-oxm_value_size(enum field_id field)
-{
-	const struct row *row = own_row(field);
-
-	return row ? row->size : field_get(field)->n_bytes;
-}
-
-size_t
 oxm_entry_size(enum field_id field, uint8_t version, bool has_mask)
 {
 	const struct row *row = row_to_send(field, version);

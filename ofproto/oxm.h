@@ -50,8 +50,6 @@ uint32_t oxm_header(enum field_id field, uint8_t version, bool has_mask);
 /* The field of class and number, or FIELD_N. @header's length and mask bits do not matter. @exp: the
  * experimenter id for class 0xffff. */
 enum field_id oxm_field(uint32_t header, uint32_t exp);
-/* Bytes of the value on the wire. */
-size_t oxm_value_size(enum field_id field);
 /* Bytes of a whole TLV. */
 size_t oxm_entry_size(enum field_id field, uint8_t version, bool has_mask);
 
