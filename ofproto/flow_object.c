@@ -29,6 +29,8 @@ struct part {
 	struct flow_stats credited;
 	struct of_counter **counters; /* referenced */
 	uint32_t n_counters;
+	struct rule **rules; /* referenced */
+	uint32_t n_rules;
 };
 
 struct flow_object {
@@ -265,6 +267,21 @@ flow_objects_adopt(struct flow_objects *o, const struct dp_message *item,
 
 /* --- running ------------------------------------------------------------------------------------- */
 
+/* For how long it waits for somebody who wants it again. Nobody will if a rule of its has been removed, and the rule's
+ * flow-removed waits for its last counts. */
+static uint64_t
+linger_ms(const struct flow_object *object)
+{
+	for (uint32_t i = 0; i < object->n_parts; i++) {
+		for (uint32_t k = 0; k < object->parts[i].n_rules; k++) {
+			if (of_rule_is_removed(object->parts[i].rules[k])) {
+				return OBJECT_BUSY_MS;
+			}
+		}
+	}
+	return OBJECT_LINGER_MS;
+}
+
 bool
 flow_objects_run(struct flow_objects *o, uint64_t now_ms, bool all)
 {
@@ -283,7 +300,7 @@ flow_objects_run(struct flow_objects *o, uint64_t now_ms, bool all)
 		if (all || object->pulled_ms + FLOW_REGISTRY_STATS_MS <= now_ms) {
 			pull(o, object, now_ms);
 		}
-		if (!object->refs && object->idle_ms + OBJECT_LINGER_MS <= now_ms) {
+		if (!object->refs && object->idle_ms + linger_ms(object) <= now_ms) {
 			if (o->ops->object_del(o->ops->user,
 				    FLOW_REGISTRY_REQUEST | *o->next_request, object->handle)) {
 				return false;
@@ -305,7 +322,7 @@ flow_objects_next_ms(const struct flow_objects *o)
 			next = WEFT_MIN(next, object->pulled_ms + FLOW_REGISTRY_STATS_MS);
 		}
 		if (!object->refs && !object->request) {
-			next = WEFT_MIN(next, object->idle_ms + OBJECT_LINGER_MS);
+			next = WEFT_MIN(next, object->idle_ms + linger_ms(object));
 		}
 	}
 	return next;
@@ -355,9 +372,12 @@ is_same(const struct flow_object *object, const struct translate_object *wanted)
 	for (uint32_t i = 0; i < object->n_parts && !object->is_adopted; i++) {
 		const struct part *part = &object->parts[i];
 
-		if (part->n_counters != wanted->parts[i].n ||
-			memcmp(part->counters, wanted->parts[i].v,
-				part->n_counters * sizeof(part->counters[0]))) {
+		const struct translate_counters *c = &wanted->parts[i];
+
+		if (part->n_counters != c->n || part->n_rules != c->n_rules ||
+			memcmp(part->counters, c->v, c->n * sizeof(c->v[0])) ||
+			(c->n_rules &&
+				memcmp(part->rules, c->rules, c->n_rules * sizeof(c->rules[0])))) {
 			return false;
 		}
 	}
@@ -395,6 +415,11 @@ set_counters(struct flow_object *object, const struct translate_object *wanted)
 		for (uint32_t k = 0; k < from->n; k++) {
 			of_counter_ref(from->v[k]);
 		}
+		part->n_rules = from->n_rules;
+		part->rules = xmemdup(from->rules, from->n_rules * sizeof(from->rules[0]));
+		for (uint32_t k = 0; k < from->n_rules; k++) {
+			of_rule_ref(from->rules[k]);
+		}
 	}
 }
 
@@ -430,10 +455,16 @@ forget(struct flow_objects *o, struct flow_object *object)
 	hmap_remove(&o->by_body, &object->by_body);
 	list_remove(&object->link);
 	for (uint32_t i = 0; i < object->n_parts; i++) {
-		for (uint32_t k = 0; k < object->parts[i].n_counters; k++) {
-			of_counter_unref(object->parts[i].counters[k]);
+		struct part *part = &object->parts[i];
+
+		for (uint32_t k = 0; k < part->n_counters; k++) {
+			of_counter_unref(part->counters[k]);
 		}
-		free(object->parts[i].counters);
+		for (uint32_t k = 0; k < part->n_rules; k++) {
+			of_rule_unref(part->rules[k]);
+		}
+		free(part->counters);
+		free(part->rules);
 	}
 	free(object->body);
 	free(object);
@@ -449,6 +480,10 @@ credit(struct part *part, const struct flow_stats *now)
 	for (uint32_t i = 0; i < part->n_counters; i++) {
 		of_counter_add(part->counters[i], now->packets - part->credited.packets,
 			now->bytes - part->credited.bytes);
+	}
+	for (uint32_t i = 0; i < part->n_rules; i++) {
+		of_rule_credit(part->rules[i], now->packets - part->credited.packets,
+			now->bytes - part->credited.bytes, now->used_ms);
 	}
 	part->credited = *now;
 }

@@ -21,6 +21,7 @@ struct flow_object;
 struct flow_objects;
 
 #define OBJECT_LINGER_MS 1000
+#define OBJECT_BUSY_MS 10 /* until a delete is tried again that has no reason to wait */
 #define OBJECT_RETRY_MS 1000
 
 /* @prepare is called before an object is put: what its buckets name must be there. 0 or -errno.

@@ -185,6 +185,12 @@ of_rule_unref(struct rule *r)
 	}
 }
 
+bool
+of_rule_is_removed(const struct rule *r)
+{
+	return atomic_load_explicit(&r->cls.removed, memory_order_relaxed) != CLS_NEVER;
+}
+
 void
 of_rule_credit(struct rule *r, uint64_t packets, uint64_t bytes, uint64_t used_ms)
 {

@@ -27,6 +27,7 @@ static void run_action_set(struct xlate *x);
 static bool changes_packet(const void *data, size_t size);
 static void end_of_ttl(struct xlate *x);
 static void credit(struct xlate *x, struct rule *r);
+static void add_rule(struct rule ***list, uint32_t *n, uint32_t *capacity, struct rule *r);
 
 void
 translation_init(struct translation *t)
@@ -732,9 +733,20 @@ credit(struct xlate *x, struct rule *r)
 {
 	struct translation *t = x->out;
 
-	if (t->n_rules == t->cap_rules) {
-		t->cap_rules = 2 * t->cap_rules + 8;
-		t->rules = xrealloc(t->rules, t->cap_rules * sizeof(t->rules[0]));
+	if (x->counters == &t->counters) {
+		add_rule(&t->rules, &t->n_rules, &t->cap_rules, r);
+	} else {
+		add_rule(&x->counters->rules, &x->counters->n_rules, &x->counters->cap_rules, r);
+		xlate_depend_on(x, of_dep(OF_DEP_RULE, 0, (uintptr_t)r));
 	}
-	t->rules[t->n_rules++] = r;
+}
+
+static void
+add_rule(struct rule ***list, uint32_t *n, uint32_t *capacity, struct rule *r)
+{
+	if (*n == *capacity) {
+		*capacity = 2 * *capacity + 8;
+		*list = xrealloc(*list, *capacity * sizeof((*list)[0]));
+	}
+	(*list)[(*n)++] = r;
 }

@@ -39,6 +39,9 @@ struct translate_counters {
 	struct of_counter **v;
 	uint32_t n;
 	uint32_t capacity;
+	struct rule **rules; /* of a bucket: what its packets alone hit */
+	uint32_t n_rules;
+	uint32_t cap_rules;
 };
 
 /* Buckets of which the datapath chooses one (DP_OBJECT_SELECT, DP_OBJECT_FIRST_LIVE). */
@@ -156,5 +159,7 @@ void of_rule_ref(struct rule *r);
 void of_rule_unref(struct rule *r);
 /* Loop: its timeouts are at most these; 0: as they are. */
 void of_rule_limit(struct rule *r, uint16_t idle_timeout, uint16_t hard_timeout);
+/* Whether a newer version is without it. */
+bool of_rule_is_removed(const struct rule *r);
 /* Adds to its counters, and to its table's. @used_ms 0: not known. */
 void of_rule_credit(struct rule *r, uint64_t packets, uint64_t bytes, uint64_t used_ms);

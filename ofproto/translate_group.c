@@ -146,12 +146,40 @@ run_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b,
 
 /* --- objects ------------------------------------------------------------------------------------- */
 
+/* Tunnel fields that the buckets' tunnels take are put before the choice, so that flows which differ in nothing else
+ * share it. */
+static void
+commit_tunnels(struct xlate *x, const struct group *g)
+{
+	const struct of_action_hdr *a;
+	uint32_t flags = 0;
+
+	for (uint32_t i = 0; i < g->n_buckets; i++) {
+		const struct group_bucket *b = &g->buckets[i];
+
+		for (a = of_action_first(b->actions, b->size); a;
+			a = of_action_next(a, b->actions, b->size)) {
+			const struct of_action_output *output = (const void *)a;
+			const struct ofport *port =
+				a->type == OF_ACTION_OUTPUT
+					? ofport_find(x->p, OF_PORT(output->port))
+					: NULL;
+
+			flags |= port && port->info.kind == OF_PORT_TUNNEL
+					 ? tunnel_key_flags(&port->info.tunnel)
+					 : 0;
+		}
+	}
+	xlate_commit_tunnel(x, flags);
+}
+
 static void
 run_object(struct xlate *x, const struct group *g)
 {
 	const struct group_bucket *chosen = NULL;
 	struct dp_handle handle;
 
+	commit_tunnels(x, g);
 	if (x->in->object && x->object_depth < DP_OBJECT_MAX_DEPTH && make_object(x, g, &handle)) {
 		if (!dp_handle_is_none(handle)) {
 			/* It runs on the packet itself: what follows is to have it as it is. */
@@ -163,6 +191,8 @@ run_object(struct xlate *x, const struct group *g)
 				handle);
 			dp_actions_end(&x->out->actions, at);
 			x->has_output = true;
+		} else if (g->n_buckets && !x->out->is_pending) {
+			xlate_blame(x, DROP_NO_BUCKET);
 		}
 		return;
 	}
@@ -176,6 +206,9 @@ run_object(struct xlate *x, const struct group *g)
 	}
 	if (!chosen) {
 		xlate_trace(x, "no bucket is live");
+		if (g->n_buckets) {
+			xlate_blame(x, DROP_NO_BUCKET);
+		}
 	}
 	if (chosen && !x->stopped) {
 		run_bucket(x, g, chosen, "yes",
@@ -215,6 +248,7 @@ make_object(struct xlate *x, const struct group *g, struct dp_handle *handle)
 	}
 	for (uint32_t i = 0; i < m.n_parts; i++) {
 		free(m.parts[i].v);
+		free(m.parts[i].rules);
 	}
 	free(m.parts);
 	dp_actions_uninit(&m.body);
@@ -227,6 +261,53 @@ make_object(struct xlate *x, const struct group *g, struct dp_handle *handle)
 	return true;
 }
 
+/* Whether the list does more than to change the packet. */
+static bool
+has_effect(const void *data, size_t size)
+{
+	const struct dp_action_hdr *a;
+
+	for (a = dp_action_first(data, size); a; a = dp_action_next(a, data, size)) {
+		const void *nested;
+		size_t nested_size;
+
+		switch (a->type) {
+		case DP_ACTION_OUTPUT: /* a mirror's */
+		case DP_ACTION_TO_AGENT:
+		case DP_ACTION_RECIRC:
+		case DP_ACTION_METER:
+		case DP_ACTION_SELECT:
+		case DP_ACTION_FIRST_LIVE:
+			return true;
+		case DP_ACTION_CLONE:
+		case DP_ACTION_DEC_TTL:
+		case DP_ACTION_DEC_MPLS_TTL:
+			nested = dp_action_nested(a, 0, &nested_size);
+			if (has_effect(nested, nested_size)) {
+				return true;
+			}
+			break;
+		default:
+			break;
+		}
+	}
+	return false;
+}
+
+/* The bucket's packets go nowhere: they are dropped, once, and say why. */
+static void
+end_in_bucket(struct xlate *x)
+{
+	struct dp_actions *list = &x->out->actions;
+
+	if (!has_effect(list->data, list->size)) {
+		dp_actions_clear(list);
+	}
+	if (list->size || x->drop != DROP_EXPLICIT) {
+		dp_actions_put_drop(list, x->drop);
+	}
+}
+
 /* Appends a bucket, if it can ever be chosen. False: there can be no object. */
 static bool
 make_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b, struct making *m)
@@ -235,6 +316,7 @@ make_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b
 	struct translate_counters *counters = x->counters;
 	uint32_t mirrored = x->mirrored;
 	bool has_output = x->has_output;
+	enum drop_reason drop = x->drop;
 	struct dp_bucket head = {
 		.id = m->n_parts + 1,
 		.weight = g->type == OF_GROUP_SELECT ? b->weight : 1,
@@ -253,9 +335,14 @@ make_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b
 	dp_actions_init(&x->out->actions);
 	x->counters = &m->parts[m->n_parts++];
 	x->object_depth++;
+	x->has_output = false;
+	x->drop = DROP_EXPLICIT;
 	chosen = xlate_is_traced(x) ? foretell(x, g, b, &why) : NULL;
 	run_bucket(x, g, b, chosen, why);
 	x->object_depth--;
+	if (!x->has_output) {
+		end_in_bucket(x);
+	}
 	xlate_unwrap_last_clone(&x->out->actions, 0);
 	head.size = (uint32_t)(sizeof(head) + x->out->actions.size);
 	dp_actions_append(&m->body, &head, sizeof(head));
@@ -266,6 +353,7 @@ make_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b
 	m->mirrored |= x->mirrored;
 	x->mirrored = mirrored;
 	x->has_output = has_output;
+	x->drop = x->failed ? x->drop : drop;
 	return m->body.size <= DP_OBJECT_MAX_BODY && !x->no_object;
 }
 
@@ -288,7 +376,13 @@ watch(struct xlate *x, const struct group_bucket *b, struct dp_bucket *head)
 	}
 	if (!of_port_is(b->watch_port, OFPP_ANY)) {
 		port = xlate_port(x, b->watch_port);
-		if (port && xlate_port_can_send(port)) {
+		if (port && port->info.kind == OF_PORT_PATCH) {
+			/* Not the datapath's: it lives as long as nobody changes it. */
+			xlate_depend(x, OF_DEP_LINK, b->watch_port.v);
+			if (xlate_port_is_live(port)) {
+				return true;
+			}
+		} else if (port && xlate_port_can_send(port) && xlate_tunnel_has_way(x, port)) {
 			head->watch_port = port->info.dp_port.v;
 		}
 	}
@@ -411,7 +505,7 @@ is_live(struct xlate *x, const struct group_bucket *b, unsigned depth)
 		port = xlate_port(x, b->watch_port);
 	}
 	xlate_depend(x, OF_DEP_LINK, b->watch_port.v);
-	if (port && xlate_port_is_live(port)) {
+	if (port && xlate_port_is_live(port) && xlate_tunnel_has_way(x, port)) {
 		return true;
 	}
 	if (b->watch_group != OFPG_ANY && depth < TRANSLATE_MAX_GROUP_DEPTH) {

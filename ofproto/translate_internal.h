@@ -69,7 +69,7 @@ struct xlate {
 	unsigned group_depth;
 	unsigned object_depth;               /* of buckets that the datapath chooses */
 	bool no_object;                      /* a bucket cannot be the datapath's to choose */
-	struct translate_counters *counters; /* where groups and buckets are noted */
+	struct translate_counters *counters; /* where groups, buckets and rules are noted */
 	unsigned n_actions;
 	uint32_t mirrored;       /* by which mirrors of the switch */
 	bool is_mirror_copy;     /* what is put now is for one */
@@ -251,6 +251,8 @@ void xlate_come_back(struct xlate *x, struct xlate *before);
 
 /* A copy of it goes out by a tunnel port. */
 void xlate_tunnel(struct xlate *x, const struct ofport *port);
+/* Whether there is a way to its far end now, if the port has a given one; true of other ports. */
+bool xlate_tunnel_has_way(struct xlate *x, const struct ofport *port);
 /* Whether it is encapsulated, and the action must know more of the outer headers than is known. */
 bool xlate_needs_unknown(const struct xlate *x, const struct of_action_hdr *a);
 /* It is to be output to a plain port: whether it is a tunnel's packet, and has been dealt with as such. */

@@ -76,11 +76,6 @@ xlate_patch(struct xlate *x, const struct ofport *port)
 		xlate_blame(x, DROP_TX_DOWN);
 		return;
 	}
-	if (x->object_depth) {
-		/* What the other switch's rules credit is not an object's to know. */
-		x->no_object = true;
-		return;
-	}
 	if (x->depth >= TRANSLATE_MAX_DEPTH) {
 		xlate_fail(x, DROP_RESUBMIT_DEPTH);
 		return;

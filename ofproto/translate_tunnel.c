@@ -52,11 +52,6 @@ xlate_tunnel(struct xlate *x, const struct ofport *port)
 	struct way_out w = {
 		.port = port, .tunnel = &port->info.tunnel, .encap = (struct dp_encap *)body};
 
-	if (x->object_depth) {
-		/* As with patch ports. */
-		x->no_object = true;
-		return;
-	}
 	if (x->depth >= TRANSLATE_MAX_DEPTH) {
 		xlate_fail(x, DROP_RESUBMIT_DEPTH);
 		return;
@@ -177,6 +172,22 @@ find_path(struct xlate *x, struct way_out *w)
 		return false;
 	}
 	return true;
+}
+
+bool
+xlate_tunnel_has_way(struct xlate *x, const struct ofport *port)
+{
+	const struct of_tunnel *t = &port->info.tunnel;
+	const struct of_underlay_key ends = {.local = t->local, .remote = t->remote};
+	const struct of_underlay_route *r;
+
+	if (port->info.kind != OF_PORT_TUNNEL || t->remote_by != OF_TUNNEL_GIVEN ||
+		t->local_by != OF_TUNNEL_GIVEN) {
+		return true;
+	}
+	r = xlate_underlay(x, &ends);
+	/* Who is still being asked for is not known to be away. */
+	return r->state == OF_UNDERLAY_READY || r->state == OF_UNDERLAY_PENDING;
 }
 
 /* To whom the agent answers about packets too long for the path. */

@@ -76,15 +76,20 @@ flags_of(const struct of_tunnel *t, bool is_v4)
 {
 	bool csum = t->csum == OF_TUNNEL_CSUM_AUTO ? !is_v4 : t->csum == OF_TUNNEL_CSUM_YES;
 
+	return tunnel_key_flags(t) | (t->tos_by == OF_TUNNEL_PACKET ? DP_ENCAP_TOS_INHERIT : 0) |
+	       (t->ttl_by == OF_TUNNEL_PACKET ? DP_ENCAP_TTL_INHERIT : 0) |
+	       (csum && t->dst_port ? DP_ENCAP_UDP_CSUM : 0);
+}
+
+uint32_t
+tunnel_key_flags(const struct of_tunnel *t)
+{
 	return (t->id_by == OF_TUNNEL_FLOW ? DP_ENCAP_ID_FROM_KEY : 0) |
 	       (t->remote_by == OF_TUNNEL_FLOW ? DP_ENCAP_DST_FROM_KEY : 0) |
 	       (t->local_by == OF_TUNNEL_FLOW ? DP_ENCAP_SRC_FROM_KEY : 0) |
-	       (t->tos_by == OF_TUNNEL_PACKET ? DP_ENCAP_TOS_INHERIT : 0) |
 	       (t->tos_by == OF_TUNNEL_FLOW ? DP_ENCAP_TOS_FROM_KEY : 0) |
-	       (t->ttl_by == OF_TUNNEL_PACKET ? DP_ENCAP_TTL_INHERIT : 0) |
 	       (t->ttl_by == OF_TUNNEL_FLOW ? DP_ENCAP_TTL_FROM_KEY : 0) |
 	       (t->flags_by == OF_TUNNEL_FLOW ? DP_ENCAP_FLAGS_FROM_KEY : 0) |
-	       (csum && t->dst_port ? DP_ENCAP_UDP_CSUM : 0) |
 	       (t->gbp ? DP_ENCAP_GBP_FROM_KEY : 0) |
 	       (t->kind == DP_TUNNEL_GENEVE ? DP_ENCAP_OPTS_FROM_KEY : 0);
 }

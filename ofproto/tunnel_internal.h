@@ -92,5 +92,7 @@ const struct ofport *tunnel_find(const struct of_model *m, const struct ofport *
  * that path, to @remote. @is_egress: a mirror has seen them go out. Returns the size of the body, a multiple of 8. */
 size_t tunnel_header(const struct of_tunnel *t, const struct of_underlay_path *path,
 	const struct of_underlay_addr *remote, bool is_egress, struct dp_encap *e);
+/* The packet's tunnel fields that go into the headers, as enum dp_encap_flags. */
+uint32_t tunnel_key_flags(const struct of_tunnel *t);
 /* The longest IP packet, in bytes, that fits behind @e and an Ethernet header; 0: the path has no limit. */
 uint32_t tunnel_inner_mtu(const struct dp_encap *e);

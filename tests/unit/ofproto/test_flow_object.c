@@ -178,7 +178,7 @@ want(struct wanted *w)
 			.weight = 1,
 			.watch_port = UINT32_MAX};
 		w->counters[i] = of_counter_create(0, 0);
-		w->parts[i] = (struct translate_counters){&w->counters[i], 1, 1};
+		w->parts[i] = (struct translate_counters){.v = &w->counters[i], .n = 1};
 	}
 	w->o = (struct translate_object){.kind = DP_OBJECT_SELECT,
 		.n_parts = 2,
@@ -386,6 +386,91 @@ test_registry_waits_for_objects(void **state)
 	world_uninit(&w);
 }
 
+static uint64_t
+packets_of(struct ofproto *p)
+{
+	struct of_aggregate sum = {0};
+	struct of_flow_query q;
+
+	of_flow_query_init(&q);
+	ofproto_aggregate(p, &q, &sum);
+	return sum.packets;
+}
+
+/* What a bucket's packets meet in another switch counts them, and no others; when it goes, its last count comes soon. */
+static void
+test_registry_credits_rules_of_buckets(void **state)
+{
+	struct fake f = {.log = ""};
+	struct flow_registry_ops ops = fake_ops;
+	struct dp_object_put_reply reply;
+	struct dp_flow_put_reply put_reply = {.flow = {3, 1}};
+	struct dp_upcall up = {.packet_len = 60, .parked = {1}};
+	struct flow_registry *r;
+	struct of_group_mod gm;
+	struct dp_message msg;
+	struct flow_key key;
+	struct ofproto *s2, *s1;
+	struct world w;
+
+	(void)state;
+	ops.user = &f;
+	world_init(&w);
+	s1 = w.p;
+	s2 = ofproto_create(w.model, "s2", 2, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		struct of_port_info info = {.number = OF_PORT(9),
+			.dp_port = DP_PORT_NONE,
+			.kind = OF_PORT_PATCH,
+			.patch = {ofproto_id(i ? s1 : s2), OF_PORT(9)}};
+
+		snprintf(info.name, sizeof(info.name), "patch%u", i);
+		assert_true(ofproto_port_set(i ? s2 : s1, &info, NULL));
+	}
+	of_group_mod_init(&gm);
+	gm.type = OF_GROUP_SELECT;
+	gm.group = 1;
+	for (unsigned i = 0; i < 2; i++) {
+		struct of_bucket *b = of_group_mod_add_bucket(&gm);
+
+		b->weight = 1;
+		of_actions_put_output(&b->actions, OF_PORT(i ? 9 : 2), 0);
+	}
+	assert_true(ofproto_group_mod(s1, &gm, 0, NULL));
+	of_group_mod_uninit(&gm);
+	world_flow(&w, "in_port=1,actions=group:1");
+	w.p = s2;
+	world_flow(&w, "actions=drop");
+	w.p = s1;
+	r = flow_registry_create(w.reader, &ops);
+	world_key("in_port=1,tcp", &key);
+	flow_registry_upcall(r, &up, &key, FLOW_BLOCKS_DATAPATH, 1000);
+	fill_reply(&f, DP_OBJECT_PUT, 0, 7, &reply, &msg);
+	flow_registry_reply(r, &msg, 1001);
+	expect(&f, "put select(7.1) execute-1 ");
+	put_reply.reply.request = f.flow_request;
+	msg = (struct dp_message){.type = DP_REPLY + DP_FLOW_PUT, .body = &put_reply};
+	flow_registry_reply(r, &msg, 1002);
+	f.packets = 5;
+	flow_registry_pull(r, 1002);
+	assert_int_equal(packets_of(s2), 5);
+	assert_int_equal(packets_of(s1), 1); /* the one that was executed; its flow has none */
+	/* The rule goes: another choice comes, and the old one goes without waiting for somebody. */
+	w.p = s2;
+	world_flow(&w, "delete");
+	w.p = s1;
+	flow_registry_run(r, 1010, 8);
+	fill_reply(&f, DP_OBJECT_PUT, 0, 8, &reply, &msg);
+	flow_registry_reply(r, &msg, 1011);
+	flow_registry_run(r, 1012, 8);
+	expect(&f, "put select(8.1) ");
+	flow_registry_run(r, 1012 + OBJECT_BUSY_MS, 8);
+	expect(&f, "del-7.1 ");
+	flow_registry_destroy(r);
+	ofproto_destroy(s2);
+	world_uninit(&w);
+}
+
 int
 main(void)
 {
@@ -394,6 +479,7 @@ main(void)
 		cmocka_unit_test(test_object_adoption),
 		cmocka_unit_test(test_object_adopts_tunnel_headers),
 		cmocka_unit_test(test_registry_waits_for_objects),
+		cmocka_unit_test(test_registry_credits_rules_of_buckets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

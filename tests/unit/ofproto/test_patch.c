@@ -412,78 +412,6 @@ test_patch_far_switch_may_be_standalone(void **state)
 	EXPECT(t, "in_port=1", "output(21),output(22)");
 }
 
-/* Any object is there. */
-static enum translate_object_state
-ready_object(void *user, const struct translate_object *o, struct dp_handle *handle)
-{
-	unsigned *n = user;
-
-	(void)o;
-	++*n;
-	*handle = (struct dp_handle){7, 1};
-	return TRANSLATE_OBJECT_READY;
-}
-
-static void
-test_patch_in_a_bucket_is_chosen_here(void **state)
-{
-	struct two *t = *state;
-	unsigned n_objects = 0;
-	struct translate_in in = {
-		.reader = t->w.reader, .object = ready_object, .object_user = &n_objects};
-	static const struct {
-		enum of_group_type type;
-		const char *buckets[2];
-	} groups[] = {
-		{OF_GROUP_SELECT, {"output:9"}},
-		{OF_GROUP_SELECT, {"output:3"}},
-		{OF_GROUP_ALL, {"output:9", "group:2"}},
-		{OF_GROUP_SELECT, {"group:3"}},
-	};
-	static const struct {
-		const char *packet;
-		unsigned n_objects; /* asked for */
-	} rows[] = {{"in_port=1", 1}, {"in_port=2", 2}};
-	struct of_group_mod gm;
-	struct flow_key key;
-
-	for (unsigned i = 0; i < 4; i++) {
-		of_group_mod_init(&gm);
-		gm.command = OF_MOD_ADD;
-		gm.type = (uint8_t)groups[i].type;
-		gm.group = i + 1;
-		for (unsigned b = 0; b < 2 && groups[i].buckets[b]; b++) {
-			struct of_bucket *bucket = of_group_mod_add_bucket(&gm);
-			const char *text = groups[i].buckets[b];
-
-			bucket->weight = gm.type == OF_GROUP_SELECT;
-			assert_true(of_text_parse_actions(
-				text, strlen(text), true, NULL, &bucket->actions, NULL));
-		}
-		assert_true(ofproto_group_mod(t->s1, &gm, t->w.now_ms, NULL));
-		of_group_mod_uninit(&gm);
-	}
-	flow(t, t->s1, "in_port=1,actions=group:1,group:2");
-	flow(t, t->s1, "in_port=2,actions=group:4");
-	flow(t, t->s2, "actions=output:1");
-	for (unsigned i = 0; i < 2; i++) {
-		const struct dp_action_hdr *first;
-
-		n_objects = 0;
-		world_key(rows[i].packet, &key);
-		of_reader_enter(t->w.reader);
-		in.version = of_model_version(t->w.model);
-		in.key = &key;
-		translate(&in, &t->w.t);
-		of_reader_leave(t->w.reader);
-		/* Group 2 is an object as ever; both rules are the whole flow's. */
-		assert_int_equal(n_objects, rows[i].n_objects);
-		assert_int_equal(t->w.t.n_rules, 2);
-		first = (const void *)t->w.t.actions.data;
-		assert_int_equal(first->type, DP_ACTION_OUTPUT);
-	}
-}
-
 int
 main(void)
 {
@@ -503,7 +431,6 @@ main(void)
 			test_patch_far_controller_sees_what_was_sent, begin, end),
 		cmocka_unit_test_setup_teardown(
 			test_patch_far_switch_may_be_standalone, begin, end),
-		cmocka_unit_test_setup_teardown(test_patch_in_a_bucket_is_chosen_here, begin, end),
 	};
 
 	return cmocka_run_group_tests_name("patch", tests, NULL, NULL);

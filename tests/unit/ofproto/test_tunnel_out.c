@@ -496,30 +496,6 @@ test_tunnel_out_counts(void **state)
 	assert_int_equal(traffic.rx_bytes, 222);
 }
 
-static void
-test_tunnel_out_in_a_bucket_is_chosen_here(void **state)
-{
-	struct underlay_lab *t = *state;
-	struct of_tunnel tunnel = lab_tunnel("192.0.2.2");
-	struct of_group_mod gm;
-	struct of_bucket *bucket;
-
-	lab_tunnel_port(t, 20, &tunnel);
-	lab_route(t, 2, 1, 2);
-	of_group_mod_init(&gm);
-	gm.command = OF_MOD_ADD;
-	gm.type = OF_GROUP_SELECT;
-	gm.group = 1;
-	bucket = of_group_mod_add_bucket(&gm);
-	bucket->weight = 1;
-	assert_true(of_text_parse_actions("output:20", 9, true, NULL, &bucket->actions, NULL));
-	assert_true(ofproto_group_mod(t->s1, &gm, t->w.now_ms, NULL));
-	of_group_mod_uninit(&gm);
-	lab_flow(t, t->u, "actions=output:1");
-	lab_flow(t, t->s1, "in_port=1,actions=group:1");
-	EXPECT(t, "in_port=1", "encap(1.1),output(31)");
-}
-
 /* A mirror of the underlay switch sees the outer packet, also where that goes nowhere. */
 static void
 test_tunnel_out_mirrors_of_the_underlay(void **state)
@@ -595,7 +571,6 @@ main(void)
 		TEST(test_tunnel_out_over_itself_ends),
 		TEST(test_tunnel_out_several_paths),
 		TEST(test_tunnel_out_counts),
-		TEST(test_tunnel_out_in_a_bucket_is_chosen_here),
 		TEST(test_tunnel_out_mirrors_of_the_underlay),
 		TEST(test_tunnel_out_fields_cross_over),
 	};

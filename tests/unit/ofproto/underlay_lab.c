@@ -195,12 +195,45 @@ lab_flow(struct underlay_lab *t, struct ofproto *p, const char *text)
 	t->w.p = t->s1;
 }
 
+static enum translate_object_state
+choice(struct underlay_lab *t, const struct translate_object *o, struct dp_handle *handle)
+{
+	struct strbuf s = STRBUF_INIT;
+	const uint8_t *at = o->body;
+	unsigned i = 0;
+
+	assert_true(dp_object_validate(o->kind, o->body, o->size, o->n_parts, NULL));
+	strbuf_put(&s, o->kind == DP_OBJECT_SELECT ? "select" : "first_live");
+	for (uint32_t k = 0; k < o->n_parts; k++) {
+		const struct dp_bucket *b = (const void *)at;
+
+		strbuf_printf(
+			&s, " [%u:%d:%u ", b->weight, (int)b->watch_port, b->watch_object.slot);
+		dp_actions_format(b->actions, b->size - sizeof(*b), &s);
+		strbuf_printf(&s, " %u/%u]", o->parts[k].n, o->parts[k].n_rules);
+		at += b->size;
+	}
+	while (i < t->n_choices && strcmp(t->choices[i], strbuf_text(&s))) {
+		i++;
+	}
+	if (i == t->n_choices) {
+		assert_true(++t->n_choices <= WEFT_ARRAY_SIZE(t->choices));
+		snprintf(t->choices[i], sizeof(t->choices[i]), "%s", strbuf_text(&s));
+	}
+	strbuf_uninit(&s);
+	*handle = (struct dp_handle){100 + i, 1};
+	return TRANSLATE_OBJECT_READY;
+}
+
 enum translate_object_state
 lab_object(void *lab, const struct translate_object *o, struct dp_handle *handle)
 {
 	struct underlay_lab *t = lab;
 	unsigned i = 0;
 
+	if (o->kind != DP_OBJECT_ENCAP && t->may_choose) {
+		return choice(t, o, handle);
+	}
 	if (o->kind != DP_OBJECT_ENCAP || t->object_state != TRANSLATE_OBJECT_READY) {
 		return o->kind == DP_OBJECT_ENCAP ? t->object_state : TRANSLATE_OBJECT_NONE;
 	}

@@ -28,6 +28,11 @@ struct underlay_lab {
 		_Alignas(8) uint8_t body[512];
 	} objects[LAB_MAX_OBJECTS];
 	unsigned n_objects;
+	/* Choices, as text, by slot - 100: "select [WEIGHT:WATCHED:OBJECT ACTIONS COUNTERS/RULES] .."; there are some
+	 * if it may choose. */
+	bool may_choose;
+	char choices[8][1024];
+	unsigned n_choices;
 	enum translate_object_state object_state; /* of all */
 	bool no_objects;                          /* as for packet-outs */
 };
