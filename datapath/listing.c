@@ -178,7 +178,7 @@ listing_flows(
 	json_t *flows, *page;
 	uint64_t now = now_ms();
 	struct flow_info info;
-	uint32_t slot, next = 0;
+	uint32_t slot = 0, next = 0;
 
 	if ((name && !port) || !listing_from(params, &slot, err)) {
 		return NULL;
