@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Flow registry: misses, revalidation, statistics, adoption.
+ * Flow registry: answers, revalidation, statistics, adoption. Misses: flow_registry_miss.c.
  *
  * A flow is kept as the datapath knows it: the words of its mask and of its masked key. That is all
  * that a new translation may look at: if it wants to read more, the flow is wrong for some packet that
@@ -35,27 +35,14 @@ enum verdict {
 	VERDICT_LATER, /* the ring is full */
 };
 
-static uint64_t translate_now(struct flow_registry *r, const struct flow_key *key, uint64_t now_ms);
-static void run_upcall(struct flow_registry *r, const struct dp_upcall *up,
-	const struct flow_key *key, uint8_t key_blocks, uint64_t now_ms, bool again);
-static void wait_for_object(struct flow_registry *r, const struct dp_upcall *up,
-	const struct flow_key *key, uint8_t key_blocks);
-static void objects_came(struct flow_registry *r, uint64_t now_ms);
-static bool awaits_objects(const struct flow_registry *r);
 static int send_contexts_of(void *registry);
-static struct flow *record(struct flow_registry *r, const struct flow_key *key, uint64_t now_ms);
-static int put_new(struct flow_registry *r, struct flow *f, uint8_t key_blocks);
-static void queue_first(struct flow_registry *r, struct flow *f);
 static void make_stale(void *registry, void *flow);
-static void begin_to_read(struct flow_registry *r);
-static void read_changes(struct flow_registry *r);
 static enum verdict revalidate(struct flow_registry *r, struct flow *f, uint64_t now_ms);
 static enum verdict delete_flow(struct flow_registry *r, struct flow *f);
 static void credit(struct flow_registry *r, struct flow *f, const struct flow_stats *now);
 static bool pull(struct flow_registry *r, struct flow *f, uint64_t now_ms);
 static void put_answered(
 	struct flow_registry *r, struct flow *f, const struct dp_message *msg, uint64_t now_ms);
-static uint32_t key_hash(const struct flow_key *key);
 
 struct flow_registry *
 flow_registry_create(struct of_reader *reader, const struct flow_registry_ops *ops)
@@ -127,109 +114,10 @@ flow_registry_reset(struct flow_registry *r)
 	memset(r->denied, 0, sizeof(r->denied));
 }
 
-/* --- misses -------------------------------------------------------------------------------------- */
+/* --- translating --------------------------------------------------------------------------------- */
 
-void
-flow_registry_upcall(struct flow_registry *r, const struct dp_upcall *up,
-	const struct flow_key *key, uint8_t key_blocks, uint64_t now_ms)
-{
-	r->counters.n_upcalls++;
-	of_reader_enter(r->reader);
-	run_upcall(r, up, key, key_blocks, now_ms, false);
-	of_reader_leave(r->reader);
-}
-
-static void
-run_upcall(struct flow_registry *r, const struct dp_upcall *up, const struct flow_key *key,
-	uint8_t key_blocks, uint64_t now_ms, bool again)
-{
-	struct translation *t = &r->t;
-	uint64_t version;
-	struct flow *f;
-
-	if (hmap_is_empty(&r->by_key)) {
-		begin_to_read(r);
-	}
-	read_changes(r); /* those before this translation are none of its flow's business */
-	version = translate_now(r, key, now_ms);
-	if (t->is_pending) {
-		r->counters.n_waited += !again;
-		wait_for_object(r, up, key, key_blocks);
-		return;
-	}
-	flow_learn_translated(r, t, be16_to(key->tcp_flags), now_ms);
-	translation_credit(t, 1, up->packet_len, now_ms);
-	if (flow_send_contexts(r)) {
-		return; /* the packet times out: without its contexts it cannot be executed */
-	}
-	f = NULL;
-	if (!t->is_refused && !flow_find(r, key, &t->mask)) {
-		f = record(r, key, now_ms);
-		if (put_new(r, f, key_blocks)) {
-			flow_forget(r, f);
-			f = NULL;
-		}
-	}
-	/* A recorded flow has taken the translation over. */
-	(void)r->ops.execute(r->ops.user, FLOW_REGISTRY_REQUEST, up->parked,
-		f ? f->actions : t->actions.data, f ? f->actions_size : t->actions.size);
-	if (f && of_model_version(r->model) != version) {
-		/* The changes since are read in the next run; if they concern the flow, it is translated again
-		 * when its put has been answered. */
-		r->counters.n_retranslated++;
-	}
-}
-
-static void
-wait_for_object(struct flow_registry *r, const struct dp_upcall *up, const struct flow_key *key,
-	uint8_t key_blocks)
-{
-	struct waiting *w;
-
-	if (r->n_waiting == MAX_WAITING) {
-		r->counters.n_lost++;
-		return;
-	}
-	w = xcalloc(1, sizeof(*w));
-	w->up = *up;
-	w->key = *key;
-	w->key_blocks = key_blocks;
-	list_push_back(&r->waiting, &w->link);
-	r->n_waiting++;
-}
-
-/* Objects are there, or refused: whatever waited tries again. */
-static void
-objects_came(struct flow_registry *r, uint64_t now_ms)
-{
-	uint32_t n = r->n_waiting;
-
-	r->tried = of_model_version(r->model);
-	r->tried_ms = now_ms;
-	while (!list_is_empty(&r->awaiting)) {
-		queue_first(r, LIST_ENTRY(r->awaiting.prev, struct flow, by_stale));
-	}
-	while (n--) {
-		struct waiting *w = LIST_ENTRY(list_pop_front(&r->waiting), struct waiting, link);
-
-		r->n_waiting--;
-		run_upcall(r, &w->up, &w->key, w->key_blocks, now_ms, true);
-		free(w);
-	}
-	flow_packet_outs_run(r, now_ms);
-}
-
-/* What is awaited is not an answer of the datapath's, which would tell by itself. */
-static bool
-awaits_objects(const struct flow_registry *r)
-{
-	return (r->n_waiting || r->n_packet_outs || !list_is_empty(&r->awaiting)) &&
-	       flow_objects_are_settled(r->objects);
-}
-
-/* The version that was read. */
-static uint64_t
-translate_now(struct flow_registry *r, const struct flow_key *key, uint64_t now_ms)
+uint64_t
+flow_translate_now(struct flow_registry *r, const struct flow_key *key, uint64_t now_ms)
 {
 	struct translate_in in = {
 		.reader = r->reader,
@@ -244,76 +132,6 @@ translate_now(struct flow_registry *r, const struct flow_key *key, uint64_t now_
 	flow_objects_begin(r->objects, now_ms);
 	translate(&in, &r->t);
 	return in.version;
-}
-
-static struct flow *
-record(struct flow_registry *r, const struct flow_key *key, uint64_t now_ms)
-{
-	struct flow *f = xcalloc(1, sizeof(*f));
-
-	f->used_ms = now_ms;
-	f->pulled_ms = now_ms;
-	f->full_key = xmemdup(key, sizeof(*key));
-	list_init(&f->by_stale);
-	list_push_back(&r->by_stats, &f->by_stats);
-	flow_set_identity(r, f, key, &r->t.mask);
-	flow_take_translation(r, f);
-	return f;
-}
-
-static int
-put_new(struct flow_registry *r, struct flow *f, uint8_t key_blocks)
-{
-	uint32_t hash = key_hash(f->full_key);
-	uint16_t flags = DP_PUT_EXCLUSIVE;
-	struct flow_key key;
-	struct flow_mask mask;
-	int error;
-
-	if (r->denied[hash % N_DENIED] == hash) {
-		/* The second time that this very key asks. */
-		flags |= DP_PUT_NARROW;
-		r->denied[hash % N_DENIED] = 0;
-	}
-	flow_get_identity(f, &key, &mask);
-	error = r->ops.put(r->ops.user, FLOW_REGISTRY_REQUEST | r->next_request, f->full_key,
-		key_blocks, &mask, flags, f->actions, f->actions_size);
-	if (!error) {
-		flow_await(r, f, FLOW_PUTTING);
-	}
-	return error;
-}
-
-/* Gives the datapath the translation's contexts that this ring has not carried yet. Another handler
- * may have given them too: the datapath refuses the second time, and that is fine. */
-int
-flow_send_contexts(struct flow_registry *r)
-{
-	for (uint32_t i = 0; i < r->t.n_contexts; i++) {
-		uint32_t id = r->t.contexts[i], hash = hash_u64(id, 0);
-		struct sent_context *c;
-		const void *bytes;
-		size_t size;
-		int error;
-
-		HMAP_FOREACH_WITH_HASH (c, node, hash, &r->sent_contexts) {
-			if (c->id == id) {
-				break;
-			}
-		}
-		if (c) {
-			continue;
-		}
-		bytes = of_context_find(r->model, id, &size);
-		error = r->ops.context_put(r->ops.user, FLOW_REGISTRY_REQUEST, id, bytes, size);
-		if (error) {
-			return error;
-		}
-		c = xmalloc(sizeof(*c));
-		c->id = id;
-		hmap_insert(&r->sent_contexts, &c->node, hash);
-	}
-	return 0;
 }
 
 static int
@@ -333,7 +151,7 @@ flow_registry_reply(struct flow_registry *r, const struct dp_message *msg, uint6
 
 	if (flow_objects_reply(r->objects, msg, now_ms)) {
 		of_reader_enter(r->reader);
-		objects_came(r, now_ms);
+		flow_objects_came(r, now_ms);
 		of_reader_leave(r->reader);
 		return;
 	}
@@ -371,7 +189,7 @@ put_answered(struct flow_registry *r, struct flow *f, const struct dp_message *m
 			flow_evict(r, be32_to(f->full_key->in_port));
 		}
 		if (reply->reply.status == -EDQUOT && is_first) {
-			uint32_t hash = key_hash(f->full_key);
+			uint32_t hash = flow_denied_hash(f->full_key);
 
 			r->denied[hash % N_DENIED] = hash;
 		}
@@ -386,7 +204,7 @@ put_answered(struct flow_registry *r, struct flow *f, const struct dp_message *m
 		f->actions_size = 0;
 		f->is_stale = true;
 		f->agrees = 0;
-		queue_first(r, f);
+		flow_queue_first(r, f);
 		(void)delete_flow(r, f);
 		return;
 	}
@@ -404,7 +222,7 @@ put_answered(struct flow_registry *r, struct flow *f, const struct dp_message *m
 	flow_settle(r, f);
 	if (f->is_stale) {
 		/* What the tables became meanwhile. If the ring is full, it stays first in line. */
-		queue_first(r, f);
+		flow_queue_first(r, f);
 		(void)revalidate(r, f, now_ms);
 	}
 }
@@ -452,7 +270,7 @@ flow_registry_release(struct flow_registry *r)
 		f->state = FLOW_INSTALLED;
 		f->is_stale = true;
 		f->agrees = 0;
-		queue_first(r, f);
+		flow_queue_first(r, f);
 		r->counters.n_adopted--;
 	}
 }
@@ -483,7 +301,7 @@ flow_registry_run(struct flow_registry *r, uint64_t now_ms, unsigned budget)
 	r->ran_ms = now_ms;
 	r->is_stalled = false;
 	of_reader_enter(r->reader);
-	read_changes(r);
+	flow_read_changes(r);
 	while (!list_is_empty(&r->stale)) {
 		f = LIST_ENTRY(r->stale.next, struct flow, by_stale);
 		if (!budget) {
@@ -507,10 +325,10 @@ flow_registry_run(struct flow_registry *r, uint64_t now_ms, unsigned budget)
 		}
 		budget--;
 	}
-	if (awaits_objects(r) && (r->tried != of_model_version(r->model) ||
-					 r->tried_ms + AWAITED_POLL_MS <= now_ms)) {
+	if (flow_awaits_objects(r) && (r->tried != of_model_version(r->model) ||
+					      r->tried_ms + AWAITED_POLL_MS <= now_ms)) {
 		/* A route may have come, or the ring was full when they were asked for. */
-		objects_came(r, now_ms);
+		flow_objects_came(r, now_ms);
 	}
 	if (list_is_empty(&r->adopted)) {
 		r->is_stalled |= !flow_objects_run(r->objects, now_ms, false);
@@ -556,7 +374,7 @@ flow_registry_next_ms(const struct flow_registry *r)
 			next = first->pulled_ms + stats_interval_ms(r);
 		}
 	}
-	if (awaits_objects(r)) {
+	if (flow_awaits_objects(r)) {
 		next = WEFT_MIN(next, r->tried_ms + AWAITED_POLL_MS);
 	}
 	if (list_is_empty(&r->adopted)) {
@@ -608,10 +426,8 @@ flow_registry_counters(const struct flow_registry *r, struct flow_registry_count
 
 /* --- what has changed ---------------------------------------------------------------------------- */
 
-/* First in the line of those that are translated again. The line is by the version that they agree with: it says the
- * one of who was first, if that is older. */
-static void
-queue_first(struct flow_registry *r, struct flow *f)
+void
+flow_queue_first(struct flow_registry *r, struct flow *f)
 {
 	if (!list_is_empty(&r->stale)) {
 		f->agrees = WEFT_MIN(
@@ -635,10 +451,8 @@ make_stale(void *registry, void *flow)
 	list_push_back(f->request ? &r->busy : &r->stale, &f->by_stale);
 }
 
-/* The first flow is on its way. All batches but the last one are of versions that have been published, which its
- * translation will see; of the last one that is not known. */
-static void
-begin_to_read(struct flow_registry *r)
+void
+flow_begin_to_read(struct flow_registry *r)
 {
 	uint64_t end = change_log_end(&r->model->changes);
 
@@ -646,9 +460,8 @@ begin_to_read(struct flow_registry *r)
 	of_reader_set_changes_read(r->reader, r->next_seq);
 }
 
-/* Makes stale what the changes up to the version in force concern. */
-static void
-read_changes(struct flow_registry *r)
+void
+flow_read_changes(struct flow_registry *r)
 {
 	uint64_t version = of_model_version(r->model);
 	const struct change_log *log = &r->model->changes;
@@ -690,7 +503,7 @@ revalidate(struct flow_registry *r, struct flow *f, uint64_t now_ms)
 	int error;
 
 	flow_get_identity(f, &key, &mask);
-	(void)translate_now(r, &key, now_ms);
+	(void)flow_translate_now(r, &key, now_ms);
 	r->counters.n_revalidated++;
 	if (r->t.is_pending) {
 		list_remove(&f->by_stale);
@@ -799,9 +612,8 @@ credit(struct flow_registry *r, struct flow *f, const struct flow_stats *now)
 	f->credited = *now;
 }
 
-/* Never 0. */
-static uint32_t
-key_hash(const struct flow_key *key)
+uint32_t
+flow_denied_hash(const struct flow_key *key)
 {
 	return hash_bytes(key, sizeof(*key), 0) | 1;
 }

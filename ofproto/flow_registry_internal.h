@@ -132,9 +132,27 @@ void flow_leave_port(struct flow_registry *r, struct flow *f);
 void flow_evict(struct flow_registry *r, uint32_t number);
 /* flow_registry.c: deletes an installed flow. False: the ring is full. */
 bool flow_evict_one(struct flow_registry *r, struct flow *f);
-/* flow_registry.c: the scratch translation's contexts, that this ring has not carried yet, go to the datapath. 0, or
- * -errno: try again. */
+/* flow_registry.c: translates into the scratch translation; the version that was read. */
+uint64_t flow_translate_now(struct flow_registry *r, const struct flow_key *key, uint64_t now_ms);
+/* The first flow is on its way. All batches but the last one are of versions that have been published, which its
+ * translation will see; of the last one that is not known. */
+void flow_begin_to_read(struct flow_registry *r);
+/* Makes stale what the changes up to the version in force concern. */
+void flow_read_changes(struct flow_registry *r);
+/* First in the line of those that are translated again. The line is by the version that they agree with: it says the
+ * one of who was first, if that is older. */
+void flow_queue_first(struct flow_registry *r, struct flow *f);
+/* For struct flow_registry's @denied; never 0. */
+uint32_t flow_denied_hash(const struct flow_key *key);
+
+/* flow_registry_miss.c: the scratch translation's contexts, that this ring has not carried yet, go to the datapath. 0,
+ * or -errno: try again. Another handler may have given them too: the datapath refuses the second time, and that is
+ * fine. */
 int flow_send_contexts(struct flow_registry *r);
+/* Objects are there, or refused: whatever waited tries again. */
+void flow_objects_came(struct flow_registry *r, uint64_t now_ms);
+/* What is awaited is not an answer of the datapath's, which would tell by itself. */
+bool flow_awaits_objects(const struct flow_registry *r);
 /* flow_registry_learn.c: what was seen of a translation's packets, or of a flow's, is learned. @tcp_flags: of the
  * packets. */
 void flow_learn_translated(
