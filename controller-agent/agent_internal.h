@@ -13,6 +13,7 @@
  *   packets.c    packet-ins and packet-outs
  *   meters.c     meters in the datapath
  *   persist.c, persist_old.c    rules, addresses and counters as records of the state: written, read
+ *   bfd.c        the listing of BFD sessions
  *   tunnels.c    what the underlay is to know, and what it says of tunnel ports
  *   rpc.c, rpc_flow.c, rpc_object.c, rpc_trace.c   agent.sock
  */
@@ -251,6 +252,9 @@ void agent_tunnels_port_changed(struct agent_port *p);
 /* For agent.stats. */
 json_t *agent_tunnels_stats(const struct agent *a);
 void agent_rpc_tunnel_list(struct rpc_call *call, json_t *params, void *user);
+
+/* bfd.c */
+void agent_rpc_bfd_list(struct rpc_call *call, json_t *params, void *user);
 
 /* meters.c */
 void agent_meters_create(struct agent *a);

@@ -199,6 +199,8 @@ struct of_allow *config_allow_parse(const char *text, struct weft_error *err) WE
 
 /* Tunnel ports: vxlan, geneve, gre, erspan; what their options say, if it makes sense by itself. */
 bool config_port_is_tunnel(const struct config_port *p);
+/* Whether an option of the type is for the datapath. */
+bool config_option_is_datapaths(const struct config_port *p, const char *key);
 bool config_tunnel_parse(
 	const struct config_port *p, struct of_tunnel *t, struct weft_error *err) WEFT_MUST_CHECK;
 /* Whether all of them make sense, and packets from outside can tell them apart. @last: the one that is added or

@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,10 +26,19 @@ struct tunnel_type {
 	const char *options; /* beside those of every type */
 };
 
+#define BFD_MAC                                                                                    \
+	{                                                                                          \
+		0x00, 0x00, 0x5e, 0x00, 0x52, 0x02                                                 \
+	} /* RFC 8971 s.3 */
+/* The datapath's. */
+#define BFD_OPTIONS                                                                                \
+	"bfd,bfd-min-tx,bfd-min-rx,bfd-mult,bfd-src-mac,bfd-dst-mac,bfd-src-ip,bfd-dst-ip"
 static const struct tunnel_type types[] = {
-	{"vxlan", DP_TUNNEL_VXLAN, OF_TUNNEL_VXLAN_PORT, true, "csum,flags,dst-port,gbp,gpe"},
-	{"geneve", DP_TUNNEL_GENEVE, OF_TUNNEL_GENEVE_PORT, true, "csum,flags,dst-port"},
-	{"gre", DP_TUNNEL_GRE, 0, false, "csum,flags,seq"},
+	{"vxlan", DP_TUNNEL_VXLAN, OF_TUNNEL_VXLAN_PORT, true,
+		"csum,flags,dst-port,gbp,gpe,bfd-vni," BFD_OPTIONS},
+	{"geneve", DP_TUNNEL_GENEVE, OF_TUNNEL_GENEVE_PORT, true,
+		"csum,flags,dst-port,bfd-vni," BFD_OPTIONS},
+	{"gre", DP_TUNNEL_GRE, 0, false, "csum,flags,seq,bfd-vni," BFD_OPTIONS},
 	{"erspan", DP_TUNNEL_ERSPAN, 0, true, "erspan-ver,erspan-idx,erspan-dir,erspan-hwid"},
 };
 #define COMMON_OPTIONS "remote,local,vni,tos,ttl,df,too-long"
@@ -45,11 +55,19 @@ static bool get_bool(
 static bool get_too_long(const struct config_port *p, struct of_tunnel *t, struct weft_error *err);
 static bool get_flags(const struct config_port *p, struct of_tunnel *t, struct weft_error *err);
 static bool get_erspan(const struct config_port *p, struct of_tunnel *t, struct weft_error *err);
+static bool is_word_of(const char *list, const char *word);
+static bool get_bfd(const struct config_port *p, struct of_tunnel *t, struct weft_error *err);
 
 bool
 config_port_is_tunnel(const struct config_port *p)
 {
 	return find_type(p) != NULL;
+}
+
+bool
+config_option_is_datapaths(const struct config_port *p, const char *key)
+{
+	return !config_port_is_tunnel(p) || is_word_of(BFD_OPTIONS, key);
 }
 
 bool
@@ -60,7 +78,8 @@ config_tunnel_parse(const struct config_port *p, struct of_tunnel *t, struct wef
 	struct weft_error why = WEFT_ERROR_INIT;
 	bool gpe = false;
 
-	*t = (struct of_tunnel){.kind = (uint8_t)type->kind, .dont_fragment = true};
+	*t = (struct of_tunnel){
+		.kind = (uint8_t)type->kind, .dont_fragment = true, .bfd_mac = BFD_MAC};
 	if (!check_keys(p, type, &why) || !get_bool(p, "gpe", &gpe, &why)) {
 		goto refuse;
 	}
@@ -75,7 +94,7 @@ config_tunnel_parse(const struct config_port *p, struct of_tunnel *t, struct wef
 		!get_number(p, "ttl", UINT8_MAX, "inherit", &t->ttl_by, &ttl, &why) ||
 		!get_flags(p, t, &why) || !get_bool(p, "gbp", &t->gbp, &why) ||
 		!get_bool(p, "seq", &t->seq, &why) || !get_erspan(p, t, &why) ||
-		!get_too_long(p, t, &why)) {
+		!get_too_long(p, t, &why) || !get_bfd(p, t, &why)) {
 		goto refuse;
 	}
 	t->dst_port = (uint16_t)dst_port;
@@ -399,4 +418,32 @@ get_too_long(const struct config_port *p, struct of_tunnel *t, struct weft_error
 	return get_word(p, "too-long", names, WEFT_ARRAY_SIZE(names),
 		t->kind == DP_TUNNEL_ERSPAN ? "cut, drop or fragment" : "drop, fragment or icmp",
 		&t->too_long, err);
+}
+
+/* What the datapath is told of is the datapath's to judge. */
+static bool
+get_bfd(const struct config_port *p, struct of_tunnel *t, struct weft_error *err)
+{
+	const char *value = config_port_option(p, "bfd-dst-mac");
+	unsigned b[6];
+	int end = 0;
+
+	if (!get_bool(p, "bfd", &t->bfd, err) ||
+		!get_number(p, "bfd-vni", of_tunnel_id_max((enum dp_tunnel_kind)t->kind), NULL,
+			NULL, &t->bfd_id, err)) {
+		return false;
+	}
+	if (!value) {
+		return true;
+	}
+	if (sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
+		    &end) != 6 ||
+		value[end]) {
+		return fail(
+			err, "bfd-dst-mac=%s: must be an address like 00:00:5e:00:52:02", value);
+	}
+	for (unsigned i = 0; i < 6; i++) {
+		t->bfd_mac[i] = (uint8_t)b[i];
+	}
+	return true;
 }

@@ -379,6 +379,7 @@ static bool
 port_info(json_t *entry, struct dp_port_info *info)
 {
 	const char *medium;
+	const json_t *bfd;
 
 	memset(info, 0, sizeof(*info));
 	if (!number(entry, "port", 0, DP_PORT_MAX, &info->port.v)) {
@@ -389,6 +390,8 @@ port_info(json_t *entry, struct dp_port_info *info)
 	copy_text(info->peer, sizeof(info->peer), json_object_get(entry, "peer"));
 	info->options = json_object_get(entry, "options");
 	info->link_up = is_up(json_object_get(entry, "link"), false);
+	bfd = json_object_get(entry, "bfd");
+	info->path_down = bfd && !json_is_true(json_object_get(bfd, "forwarding"));
 	info->admin_up = is_up(json_object_get(entry, "admin"), true);
 	parse_mac(json_string_value(json_object_get(entry, "mac")), info->mac);
 	number(entry, "mtu", 0, UINT32_MAX, &info->mtu);

@@ -52,6 +52,7 @@ struct dp_port_info {
 	char type[32];
 	json_t *options; /* borrowed */
 	bool link_up;
+	bool path_down; /* BFD finds that nobody answers */
 	bool admin_up;
 	uint8_t mac[6];
 	uint32_t mtu;

@@ -174,14 +174,17 @@ agent_port_is_busy(const struct agent_port *p)
 
 /* --- what the datapath is told ------------------------------------------------------------------ */
 
-/* Options as port.add takes them. Those of tunnels are the agent's own. */
+/* Options as port.add takes them. Those of tunnels are the agent's own, but for BFD's. */
 static json_t *
 options_of(const struct config_port *c)
 {
 	json_t *options = json_object();
 
-	for (size_t i = 0; i < c->n_options && !config_port_is_tunnel(c); i++) {
-		json_object_set_new(options, c->options[i].key, json_string(c->options[i].value));
+	for (size_t i = 0; i < c->n_options; i++) {
+		if (config_option_is_datapaths(c, c->options[i].key)) {
+			json_object_set_new(
+				options, c->options[i].key, json_string(c->options[i].value));
+		}
 	}
 	return options;
 }
@@ -191,20 +194,19 @@ static json_t *
 changed_options(const struct config_port *from, const struct config_port *to)
 {
 	json_t *options = json_object();
-	size_t n_from = config_port_is_tunnel(from) ? 0 : from->n_options;
-	size_t n_to = config_port_is_tunnel(to) ? 0 : to->n_options;
+	for (size_t i = 0; i < to->n_options; i++) {
+		const char *key = to->options[i].key, *old = config_port_option(from, key);
 
-	for (size_t i = 0; i < n_to; i++) {
-		const char *old = config_port_option(from, to->options[i].key);
-
-		if (!old || strcmp(old, to->options[i].value) != 0) {
-			json_object_set_new(
-				options, to->options[i].key, json_string(to->options[i].value));
+		if (config_option_is_datapaths(to, key) &&
+			(!old || strcmp(old, to->options[i].value) != 0)) {
+			json_object_set_new(options, key, json_string(to->options[i].value));
 		}
 	}
-	for (size_t i = 0; i < n_from; i++) {
-		if (!config_port_option(to, from->options[i].key)) {
-			json_object_set_new(options, from->options[i].key, json_string(""));
+	for (size_t i = 0; i < from->n_options; i++) {
+		const char *key = from->options[i].key;
+
+		if (config_option_is_datapaths(from, key) && !config_port_option(to, key)) {
+			json_object_set_new(options, key, json_string(""));
 		}
 	}
 	if (from->admin_down != to->admin_down) {

@@ -474,11 +474,11 @@ of_port_json(struct of_port port)
 	return port.v == OFPP_LOCAL ? json_string("LOCAL") : json_integer(port.v);
 }
 
-/* What the datapath tells of a bond's members. */
+/* What the datapath tells of a bond's members, and of a BFD session. */
 static void
-put_bond(json_t *object, const struct agent_port *p)
+put_details(json_t *object, const struct agent_port *p)
 {
-	static const char *const keys[] = {"active", "members"};
+	static const char *const keys[] = {"active", "members", "bfd"};
 
 	for (unsigned i = 0; i < WEFT_ARRAY_SIZE(keys); i++) {
 		json_t *value = json_object_get(p->entry, keys[i]);
@@ -525,7 +525,7 @@ port_json(const struct agent_port *p, bool with_settings)
 	put_counters(object, p->entry);
 	json_object_set_new(object, "bond", bond ? json_string(bond->config->name) : json_null());
 	if (with_settings) {
-		put_bond(object, p);
+		put_details(object, p);
 		put_settings(object, c);
 	}
 	free(trunks);
@@ -728,6 +728,7 @@ static const struct rpc_method rows[] = {
 	{"table.list", agent_rpc_table_list},
 	{"fdb.list", agent_rpc_fdb_list},
 	{"tunnel.list", agent_rpc_tunnel_list},
+	{"bfd.list", agent_rpc_bfd_list},
 	{"trace.run", agent_rpc_trace_run},
 	{"mdb.list", agent_rpc_mdb_list},
 	{"mirror.add", agent_rpc_mirror_add},

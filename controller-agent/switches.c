@@ -425,7 +425,8 @@ describe(const struct agent_port *p, struct of_port_info *info)
 		make_mac(p, info->mac);
 	}
 	info->config = p->of_config;
-	info->state = up ? OF_PORT_LIVE : OF_PORT_LINK_DOWN;
+	info->is_path_down = up && p->info.path_down;
+	info->state = !up ? OF_PORT_LINK_DOWN : info->is_path_down ? 0 : OF_PORT_LIVE;
 	info->curr = speed_feature(p->info.speed_mbps);
 	info->curr |= p->info.is_copper ? FEATURE_COPPER : p->info.is_fibre ? FEATURE_FIBER : 0;
 	info->curr_speed = p->info.speed_mbps * 1000;

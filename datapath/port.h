@@ -58,6 +58,7 @@ struct port {
 	_Atomic bool admin_up;
 	_Atomic bool is_member; /* of a bond: no rx queue is assigned, outputs drop as port-gone */
 	_Atomic bool link_up;   /* liveness word: told by the provider's status */
+	_Atomic bool path_down; /* likewise: BFD has found that nobody answers behind the link */
 	_Atomic uint16_t n_rxq, n_txq;
 	_Atomic uint32_t max_len; /* longest frame that is output; a packet to be cut: its pieces */
 	const struct port_provider *provider;
@@ -91,13 +92,15 @@ port_find(uint32_t number)
 		       : NULL;
 }
 
-/* Whether packets sent to a port would leave: it is there, up and has a link. Online in RCU. */
+/* Whether packets sent to a port would arrive, as far as is known: it is there, up, has a link and no path that is
+ * found to be broken. Online in RCU. */
 static inline bool
 port_is_live(uint32_t number)
 {
 	const struct port *port = number <= DP_PORT_MAX ? port_find(number) : NULL;
 
 	return port && atomic_load_explicit(&port->link_up, memory_order_relaxed) &&
+	       !atomic_load_explicit(&port->path_down, memory_order_relaxed) &&
 	       atomic_load_explicit(&port->admin_up, memory_order_relaxed);
 }
 

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "datapath/action.h"
+#include "datapath/bfd_session.h"
 #include "datapath/capture.h"
 #include "datapath/forward.h"
 #include "datapath/offload.h"
@@ -102,6 +103,13 @@ worker_create(unsigned id, unsigned core, uint32_t max_flows, int tables_event_f
 	memory = ring_memory(WORKER_OUTBOX_SIZE);
 	shm_ring_init_private(&workers.outbox_out[id], memory, WORKER_OUTBOX_SIZE, tables_event_fd);
 	w->outbox = workers.outbox_out[id];
+	memory = ring_memory(BFD_MADE_RING_SIZE);
+	shm_ring_init_private(&workers.made_in[id], memory, BFD_MADE_RING_SIZE, w->event_fd);
+	w->made = workers.made_in[id];
+	memory = ring_memory(BFD_HEARD_RING_SIZE);
+	shm_ring_init_private(
+		&workers.heard_out[id], memory, BFD_HEARD_RING_SIZE, workers.heard_fd);
+	w->heard = workers.heard_out[id];
 	return w;
 }
 
@@ -113,6 +121,10 @@ workers_create(unsigned n, const unsigned *cores, struct flow_table *table,
 	/* Anywhere: the next datapath repeats no number of this one's soon. */
 	uint32_t first_ip_id = (uint32_t)rte_rand();
 
+	workers.heard_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (workers.heard_fd < 0) {
+		return -errno;
+	}
 	for (unsigned i = 0; i < n; i++) {
 		struct worker *w = worker_create(i, cores[i], max_flows, tables_event_fd);
 
@@ -144,10 +156,13 @@ workers_destroy(void)
 		free(w->inbox_buffer);
 		free(w->inbox.shared);
 		free(w->outbox.shared);
+		free(w->made.shared);
+		free(w->heard.shared);
 		free(w->rx);
 		free(w);
 	}
 	workers.n = 0;
+	close(workers.heard_fd);
 }
 
 void
@@ -310,6 +325,11 @@ go_to_sleep(struct worker *w)
 		wake_queues(rx, rx ? rx->n : 0);
 		return;
 	}
+	if (!shm_ring_sleep(&w->made)) {
+		shm_ring_woken(&w->inbox);
+		wake_queues(rx, rx ? rx->n : 0);
+		return;
+	}
 	/* Pairs with the publication of a new list or stop, followed by a kick: the eventfd remembers
 	 * a kick that comes between this look and poll(). */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -325,6 +345,7 @@ go_to_sleep(struct worker *w)
 		atomic_store(&w->asleep, false);
 	}
 	shm_ring_woken(&w->inbox);
+	shm_ring_woken(&w->made);
 	if (read(w->event_fd, &kicks, sizeof kicks) < 0) {
 		/* EAGAIN: woken by a queue or the time. */
 	}
@@ -383,11 +404,39 @@ execute(struct worker *w, const struct worker_execute *x)
 	}
 }
 
+static bool send_made(struct worker *w) WEFT_REQUIRES(weft_worker);
+
+/* Control packets of BFD: packets of their port, by the flow for what the port itself has made. */
+static bool
+send_made(struct worker *w)
+{
+	struct bfd_made *made = w->inbox_buffer;
+	struct packet *p;
+	uint32_t kind;
+	bool any = false;
+
+	while (shm_ring_read(&w->made, made, DP_MAX_MESSAGE, &kind) >= 0) {
+		any = true;
+		if (!port_find(made->port) || /* being removed */
+			!(p = worker_make(w, made->frame, made->len, (uint16_t)made->port))) {
+			continue;
+		}
+		worker_recirculate(w, p, DP_RECIRC_OWN);
+		if (w->n_recirculating == WORKER_BURST) {
+			forward_recirculated(w);
+		}
+	}
+	if (any) {
+		shm_ring_release(&w->made);
+	}
+	return any;
+}
+
 static void
 take_messages(struct worker *w)
 {
 	uint32_t kind;
-	bool any = false;
+	bool any = false, made = send_made(w);
 
 	while (shm_ring_read(&w->inbox, w->inbox_buffer, DP_MAX_MESSAGE, &kind) >= 0) {
 		any = true;
@@ -400,9 +449,11 @@ take_messages(struct worker *w)
 			post_done(w, purge->ticket, 0, UINT32_MAX, 0);
 		}
 	}
-	if (any) {
+	if (any || made) {
 		forward_recirculated(w);
 		flush_tx(w);
+	}
+	if (any) {
 		shm_ring_release(&w->inbox);
 	}
 }

@@ -8,7 +8,8 @@
  *          and commands, offline, poll() on descriptors and the own eventfd, online. A queue whose
  *          provider cannot notify keeps its worker awake.
  * Reach:   other threads post records to the worker's inbox (the tables thread alone writes it) or
- *          publish a new list of queues, and kick the eventfd.
+ *          publish a new list of queues, and kick the eventfd. The BFD thread has a ring of its own for the
+ *          packets that are to be sent.
  */
 #pragma once
 
@@ -88,6 +89,7 @@ struct worker {
 	_Atomic(struct session_rings *) session; /* NULL: no agent */
 	struct park *park;
 	struct shm_ring inbox, outbox; /* worker's sides */
+	struct shm_ring made, heard;   /* likewise, from and to the BFD thread */
 	_Atomic bool asleep;
 	_Atomic bool stop;
 	bool busy_poll;
@@ -119,6 +121,10 @@ struct workers {
 	struct worker *list[DP_MAX_WORKERS];
 	struct shm_ring inbox_in[DP_MAX_WORKERS]; /* the tables thread's sides */
 	struct shm_ring outbox_out[DP_MAX_WORKERS];
+	/* The BFD thread's sides, and its eventfd. */
+	struct shm_ring made_in[DP_MAX_WORKERS];
+	struct shm_ring heard_out[DP_MAX_WORKERS];
+	int heard_fd;
 };
 
 extern struct workers workers;

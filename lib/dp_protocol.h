@@ -56,6 +56,8 @@ struct weft_error;
 #define DP_PARKED_PER_KEY 32u
 #define DP_PARK_MS 1000u
 #define DP_RECIRC_MAX 16u /* recirculations of one packet */
+/* Of packets that a port has made to look after its link (BFD): they are to leave by it. No context's id. */
+#define DP_RECIRC_OWN 0x80000000u
 
 /* Commands (agent to tables thread) and their replies (type + DP_REPLY). */
 enum dp_command_type {

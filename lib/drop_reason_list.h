@@ -106,3 +106,10 @@ DROP(MIRROR_PORT, "mirror-port",
 /* Tunnels, again. */
 DROP(DECAP_RESERVED, "decap-reserved",
 	"VXLAN header with bits that must be zero: the far end uses an extension, see gbp= and gpe=")
+/* BFD; counted on the tunnel port. */
+DROP(BFD_BAD, "bfd-bad",
+	"BFD packet that is malformed, forged from afar (TTL is not 255) or asks for what is not spoken here")
+DROP(BFD_UNKNOWN, "bfd-unknown",
+	"BFD packet for a session that is not there (any more): the far end has not seen that it ended")
+DROP(BFD_FLOOD, "bfd-flood",
+	"BFD packets come faster than was agreed: the far end is broken, or somebody forges them")

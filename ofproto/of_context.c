@@ -264,7 +264,9 @@ of_context_intern(struct of_model *m, const void *bytes, size_t size)
 	if (atomic_load_explicit(&t->n, memory_order_relaxed) >= OF_CONTEXTS_MAX) {
 		return OF_CONTEXT_NONE;
 	}
-	id = atomic_fetch_add_explicit(&t->next_id, 1, memory_order_relaxed);
+	do {
+		id = atomic_fetch_add_explicit(&t->next_id, 1, memory_order_relaxed);
+	} while (id == DP_RECIRC_OWN);
 	insert(t, id, bytes, size, hash, 1);
 	return id;
 }

@@ -71,6 +71,9 @@ struct of_tunnel {
 		uint8_t hwid; /* III */
 		uint32_t idx; /* II */
 	} erspan;
+	bool bfd;           /* the datapath's port watches the path; remote and local are given */
+	uint8_t bfd_mac[6]; /* where BFD's packets go to, besides addresses that are known */
+	uint32_t bfd_id;    /* of BFD's packets, when the id is the flows' to say */
 };
 
 /* The largest id that the kind has room for. */

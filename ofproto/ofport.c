@@ -249,6 +249,7 @@ differs_by_link_alone(const struct of_port_info *a, const struct of_port_info *b
 
 	memcpy(&x, a, sizeof(x));
 	x.state = b->state;
+	x.is_path_down = b->is_path_down;
 	x.curr = b->curr;
 	x.curr_speed = b->curr_speed;
 	return !x.allow && !memcmp((const uint8_t *)&x, (const uint8_t *)b, sizeof(x));

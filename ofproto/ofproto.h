@@ -186,9 +186,10 @@ struct of_port_info {
 	char name[OF_PORT_NAME_MAX + 1];
 	struct dp_port dp_port; /* DP_PORT_NONE: the datapath does not have it (yet) */
 	uint8_t mac[6];
-	uint32_t config; /* enum of_port_config */
-	uint32_t state;  /* enum of_port_state */
-	uint32_t curr;   /* OFPPF_* */
+	uint32_t config;   /* enum of_port_config */
+	uint32_t state;    /* enum of_port_state */
+	bool is_path_down; /* the link is up, but nobody answers behind it: not live */
+	uint32_t curr;     /* OFPPF_* */
 	uint32_t advertised;
 	uint32_t supported;
 	uint32_t peer;

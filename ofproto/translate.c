@@ -16,6 +16,7 @@
 #include "ofproto/translate_trace.h"
 
 static void begin(struct xlate *x, const struct translate_in *in, struct translation *t);
+static void translate_own(struct xlate *x, const struct ofport *port);
 static void finish(struct xlate *x);
 static void refuse(struct translation *t);
 static bool thaw(struct xlate *x, const struct flow_key *key, uint32_t in_port);
@@ -103,6 +104,10 @@ translate(const struct translate_in *in, struct translation *t)
 		xlate_depend(&x, OF_DEP_PORT, port->info.number.v);
 		x.from_underlay = port->info.is_underlay;
 	}
+	if (be32_to(in->key->recirc_id) == DP_RECIRC_OWN) {
+		translate_own(&x, port);
+		return;
+	}
 	if (in->key->recirc_id) {
 		if (!thaw(&x, in->key, port ? port->info.number.v : OFPP_ANY)) {
 			refuse(t);
@@ -115,10 +120,26 @@ translate(const struct translate_in *in, struct translation *t)
 	} else {
 		xlate_packet_no_tunnel(&x);
 	}
-	if (port) {
+	if (port && (port->info.kind != OF_PORT_TUNNEL || !xlate_bfd_in(&x, port))) {
 		xlate_receive(&x, port);
 	}
 	finish(&x);
+}
+
+/* What the port itself has made. */
+static void
+translate_own(struct xlate *x, const struct ofport *port)
+{
+	bool ok = false;
+
+	if (port) {
+		xlate_packet_init(x, x->in->key, port->info.number.v);
+		ok = xlate_bfd_out(x, port);
+	}
+	finish(x);
+	if (!ok) {
+		refuse(x->out);
+	}
 }
 
 void

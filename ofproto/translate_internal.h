@@ -260,3 +260,10 @@ bool xlate_decap(struct xlate *x, const struct ofport *port);
 /* The tunnel port of a packet that came in by @face, which is its input port from here on. NULL: none; it is
  * blamed. */
 const struct ofport *xlate_tunnel_port(struct xlate *x, const struct ofport *face);
+
+/* --- translate_bfd.c --- */
+
+/* Whether a packet that came out of the tunnel of @port is for its BFD session; it has been put there then. */
+bool xlate_bfd_in(struct xlate *x, const struct ofport *port);
+/* A packet that the session has made, which goes into the tunnel. False: the port has none. */
+bool xlate_bfd_out(struct xlate *x, const struct ofport *port);

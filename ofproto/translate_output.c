@@ -200,7 +200,8 @@ xlate_port_can_send(const struct ofport *port)
 bool
 xlate_port_is_live(const struct ofport *port)
 {
-	return xlate_port_can_send(port) && !(port->info.state & OF_PORT_LINK_DOWN);
+	return xlate_port_can_send(port) && !(port->info.state & OF_PORT_LINK_DOWN) &&
+	       !port->info.is_path_down;
 }
 
 bool

@@ -122,6 +122,23 @@ is_loopback(const struct of_underlay_addr *a)
 					 : !memcmp(a->v, v6, sizeof(v6)) && a->v[15] == 1;
 }
 
+static bool
+check_bfd(const struct of_tunnel *t, bool has_remote, struct weft_error *err)
+{
+	if (t->bfd && t->kind == DP_TUNNEL_ERSPAN) {
+		return refuse(err, "ERSPAN carries copies alone, no bfd");
+	}
+	if (t->bfd && (!has_remote || t->local_by != OF_TUNNEL_GIVEN)) {
+		return refuse(err, "bfd watches one path: remote and local must not be flow");
+	}
+	if (t->bfd_id && t->id_by != OF_TUNNEL_FLOW) {
+		return refuse(err,
+			"bfd-vni is for vni=flow: else BFD's packets have the vni of the port");
+	}
+	return t->bfd_id <= of_tunnel_id_max((enum dp_tunnel_kind)t->kind) ||
+	       refuse(err, "bfd-vni is wider than the tunnel carries");
+}
+
 bool
 of_tunnel_check(const struct of_tunnel *t, struct weft_error *err)
 {
@@ -165,7 +182,7 @@ of_tunnel_check(const struct of_tunnel *t, struct weft_error *err)
 	if (t->too_long == DP_ENCAP_FRAGMENT && t->dont_fragment) {
 		return refuse(err, "too-long=fragment needs df=no");
 	}
-	return true;
+	return check_bfd(t, has_remote, err);
 }
 
 const char *

@@ -311,6 +311,7 @@ ELSEWHERE = {
     "decap-option": ("likewise", "datapath/decap_rows.h"),
     "decap-ecn": ("likewise", "datapath/decap_rows.h"),
     "decap-reserved": ("likewise", "datapath/decap_rows.h"),
+    "bfd-flood": ("how fast the session's thread is", "datapath/test_tunnel_port.c"),
     "object-gone": ("between an object's end and that of the flows to it", "datapath/test_object_actions.c"),
 }
 # Those that only a real kernel's refusal of a sound frame brings about: no test.
@@ -327,6 +328,8 @@ OWN_TESTS = {
     "tunnel-no-neighbour": "test_tunnel_ports.py",
     "tunnel-from-guest": "test_tunnel_ports.py",
     "tunnel-unknown": "test_tunnel_ports.py",
+    "bfd-bad": "test_bfd.py",
+    "bfd-unknown": "test_bfd.py",
 }
 
 

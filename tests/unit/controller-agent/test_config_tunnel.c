@@ -112,6 +112,8 @@ tunnel_of(const char *settings)
 	return t;
 }
 
+#define V5 "type=vxlan remote=192.0.2.2 vni=5"
+
 static void
 test_config_tunnel_defaults(void **state)
 {
@@ -198,9 +200,53 @@ test_config_tunnel_options(void **state)
 }
 
 static void
+test_config_tunnel_bfd(void **state)
+{
+	static const uint8_t rfc8971[6] = {0, 0, 0x5e, 0, 0x52, 2},
+			     own[6] = {2, 0, 0, 0, 0x0b, 0xfd};
+	struct of_tunnel t = tunnel_of("type=vxlan remote=192.0.2.2 vni=5");
+
+	(void)state;
+	assert_false(t.bfd);
+	assert_memory_equal(t.bfd_mac, rfc8971, 6);
+	t = tunnel_of("type=vxlan remote=192.0.2.2 vni=flow bfd=yes bfd-vni=7 "
+		      "bfd-dst-mac=02:00:00:00:0b:fd bfd-min-tx=10");
+	assert_true(t.bfd);
+	assert_int_equal(t.bfd_id, 7);
+	assert_memory_equal(t.bfd_mac, own, 6);
+	t = tunnel_of("type=gre remote=192.0.2.2 vni=flow bfd=yes bfd-vni=4294967295");
+	assert_int_equal(t.bfd_id, 0xffffffff);
+}
+
+static void
+test_config_tunnel_options_of_the_datapath(void **state)
+{
+	static const char *const keys[] = {"bfd", "bfd-min-tx", "bfd-min-rx", "bfd-mult",
+		"bfd-src-mac", "bfd-dst-mac", "bfd-src-ip", "bfd-dst-ip"};
+	static const char *const own[] = {"remote", "vni", "bfd-vni", "bfd-", "b", "too-long"};
+	struct weft_error err = {0};
+	struct config *c = config_create();
+	struct config_switch *sw = config_switch_add(c, "s1", &err);
+	struct config_port *p = config_port_add(c, sw, "a", &err);
+
+	(void)state;
+	set_all(p, V5);
+	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		assert_true(config_option_is_datapaths(p, keys[i]));
+	}
+	for (unsigned i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+		assert_false(config_option_is_datapaths(p, own[i]));
+	}
+	p = config_port_add(c, sw, "b", &err);
+	set_all(p, "type=veth");
+	assert_true(config_option_is_datapaths(p, "remote"));
+	config_destroy(c);
+}
+
+static void
 test_config_tunnels_are_refused(void **state)
 {
-#define V "type=vxlan remote=192.0.2.2 vni=5"
+#define V V5
 #define E "type=erspan remote=192.0.2.2 vni=5"
 	/* Port a of s1, port b of s2; b is the one that is added. */
 	static const struct {
@@ -250,6 +296,13 @@ test_config_tunnels_are_refused(void **state)
 		{NULL, V " too-long=cut", "too-long=cut is for ERSPAN"},
 		{NULL, V " too-long=short", "too-long=short: must be drop, fragment or icmp"},
 		{NULL, V " too-long=fragment", "too-long=fragment needs df=no"},
+		{NULL, V " bfd=maybe", "bfd=maybe: must be yes or no"},
+		{NULL, "type=gre remote=flow bfd=yes", "bfd watches one path"},
+		{NULL, V " local=flow bfd=yes", "bfd watches one path"},
+		{NULL, V " bfd=yes bfd-vni=7", "bfd-vni is for vni=flow"},
+		{NULL, V " vni=flow bfd-vni=16777216", "from 0 to 16777215"},
+		{NULL, V " bfd-dst-mac=02:00", "bfd-dst-mac=02:00: must be an address"},
+		{NULL, V " bfd-dst-mac=02:00:00:00:00:00:00", "must be an address"},
 		{NULL, V " gpe=yes gbp=yes", "gbp is for plain VXLAN"},
 		{"type=gre remote=192.0.2.2", "type=erspan remote=192.0.2.2 vni=0", NULL},
 		{"type=erspan remote=192.0.2.2 vni=5", "type=erspan remote=192.0.2.2 vni=5",
@@ -347,6 +400,8 @@ main(void)
 		cmocka_unit_test(test_config_pairs_patch_ports),
 		cmocka_unit_test(test_config_tunnel_defaults),
 		cmocka_unit_test(test_config_tunnel_options),
+		cmocka_unit_test(test_config_tunnel_bfd),
+		cmocka_unit_test(test_config_tunnel_options_of_the_datapath),
 		cmocka_unit_test(test_config_tunnels_are_refused),
 		cmocka_unit_test(test_config_tunnels_among_many),
 	};
