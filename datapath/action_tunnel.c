@@ -140,9 +140,10 @@ action_encap(struct run *r, struct packet *p, struct tunnel_encap *e)
 			return drop(r, p, DROP_ENCAP_TOO_LONG);
 		}
 		if (body->too_long == DP_ENCAP_TO_AGENT) {
+			/* A copy, by the books: whether there is an answer or not, it is lost. */
+			worker_count_copied(r->w, p);
 			upcall_to_agent(r->w, p, body->context, UINT16_MAX, body->reason);
-			worker_free(p);
-			return FATE_TAKEN;
+			return drop(r, p, DROP_ENCAP_TOO_LONG);
 		}
 	}
 	note_sent(r->w, e, p);

@@ -313,7 +313,7 @@ enum dp_encap_too_long {
 	DP_ENCAP_FRAGMENT, /* the outer packet in fragments, each of which goes on through the list;
 	                    * the header may not say don't fragment, and if the key does: DROP */
 	DP_ENCAP_TO_AGENT, /* as to_agent(context, max_len=65535, reason) does with the packet as it
-	                    * was, which ends there */
+	                    * was, which ends there as encap-too-long */
 	DP_ENCAP_CUT, /* what does not fit of the packet is left out. Not with OPTS_FROM_KEY, L3 */
 };
 

@@ -197,6 +197,7 @@ test_tunnel_too_long_numbers(void **state)
 static void
 test_tunnel_too_long_limits(void **state)
 {
+	struct port_sums before, now;
 	const struct dp_upcall *upcall;
 	struct dp_handle e;
 	struct lab_frame f;
@@ -222,6 +223,7 @@ test_tunnel_too_long_limits(void **state)
 				 .context = 9,
 				 .reason = 4},
 		false, e);
+	rig_sums(&before);
 	tunnel_rig_send(1, f.bytes, f.len);
 	do {
 		upcall = rig_upcall(&tunnel_rig_agent, 0);
@@ -233,6 +235,11 @@ test_tunnel_too_long_limits(void **state)
 		got += upcall->data_len;
 	} while (upcall->flags & DP_UPCALL_MORE);
 	assert_int_equal(got, f.len);
+	/* And lost. */
+	rig_wait((rig_sums(&now),
+		now.drops[DROP_ENCAP_TOO_LONG] == before.drops[DROP_ENCAP_TOO_LONG] + 1));
+	assert_int_equal(now.copied, before.copied + 1);
+	assert_int_equal(now.to_agent, before.to_agent + 1);
 	assert_int_equal(rig_n_waiting(tunnel_rig_ports[2]), 0);
 	tunnel_rig_end();
 }
