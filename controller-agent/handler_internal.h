@@ -243,7 +243,7 @@ bool handler_send_list(struct handler *h, uint32_t kind, uint32_t from);
 /* As the registry's operations. */
 int handler_send_context(void *user, uint64_t request, uint32_t id, const void *bytes, size_t size);
 int handler_send_object(struct handler *h, uint64_t request, struct dp_handle object, uint32_t kind,
-	uint32_t n_parts, const void *body, size_t size);
+	uint32_t seed, uint32_t n_parts, const void *body, size_t size);
 int handler_send_packet_out(void *user, uint64_t request, struct dp_port in_port,
 	const void *actions, size_t actions_size, const void *data, size_t len);
 int handler_send_object_del(void *user, uint64_t request, struct dp_handle object);

@@ -115,12 +115,13 @@ handler_send_context(void *user, uint64_t request, uint32_t id, const void *byte
 
 int
 handler_send_object(struct handler *h, uint64_t request, struct dp_handle object, uint32_t kind,
-	uint32_t n_parts, const void *body, size_t size)
+	uint32_t seed, uint32_t n_parts, const void *body, size_t size)
 {
 	struct dp_object_put put = {
 		.cmd.request = request,
 		.object = object,
 		.kind = kind,
+		.seed = seed,
 		.n_parts = n_parts,
 		.body_size = (uint32_t)size,
 	};
@@ -132,11 +133,11 @@ handler_send_object(struct handler *h, uint64_t request, struct dp_handle object
 }
 
 static int
-op_object_put(void *user, uint64_t request, uint32_t kind, uint32_t n_parts, const void *body,
-	size_t size)
+op_object_put(void *user, uint64_t request, uint32_t kind, uint32_t seed, uint32_t n_parts,
+	const void *body, size_t size)
 {
 	return handler_send_object(
-		user, request, (struct dp_handle){0, 0}, kind, n_parts, body, size);
+		user, request, (struct dp_handle){0, 0}, kind, seed, n_parts, body, size);
 }
 
 int

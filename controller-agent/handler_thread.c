@@ -120,7 +120,7 @@ run_object_order(struct handler *h, const struct order *o)
 	int error;
 
 	error = is_del ? handler_send_object_del(h, h->next_request, o->object)
-		       : handler_send_object(h, h->next_request, o->object, o->kind_of_object,
+		       : handler_send_object(h, h->next_request, o->object, o->kind_of_object, 0,
 				 o->n_parts, o->bytes, o->data_len);
 	if (error == -EAGAIN) {
 		return false;

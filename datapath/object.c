@@ -18,6 +18,7 @@
 #include "lib/alloc.h"
 
 #define NONE UINT32_MAX
+#define N_SEEDS 4096u
 
 /* What waits for its grace period; a FIFO. */
 struct retired {
@@ -41,6 +42,8 @@ static struct {
 	struct retired *retired_head, **retired_tail;
 	uint64_t n_deleted, n_told;
 	_Atomic uint32_t n;
+	uint32_t by_seed
+		[N_SEEDS]; /* slot + 1 of the last select object of a seed like that; a guess */
 } objects;
 
 int
@@ -213,6 +216,19 @@ set_table(struct object_body *body, const struct object_body *was)
 	free(old);
 }
 
+/* The table that a new object of that seed goes on from. */
+static const struct object_body *
+body_of_seed(uint32_t seed)
+{
+	uint32_t slot = objects.by_seed[seed % N_SEEDS];
+	const struct object_body *body =
+		seed && slot
+			? atomic_load_explicit(&object_slots[slot - 1].body, memory_order_relaxed)
+			: NULL;
+
+	return body && body->kind == DP_OBJECT_SELECT && body->seed == seed ? body : NULL;
+}
+
 /* A body with all that is computed from it; nobody sees it yet. */
 static struct object_body *
 body_create(const struct dp_message *m, uint32_t slot, const struct object_body *was)
@@ -226,7 +242,7 @@ body_create(const struct dp_message *m, uint32_t slot, const struct object_body 
 	body->kind = put->kind;
 	body->n_parts = m->n_parts;
 	body->size = (uint32_t)m->data_len;
-	body->seed = slot + 1;
+	body->seed = put->seed ? put->seed : slot + 1;
 	if (m->data_len) {
 		memcpy(body->raw, m->data, m->data_len);
 	}
@@ -238,7 +254,8 @@ body_create(const struct dp_message *m, uint32_t slot, const struct object_body 
 		}
 	}
 	if (body->kind == DP_OBJECT_SELECT) {
-		set_table(body, was);
+		set_table(body, was ? was : body_of_seed(put->seed));
+		objects.by_seed[body->seed % N_SEEDS] = slot + 1;
 	} else if (body->kind == DP_OBJECT_METER) {
 		body->meter = meter_create(meter, (const void *)(meter + 1), body->n_parts - 1,
 			rte_get_tsc_hz(), rte_rdtsc(), was ? was->meter : NULL);

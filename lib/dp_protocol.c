@@ -182,7 +182,8 @@ decode_object_put(struct cursor *c, struct dp_message *msg)
 	const struct dp_object_put *put = take(c, sizeof *put);
 
 	msg->body = put;
-	if (!put || !is_reserved_zero(c, put->zero) || !take_data(c, put->body_size, msg)) {
+	if (!put || !is_reserved_zero(c, put->kind == DP_OBJECT_SELECT ? 0 : put->seed) ||
+		!take_data(c, put->body_size, msg)) {
 		return false;
 	}
 	msg->n_parts = put->n_parts;

@@ -180,7 +180,10 @@ struct dp_object_put {
 	uint32_t kind; /* enum dp_object_kind */
 	uint32_t n_parts;
 	uint32_t body_size;
-	uint32_t zero;
+	uint32_t
+		seed; /* SELECT: decides together with a packet's hash; 0: one of the datapath's. An object
+	                * that has the seed of another one begins where that stands: buckets of the same
+	                * id keep their packets as far as their weights allow */
 };
 
 /* -ESTALE: the object to be replaced, or one that the body refers to, is not there. -EINVAL: another

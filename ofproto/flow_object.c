@@ -41,6 +41,7 @@ struct flow_object {
 	bool is_adopted; /* its parts have no counters yet */
 	uint32_t refs;
 	uint32_t kind;
+	uint32_t seed;
 	uint32_t n_parts;
 	struct dp_handle handle;
 	uint64_t request; /* the unanswered one */
@@ -132,6 +133,7 @@ flow_objects_get(void *objects, const struct translate_object *wanted, struct dp
 	if (!object) {
 		object = create(
 			o, wanted->kind, wanted->n_parts, wanted->body, wanted->size, o->now_ms);
+		object->seed = wanted->seed;
 		set_counters(object, wanted);
 		if (put(o, object)) {
 			/* The ring is full: asked for again with the next translation. */
@@ -430,7 +432,7 @@ put(struct flow_objects *o, struct flow_object *object)
 
 	if (!error) {
 		error = o->ops->object_put(o->ops->user, FLOW_REGISTRY_REQUEST | *o->next_request,
-			object->kind, object->n_parts, object->body, object->size);
+			object->kind, object->seed, object->n_parts, object->body, object->size);
 	}
 	if (!error) {
 		await(o, object, OBJECT_PUTTING);

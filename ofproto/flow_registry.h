@@ -46,8 +46,8 @@ struct flow_registry_ops {
 	int (*context_put)(
 		void *user, uint64_t request, uint32_t id, const void *bytes, size_t size);
 	/* DP_OBJECT_PUT of a new object, DP_OBJECT_DEL. */
-	int (*object_put)(void *user, uint64_t request, uint32_t kind, uint32_t n_parts,
-		const void *body, size_t size);
+	int (*object_put)(void *user, uint64_t request, uint32_t kind, uint32_t seed,
+		uint32_t n_parts, const void *body, size_t size);
 	int (*object_del)(void *user, uint64_t request, struct dp_handle object);
 	/* DP_EXECUTE on a parked packet and those that joined it. */
 	int (*execute)(void *user, uint64_t request, struct dp_parked parked, const void *actions,

@@ -47,6 +47,7 @@ struct translate_counters {
 /* Buckets of which the datapath chooses one (DP_OBJECT_SELECT, DP_OBJECT_FIRST_LIVE). */
 struct translate_object {
 	uint32_t kind;
+	uint32_t seed; /* of a select group's: the same for all objects of the group */
 	uint32_t n_parts;
 	const void *body; /* 8-aligned */
 	size_t size;

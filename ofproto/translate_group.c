@@ -216,6 +216,15 @@ run_object(struct xlate *x, const struct group *g)
 	}
 }
 
+/* Connections keep their buckets when a group changes, and one group behind another chooses anew. */
+static uint32_t
+seed_of(const struct xlate *x, const struct group *g)
+{
+	uint32_t seed = hash_u64((uint64_t)x->p->id << 32 | g->v.id, 0);
+
+	return seed ? seed : 1;
+}
+
 /* False: there can be no object. A handle of none: nothing is to be done, or not yet. */
 static bool
 make_object(struct xlate *x, const struct group *g, struct dp_handle *handle)
@@ -237,6 +246,7 @@ make_object(struct xlate *x, const struct group *g, struct dp_handle *handle)
 		struct translate_object o = {
 			.kind = g->type == OF_GROUP_SELECT ? DP_OBJECT_SELECT
 							   : DP_OBJECT_FIRST_LIVE,
+			.seed = g->type == OF_GROUP_SELECT ? seed_of(x, g) : 0,
 			.n_parts = m.n_parts,
 			.body = m.body.data,
 			.size = m.body.size,
@@ -318,7 +328,7 @@ make_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b
 	bool has_output = x->has_output;
 	enum drop_reason drop = x->drop;
 	struct dp_bucket head = {
-		.id = m->n_parts + 1,
+		.id = (uint32_t)(b - g->buckets) + 1,
 		.weight = g->type == OF_GROUP_SELECT ? b->weight : 1,
 	};
 

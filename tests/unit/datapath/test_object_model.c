@@ -447,6 +447,62 @@ test_objects_nearly_all_dead(void **state) WEFT_NO_ANALYSIS
 	stats_region_destroy(&stats);
 }
 
+/* An object of the seed of another one goes on from there: connections move only as the weights have it. */
+static void
+test_objects_of_one_seed(void **state) WEFT_NO_ANALYSIS
+{
+	enum { N_PACKETS = 20000 };
+
+	static uint8_t first[N_PACKETS];
+	struct dp_bucket buckets[2] = {{.size = sizeof buckets[0], .id = 1, .weight = 3},
+		{.size = sizeof buckets[0], .id = 2, .weight = 1}};
+	struct dp_object_put cmd = {.kind = DP_OBJECT_SELECT, .seed = 77};
+	struct dp_message m = {
+		.type = DP_OBJECT_PUT,
+		.body = &cmd,
+		.n_parts = 2,
+		.data = (const void *)buckets,
+		.data_len = sizeof buckets,
+	};
+	const struct dp_handle *parts;
+	struct dp_handle made[3] = {{0, 0}};
+	uint32_t n_moved[3] = {0}, n_back[3] = {0};
+	struct stats_region stats;
+	int fd;
+
+	(void)state;
+	assert_int_equal(stats_region_create(&stats, 1, 1, OBJECT_PARTS_MAX, &fd), 0);
+	close(fd);
+	assert_int_equal(rcu_init(), 0);
+	assert_int_equal(objects_init(&stats, 0), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		buckets[i].watch_port = UINT32_MAX;
+	}
+	for (unsigned k = 0; k < 3; k++) {
+		buckets[1].weight = k ? 3 : 1;
+		cmd.seed = k < 2 ? 77 : 0;
+		assert_int_equal(objects_put(&m, &made[k], &parts), 0);
+		for (uint32_t hash = 0; hash < N_PACKETS; hash++) {
+			unsigned looks = OBJECT_MAX_LOOKS;
+			uint32_t part;
+
+			assert_non_null(
+				object_choose(object_find(made[k]), hash, &part, &looks));
+			if (!k) {
+				first[hash] = (uint8_t)part;
+			}
+			n_moved[k] += part > first[hash];
+			n_back[k] += part < first[hash];
+		}
+	}
+	/* From a quarter to a half; none the other way. A seed of its own moves any. */
+	assert_in_range(n_moved[1], N_PACKETS / 5, N_PACKETS / 10 * 3);
+	assert_int_equal(n_back[1], 0);
+	assert_true(n_back[2] > N_PACKETS / 20);
+	objects_uninit();
+	stats_region_destroy(&stats);
+}
+
 /* A worker in the middle of a burst still finds what has just been deleted; then nobody does, and only when
  * it has let go the sums are told and the slot is free. */
 static void
@@ -515,6 +571,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_objects_like_a_model),
 		cmocka_unit_test(test_objects_nearly_all_dead),
+		cmocka_unit_test(test_objects_of_one_seed),
 		cmocka_unit_test(test_objects_go_in_two_steps),
 	};
 

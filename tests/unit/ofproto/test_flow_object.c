@@ -21,7 +21,8 @@ struct fake {
 	char log[1024];
 	uint64_t object_request; /* the last one */
 	uint64_t flow_request;
-	int error; /* of object commands */
+	uint32_t seed; /* of the last put */
+	int error;     /* of object commands */
 	int prepare_error;
 	uint64_t packets; /* of each part */
 	uint64_t next_request;
@@ -43,8 +44,8 @@ expect(struct fake *f, const char *log)
 }
 
 static int
-fake_object_put(void *user, uint64_t request, uint32_t kind, uint32_t n_parts, const void *body,
-	size_t size)
+fake_object_put(void *user, uint64_t request, uint32_t kind, uint32_t seed, uint32_t n_parts,
+	const void *body, size_t size)
 {
 	struct fake *f = user;
 
@@ -52,6 +53,7 @@ fake_object_put(void *user, uint64_t request, uint32_t kind, uint32_t n_parts, c
 		assert_true(dp_object_validate(kind, body, size, n_parts, NULL));
 		note(f, "put");
 		f->object_request = request;
+		f->seed = seed;
 	}
 	return f->error;
 }
@@ -181,6 +183,7 @@ want(struct wanted *w)
 		w->parts[i] = (struct translate_counters){.v = &w->counters[i], .n = 1};
 	}
 	w->o = (struct translate_object){.kind = DP_OBJECT_SELECT,
+		.seed = 9,
 		.n_parts = 2,
 		.body = w->buckets,
 		.size = sizeof(w->buckets),
@@ -225,6 +228,7 @@ test_object_life(void **state)
 	assert_int_equal(flow_objects_get(o, &w.o, &h), TRANSLATE_OBJECT_PENDING);
 	assert_int_equal(flow_objects_get(o, &w.o, &h), TRANSLATE_OBJECT_PENDING);
 	expect(&f, "put ");
+	assert_int_equal(f.seed, 9);
 	assert_false(flow_objects_are_settled(o));
 	answer(o, &f, DP_OBJECT_PUT, 0, 1000);
 	assert_true(flow_objects_are_settled(o));

@@ -88,6 +88,7 @@ static void
 test_group_overlay_tunnels(void **state)
 {
 	struct underlay_lab *t = *state;
+	uint32_t seed;
 
 	set_up(t);
 	group(t, OF_GROUP_SELECT, "3 0 output:20", "1 21 output:21");
@@ -102,8 +103,10 @@ test_group_overlay_tunnels(void **state)
 	lab_flow(t, t->s1, "in_port=2,actions=set_field:8->tun_id,output:3,group:1");
 	EXPECT(t, "in_port=2", "output(13),set(tun_id=0x8),select(100.1)");
 	/* What buckets set themselves is theirs. */
+	seed = t->seed;
 	group(t, OF_GROUP_SELECT, "1 0 set_field:9->tun_id,output:20", "1 0 output:21");
 	EXPECT(t, "in_port=1", "set(tun_id=0x7),select(101.1)");
+	assert_int_equal(t->seed, seed); /* the group's, so that connections stay where they are */
 	assert_string_equal(t->choices[1],
 		"select [1:-1:0 set(tun_id=0x9),encap(1.1),output(31) 2/1] "
 		"[1:-1:0 encap(2.1),output(31) 2/1]");

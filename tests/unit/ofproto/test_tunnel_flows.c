@@ -56,12 +56,13 @@ del(void *user, uint64_t request, struct dp_handle flow)
 }
 
 static int
-object_put(void *user, uint64_t request, uint32_t kind, uint32_t n_parts, const void *body,
-	size_t size)
+object_put(void *user, uint64_t request, uint32_t kind, uint32_t seed, uint32_t n_parts,
+	const void *body, size_t size)
 {
 	struct rig *g = user;
 	const struct dp_encap *e = body;
 
+	assert_int_equal(seed, 0);
 	assert_true(dp_object_validate(kind, body, size, n_parts, NULL));
 	strbuf_printf(&g->log, "encap-to-%02x ", e->header[5]);
 	g->object_request = request;

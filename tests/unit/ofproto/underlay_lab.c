@@ -203,6 +203,8 @@ choice(struct underlay_lab *t, const struct translate_object *o, struct dp_handl
 	unsigned i = 0;
 
 	assert_true(dp_object_validate(o->kind, o->body, o->size, o->n_parts, NULL));
+	assert_int_equal(o->kind == DP_OBJECT_SELECT, o->seed != 0);
+	t->seed = o->seed;
 	strbuf_put(&s, o->kind == DP_OBJECT_SELECT ? "select" : "first_live");
 	for (uint32_t k = 0; k < o->n_parts; k++) {
 		const struct dp_bucket *b = (const void *)at;

@@ -31,6 +31,7 @@ struct underlay_lab {
 	/* Choices, as text, by slot - 100: "select [WEIGHT:WATCHED:OBJECT ACTIONS COUNTERS/RULES] .."; there are some
 	 * if it may choose. */
 	bool may_choose;
+	uint32_t seed; /* the last one's */
 	char choices[8][1024];
 	unsigned n_choices;
 	enum translate_object_state object_state; /* of all */
