@@ -73,6 +73,7 @@ static uint8_t highest(uint32_t versions);
 static void run(struct channel *ch);
 static bool is_stopped(const struct channel *ch);
 static void take_message(struct channel *ch, const uint8_t *msg, size_t len);
+static bool is_refusal(const uint8_t *msg, size_t len);
 static void take_hello(struct channel *ch, const uint8_t *msg, size_t len);
 static uint32_t hello_bitmap(const uint8_t *msg, size_t len, bool *found);
 static void refuse_version(struct channel *ch, const uint8_t *msg);
@@ -338,6 +339,10 @@ take_message(struct channel *ch, const uint8_t *msg, size_t len)
 		take_hello(ch, msg, len);
 	} else if (msg[1] == OFPT_HELLO) {
 		/* Allowed at any time, of any version; means nothing now. */
+	} else if (is_refusal(msg, len)) {
+		/* Of its own version: to us it looked as if there were one in common. */
+		channel_end(ch, CHANNEL_END_VERSION,
+			"the peer, of version 0x%02x, refused our hello", msg[0]);
 	} else if (msg[0] != ch->version) {
 		channel_send_error(
 			ch, ch->version, OFPET_BAD_REQUEST, OFPBRC_BAD_VERSION, msg, len);
@@ -350,6 +355,13 @@ take_message(struct channel *ch, const uint8_t *msg, size_t len)
 	} else if (msg[1] != OFPT_ECHO_REPLY) {
 		ch->ops.message(ch->user, msg, len);
 	}
+}
+
+static bool
+is_refusal(const uint8_t *msg, size_t len)
+{
+	return msg[1] == OFPT_ERROR && len >= OFP_HEADER_SIZE + 4 &&
+	       get_be16(msg + OFP_HEADER_SIZE) == OFPET_HELLO_FAILED;
 }
 
 static void

@@ -190,6 +190,29 @@ test_channel_refuses_version_in_words(void **state)
 	end(&f);
 }
 
+/* A hello without a bitmap lets us hope: its sender may turn out to know no version but its own. */
+static void
+test_channel_takes_a_refusal(void **state)
+{
+	static const char *const refusals[] = {
+		"05 01 000c 00000009 0000 0000", "04 01 000e 00000009 0000 0001 6869"};
+	struct fixture f;
+
+	(void)state;
+	for (size_t i = 0; i < WEFT_ARRAY_SIZE(refusals); i++) {
+		begin(&f, V13);
+		expect_hex(f.peer, OUR_HELLO);
+		send_hex(f.peer, "05 00 0008 000000aa");
+		send_hex(f.peer, refusals[i]);
+		lab_run(&f.lab);
+		expect_end(f.peer);
+		assert_int_equal(f.end, CHANNEL_END_VERSION);
+		assert_string_equal(f.why, i ? "the peer, of version 0x04, refused our hello"
+					     : "the peer, of version 0x05, refused our hello");
+		end(&f);
+	}
+}
+
 /* A hello that has come in time, but that we were too late to look at: the timer comes first. */
 static void
 test_channel_does_not_blame_the_peer_for_our_lateness(void **state)
@@ -498,6 +521,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_channel_agrees_on_version),
 		cmocka_unit_test(test_channel_refuses_version_in_words),
+		cmocka_unit_test(test_channel_takes_a_refusal),
 		cmocka_unit_test(test_channel_does_not_blame_the_peer_for_our_lateness),
 		cmocka_unit_test(test_channel_wants_hello_first),
 		cmocka_unit_test(test_channel_cuts_messages),
