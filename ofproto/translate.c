@@ -270,6 +270,28 @@ is_recirculated(const struct dp_actions *list)
 	return last && last->type == DP_ACTION_RECIRC;
 }
 
+/* What the list sends are copies then; of each reason one is counted, however many were lost. */
+static void
+put_losses(struct dp_actions *list, uint64_t lost)
+{
+	for (unsigned reason = 0; lost; reason++) {
+		uint64_t bit = UINT64_C(1) << reason;
+		size_t at;
+
+		if (!(lost & bit)) {
+			continue;
+		}
+		lost &= ~bit;
+		if (!lost) {
+			dp_actions_put_drop(list, (enum drop_reason)reason);
+			return;
+		}
+		at = dp_actions_begin(list, DP_ACTION_CLONE, 0);
+		dp_actions_put_drop(list, (enum drop_reason)reason);
+		dp_actions_end(list, at);
+	}
+}
+
 static void
 finish(struct xlate *x)
 {
@@ -293,9 +315,8 @@ finish(struct xlate *x)
 		if (t->actions.size || x->drop != DROP_EXPLICIT) {
 			dp_actions_put_drop(&t->actions, x->drop);
 		}
-	} else if (x->has_loop && !is_recirculated(&t->actions)) {
-		/* What goes elsewhere is a copy, so that the loop is seen where packets are flooded. */
-		dp_actions_put_drop(&t->actions, DROP_TUNNEL_LOOP);
+	} else if (x->lost && !is_recirculated(&t->actions)) {
+		put_losses(&t->actions, x->lost);
 	} else {
 		xlate_unwrap_last_clone(&t->actions, 0);
 	}

@@ -77,7 +77,7 @@ struct xlate {
 	uint16_t mirror_max_len; /* likewise: it is to be cut to so many bytes; 0: not */
 	bool from_underlay;      /* it was received by an underlay port */
 	bool has_output;         /* the packet, or a copy, goes somewhere */
-	bool has_loop;           /* one was to enter a tunnel within another */
+	uint64_t lost;           /* bits by enum drop_reason: why copies did not get into tunnels */
 	bool stopped;            /* nothing more may happen to this packet */
 	bool freezing;
 	uint8_t freeze_table;  /* where to go on; OF_TABLE_ALL: with the list alone */

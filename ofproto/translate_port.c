@@ -151,7 +151,7 @@ keep_result(struct xlate *outer, const struct xlate *inner)
 {
 	outer->n_actions = inner->n_actions;
 	outer->has_output = inner->has_output;
-	outer->has_loop = inner->has_loop;
+	outer->lost = inner->lost;
 	outer->no_object = inner->no_object;
 	outer->drop = inner->drop;
 	outer->failed = inner->failed;

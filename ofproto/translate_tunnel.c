@@ -33,6 +33,7 @@ struct way_out {
 
 #define ENCAP_WORDS ((sizeof(struct dp_encap) + DP_ENCAP_MAX_SIZE) / sizeof(uint64_t))
 
+static void lose(struct xlate *x, enum drop_reason reason);
 static bool id_fits(struct xlate *x, const struct of_tunnel *t);
 static bool find_ends(struct xlate *x, struct way_out *w);
 static bool find_path(struct xlate *x, struct way_out *w);
@@ -58,13 +59,21 @@ xlate_tunnel(struct xlate *x, const struct ofport *port)
 	}
 	if (x->pkt.is_outer) {
 		xlate_trace(x, "it comes out of a tunnel port already");
-		xlate_blame(x, DROP_TUNNEL_LOOP);
-		x->has_loop = true;
+		lose(x, DROP_TUNNEL_LOOP);
 		return;
 	}
 	if (id_fits(x, w.tunnel) && find_ends(x, &w) && find_path(x, &w) && find_object(x, &w)) {
 		go_out(x, &w);
 	}
+}
+
+/* Counted even if others get the packet: who floods to many remotes is to see that one is out of reach. */
+static void
+lose(struct xlate *x, enum drop_reason reason)
+{
+	_Static_assert(DROP_N <= 64, "a bit for each reason");
+	xlate_blame(x, reason);
+	x->lost |= UINT64_C(1) << reason;
 }
 
 /* Looks at the upper bits alone, which decide. */
@@ -84,7 +93,7 @@ id_fits(struct xlate *x, const struct of_tunnel *t)
 	}
 	xlate_trace(x, "tun_id 0x%llx is wider than the tunnel carries",
 		(unsigned long long)be32_to(key->tun_id_hi) << 32 | be32_to(key->tun_id_lo));
-	xlate_blame(x, DROP_TUNNEL_ID_RANGE);
+	lose(x, DROP_TUNNEL_ID_RANGE);
 	return false;
 }
 
@@ -105,13 +114,13 @@ find_ends(struct xlate *x, struct way_out *w)
 	}
 	if (of_underlay_addr_is_zero(&w->ends.remote)) {
 		xlate_trace(x, "no remote: tun_dst is not set");
-		xlate_blame(x, DROP_TUNNEL_NO_ROUTE);
+		lose(x, DROP_TUNNEL_NO_ROUTE);
 		return false;
 	}
 	if (!of_underlay_addr_is_zero(&w->ends.local) &&
 		of_underlay_addr_is_v4(&w->ends.local) != of_underlay_addr_is_v4(&w->ends.remote)) {
 		xlate_trace(x, "local and remote are not of one family");
-		xlate_blame(x, DROP_TUNNEL_NO_ROUTE);
+		lose(x, DROP_TUNNEL_NO_ROUTE);
 		return false;
 	}
 	return true;
@@ -160,7 +169,7 @@ find_path(struct xlate *x, struct way_out *w)
 			  : NULL;
 	if (!w->path) {
 		xlate_trace(x, "the underlay: %s", r->text);
-		xlate_blame(x, reason_of(r->state));
+		lose(x, reason_of(r->state));
 		return false;
 	}
 	xlate_depend_on(x, of_dep(OF_DEP_PORT, w->path->ofproto_id, w->path->port.v));
@@ -168,7 +177,7 @@ find_path(struct xlate *x, struct way_out *w)
 	w->underlay = p ? ofport_find(p, w->path->port) : NULL;
 	if (!w->underlay) {
 		xlate_trace(x, "the underlay: port %s has gone", w->path->device);
-		xlate_blame(x, DROP_TUNNEL_NO_UNDERLAY);
+		lose(x, DROP_TUNNEL_NO_UNDERLAY);
 		return false;
 	}
 	return true;

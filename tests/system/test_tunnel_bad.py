@@ -160,3 +160,38 @@ def test_tunnel_over_itself(lab):
     weft.cli("port", "add", "br1", "t1", "type=vxlan", "remote=192.0.0.2", "vni=6")
     goes_round(1)
     weft.stop()
+
+
+def test_flood_with_remotes_out_of_reach(lab):
+    """A copy that finds no way is counted under its reason, though others get theirs; and goes again when there is one."""
+    tunnel = Tunnel(lab, "192.0.2.1", "192.0.2.2")
+    tunnel.cli("port", "add", "br0", "t2", "type=vxlan", "remote=203.0.113.9", "vni=5")
+    tunnel.cli("port", "add", "br0", "t3", "type=vxlan", "remote=203.0.113.10", "vni=5")
+    tunnel.host.run("ip", "link", "add", "dm0", "type", "veth", "peer", "name", "dm1")
+    tunnel.host.run("ip", "link", "set", "dm0", "up")
+    tunnel.host.run("ip", "link", "set", "dm1", "up")
+    tunnel.host.run("ip", "route", "add", "203.0.113.10", "dev", "dm0")
+    wait_for(lambda: f"states: {tunnel.tunnels()}", lambda: {row["port"]: row["state"] for row in tunnel.tunnels()} == {
+        "t1": "ready", "t2": "no-route", "t3": "no-underlay"}, 20)
+    tunnel.cli("group", "add", "br0", "group_id=1,type=all,bucket=output:t2,bucket=output:t1,bucket=output:t3")
+    tunnel.cli("flow", "add", "br0", "in_port=vm,actions=group:1")
+
+    def lost():
+        return {key: n for key, n in tunnel.drops().items() if "tunnel" in key[1]}
+
+    for n in (1, 2, 3):
+        tunnel.go_out(INNER)
+        expected = {("vm", "tunnel-no-route"): n, ("vm", "tunnel-no-underlay"): n}
+        wait_for(lambda: f"{expected}, not {lost()}", lambda: lost() == expected)
+    far = tunnel.mac(tunnel.remote, "eth0")
+    tunnel.host.run("ip", "route", "replace", "203.0.113.0/24", "via", "192.0.2.2")
+    tunnel.host.run("ip", "route", "del", "203.0.113.10", "dev", "dm0")
+
+    def remotes():
+        tunnel.wire.flush()
+        tunnel.inside.send(INNER)
+        frames = [Ether(frame) for frame in tunnel.wire.receive_all() if frame.endswith(INNER)]
+        return {frame[IP].dst for frame in frames if frame.dst == far}
+
+    wait_for("all three", lambda: remotes() == {"192.0.2.2", "203.0.113.9", "203.0.113.10"}, 20)
+    tunnel.weft.stop()

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -242,7 +243,7 @@ static void
 test_tunnel_out_without_a_way(void **state)
 {
 	struct underlay_lab *t = *state;
-	struct of_tunnel tunnel = lab_tunnel("192.0.2.2");
+	struct of_tunnel tunnel = lab_tunnel("192.0.2.2"), other = lab_tunnel("192.0.2.3");
 	static const struct {
 		enum of_underlay_state state;
 		const char *actions;
@@ -262,11 +263,21 @@ test_tunnel_out_without_a_way(void **state)
 	lab_flow(t, t->s1, "in_port=2,actions=output:20,output:3");
 	EXPECT(t, "in_port=1", "drop(tunnel-no-route)");
 	for (unsigned i = 0; i < WEFT_ARRAY_SIZE(rows); i++) {
+		char both[64];
+
 		lab_no_route(t, 2, rows[i].state);
 		EXPECT(t, "in_port=1", rows[i].actions);
-		EXPECT(t, "in_port=2", "output(13)");
+		/* The copy that is lost counts. */
+		snprintf(both, sizeof(both), "output(13),%s", rows[i].actions);
+		EXPECT(t, "in_port=2", both);
 		assert_false(t->w.t.is_pending);
 	}
+	/* Once for each reason. */
+	lab_no_route(t, 2, OF_UNDERLAY_NO_ROUTE);
+	lab_tunnel_port(t, 21, &other);
+	lab_no_route(t, 3, OF_UNDERLAY_NO_NEIGHBOUR);
+	lab_flow(t, t->s1, "in_port=3,actions=output:20,output:2,output:21,output:20");
+	EXPECT(t, "in_port=3", "output(12),clone(drop(tunnel-no-route)),drop(tunnel-no-neighbour)");
 	/* An answer comes in a moment; who cannot wait takes it for none. */
 	lab_no_route(t, 2, OF_UNDERLAY_PENDING);
 	lab_translate(t, "in_port=1");
