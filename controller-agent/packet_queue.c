@@ -115,9 +115,10 @@ drop_excess(struct packet_queue *q, struct port_queue *newest, const struct queu
 		struct port_queue *loser = longest(q, newest, q->n <= max_messages(q));
 		struct list *last = loser->packets.prev;
 
-		if (loser == newest && last == &packet->link) {
+		if (packet && last == &packet->link) {
 			q->n_queued--; /* it never waited */
 			newest = NULL; /* and its port may have no others */
+			packet = NULL;
 		}
 		free(take_from(q, loser, last));
 		q->n_dropped++;

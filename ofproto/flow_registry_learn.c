@@ -30,7 +30,7 @@ flow_learn(struct flow_registry *r, const struct flow *f, uint16_t tcp_flags, ui
 	learn_addresses(r, f->learned, f->n_learned, now_ms);
 	learn_rules(r, f->learns, f->n_learns, now_ms);
 	/* The flags are those of all packets of the flow; it is told once. */
-	limit_rules(r, f->fins, f->n_fins, tcp_flags & (uint16_t)~f->credited.tcp_flags);
+	limit_rules(r, f->fins, f->n_fins, (uint16_t)(tcp_flags & ~f->credited.tcp_flags));
 }
 
 static void
