@@ -101,8 +101,7 @@ def test_what_controllers_have_set_outlives_the_agent(lab):
     for number, end in enumerate((weft.stop_agent, weft.kill_agent), 1):
         end()
         weft.start_agent()
-        wait_for("the session", lambda: weft.cli("stats", json=True)["datapath"]["session"] != "none")
-        assert shown() == before
+        wait_for(lambda: f"the ports as they were: {shown()}", lambda: shown() == before)
         a.send(FRAGMENT)
         wait_for("the fragment is dropped", lambda: dropped("a", "fragment") == number)
         b.send(frame(B, A, number))
@@ -116,8 +115,8 @@ def test_what_controllers_have_set_outlives_the_agent(lab):
     ovs_ofctl(weft, "set-frags", "br0", "normal")
     weft.stop_agent()
     weft.start_agent()
-    assert shown() == (["config:     NO_PACKET_IN", "config:     0", "config:     0", "normal"],
-                       {"a": "up", "b": "up", "c": "up"})
+    after = (["config:     NO_PACKET_IN", "config:     0", "config:     0", "normal"], {"a": "up", "b": "up", "c": "up"})
+    wait_for(lambda: f"the ports as they are now: {shown()}", lambda: shown() == after)
     weft.stop()
 
 
