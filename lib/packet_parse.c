@@ -27,6 +27,7 @@
 #define TYPE_PBB 0x88e7u
 #define TYPE_MIN 0x0600u /* smaller: a length of IEEE 802.2 */
 #define MAX_EXTENSIONS 16u
+#define PLAIN_LEN 42u /* Ethernet, IPv4 without options, UDP */
 
 /* A packet's tunnel fields are copied to the key as they stand. */
 _Static_assert(
@@ -77,21 +78,104 @@ u16_at(const struct cursor *c, uint32_t off)
 	return get_be16(c->data + off);
 }
 
-/* What the packet brings from the tunnel it came by. */
-static void
-take_tunnel(struct cursor *c)
+static inline bool
+is_tag(uint16_t type)
 {
-	const struct packet_tunnel *t = c->p->tunnel;
-	struct flow_key *key = c->key;
+	return type == TYPE_VLAN || type == TYPE_QINQ;
+}
+
+/* What the packet brings from the tunnel it came by. */
+static inline void
+take_tunnel(struct packet *p, struct flow_key *key)
+{
+	const struct packet_tunnel *t = p->tunnel;
 
 	key->tun_id_lo = t->id;
-	c->p->key_blocks |= FLOW_BLOCK(2);
+	p->key_blocks |= FLOW_BLOCK(2);
 	memcpy(key->tun_src, t, offsetof(struct packet_tunnel, id));
 	memset(key->zero2, 0, sizeof key->zero2);
-	if (t->has_opts) {
-		c->p->key_blocks |= FLOW_BLOCK(5);
+	if (WEFT_UNLIKELY(t->has_opts)) {
+		p->key_blocks |= FLOW_BLOCK(5);
 		memcpy(key->tun_opts, t->opts, FLOW_BLOCK_SIZE);
 	}
+}
+
+/* What stands in no header. */
+static inline void
+begin_key(struct packet *p, struct flow_key *key, enum parse_depth depth)
+{
+	memset(key->bytes, 0, FLOW_BLOCK_SIZE);
+	p->key_blocks = FLOW_BLOCK(0);
+	p->l4_off = p->l4_payload_off = 0;
+	p->n_tags = 0;
+	p->depth = (uint8_t)depth;
+	key->in_port = be32_from(p->in_port);
+	key->recirc_id = be32_from(p->recirc_id);
+	key->hash = be32_from(p->recirc_id ? p->hash : 0);
+	if (p->tunnel) {
+		take_tunnel(p, key);
+	}
+}
+
+/* Whether behind the Ethernet header, at @ip, an IPv4 header without options stands, which is whole and of no
+ * fragment, and behind it a whole UDP header or, if need be, anything. */
+static inline bool
+is_plain_ipv4(const struct packet *p, const uint8_t *ip, bool l4)
+{
+	uint16_t total = get_be16(ip + 2);
+
+	return ip[0] == 0x45 && !(get_be16(ip + 6) & 0x3fff) && total <= p->len - ETH_LEN &&
+	       (l4 ? total >= PLAIN_LEN - ETH_LEN && ip[9] == IPPROTO_UDP : total >= 20);
+}
+
+/* The straight path: no tag, and IPv4 and UDP if they matter. False: nothing is done yet. */
+static inline bool
+parse_plain(struct packet *p, struct flow_key *key, enum parse_depth depth)
+{
+	const uint8_t *frame = p->data, *ip = frame + ETH_LEN;
+	uint16_t type;
+
+	if (WEFT_UNLIKELY(p->head_len < PLAIN_LEN)) {
+		return false;
+	}
+	type = get_be16(frame + 12);
+	if (depth == PARSE_L2 ? type < TYPE_MIN || is_tag(type)
+			      : type != TYPE_IPV4 || !is_plain_ipv4(p, ip, depth == PARSE_L4)) {
+		return false;
+	}
+	begin_key(p, key, depth);
+	memcpy(key->eth_dst, frame, 12);
+	key->eth_type = be16_from(type);
+	p->l3_off = ETH_LEN;
+	if (depth == PARSE_L2) {
+		return true;
+	}
+	memcpy(&key->ip_src, ip + 12, 8);
+	key->ip_proto = ip[9];
+	key->ip_tos = ip[1];
+	key->ip_ttl = ip[8];
+	p->l4_off = ETH_LEN + 20;
+	if (depth == PARSE_L4) {
+		memcpy(&key->l4_src, ip + 20, 4);
+		p->l4_payload_off = PLAIN_LEN;
+	}
+	return true;
+}
+
+static bool __attribute__((noinline))
+parse_any(struct packet *p, struct flow_key *key, enum parse_depth depth)
+{
+	struct cursor c = {.p = p, .key = key, .data = p->data, .len = p->head_len};
+
+	begin_key(p, key, depth);
+	p->l3_off = 0;
+	if (!parse_l2(&c)) {
+		return false;
+	}
+	if (depth >= PARSE_L3) {
+		parse_l3(&c, depth);
+	}
+	return true;
 }
 
 enum parse_depth
@@ -116,32 +200,7 @@ parse_depth_of(const struct flow_mask *mask)
 bool
 packet_parse(struct packet *p, struct flow_key *key, enum parse_depth depth)
 {
-	struct cursor c = {.p = p, .key = key, .data = p->data, .len = p->head_len};
-
-	memset(key->bytes, 0, FLOW_BLOCK_SIZE);
-	p->key_blocks = FLOW_BLOCK(0);
-	p->l3_off = p->l4_off = p->l4_payload_off = 0;
-	p->n_tags = 0;
-	p->depth = (uint8_t)depth;
-	key->in_port = be32_from(p->in_port);
-	key->recirc_id = be32_from(p->recirc_id);
-	key->hash = be32_from(p->recirc_id ? p->hash : 0);
-	if (WEFT_UNLIKELY(p->tunnel != NULL)) {
-		take_tunnel(&c);
-	}
-	if (!parse_l2(&c)) {
-		return false;
-	}
-	if (depth >= PARSE_L3) {
-		parse_l3(&c, depth);
-	}
-	return true;
-}
-
-static inline bool
-is_tag(uint16_t type)
-{
-	return type == TYPE_VLAN || type == TYPE_QINQ;
+	return WEFT_LIKELY(parse_plain(p, key, depth)) || parse_any(p, key, depth);
 }
 
 static bool

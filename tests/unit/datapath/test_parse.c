@@ -158,6 +158,7 @@ test_parse_bad_ipv4(void **state)
 		PARSE_L4, 1);
 	assert_key(MACS "0800" IPV4("001d", "0000", "11") "0035 0400 0008 0000", PARSE_L4, 1);
 	assert_key(MACS "0800" IPV4("0013", "0000", "11") "0035 0400 0008 0000", PARSE_L4, 1);
+	assert_key(MACS "0800" IPV4("0013", "0000", "11") "0035 0400 0008 0000", PARSE_L3, 1);
 	assert_offsets(14, 0, 0, 0);
 	/* L4 that ends too early: by the IP length, or the offset of TCP's data. */
 	want_ipv4(17);
@@ -226,6 +227,10 @@ test_parse_802_2(void **state)
 	assert_key(MACS "0024 aaaa03000000 0800" IPV4("001c", "0000", "11") "0035 0400 0008 0000",
 		PARSE_L4, 1);
 	assert_offsets(22, 42, 50, 0);
+	begin(0x0800);
+	assert_key(MACS "0024 aaaa03000000 0800" IPV4("001c", "0000", "11") "0035 0400 0008 0000",
+		PARSE_L2, 1);
+	assert_offsets(22, 0, 0, 0);
 	/* SNAP of somebody else's, and cut short. */
 	begin(0);
 	assert_key(MACS "0008 aaaa0300000c 2000", PARSE_L4, 1);
