@@ -73,13 +73,6 @@ depth_of_list(const void *actions, size_t size)
 	return depth;
 }
 
-/* Lists that have a way of their own through the code. */
-enum action_shape {
-	SHAPE_ANY,
-	SHAPE_ENCAP, /* tunnel fields, ENCAP, a plain OUTPUT */
-	SHAPE_DECAP, /* DECAP alone */
-};
-
 static enum action_shape
 shape_of(const void *actions, size_t size)
 {
@@ -474,7 +467,7 @@ run_action(struct run *r, struct packet *p, const struct dp_action_hdr *a, bool 
 			a, p->len <= ((const struct dp_action_check_len *)body)->max_len, &size);
 		return run_list(r, p, nested, size, take);
 	case DP_ACTION_RECIRC:
-		worker_recirculate(r->w, p, ((const struct dp_action_u32 *)body)->v);
+		worker_recirculate(r->w, &p, 1, ((const struct dp_action_u32 *)body)->v);
 		return FATE_TAKEN;
 	case DP_ACTION_ENCAP: {
 		const struct object_body *object = enter(r, p, body);
@@ -482,7 +475,7 @@ run_action(struct run *r, struct packet *p, const struct dp_action_hdr *a, bool 
 		return object ? action_encap(r, p, object->encap) : FATE_TAKEN;
 	}
 	case DP_ACTION_DECAP:
-		action_decap(r->w, p, body);
+		action_decap(r->w, &p, 1, body);
 		return FATE_TAKEN;
 	default:
 		/* dp_actions_validate() lets no other in. */
@@ -566,8 +559,9 @@ action_run_rest(const struct run *r, struct packet *piece)
 	end_left(&rest, piece);
 }
 
-void
-action_program_run(struct worker *w, struct packet *p, const struct flow_key *key,
+/* Runs the list of an ordinary program. */
+static void
+run_program(struct worker *w, struct packet *p, const struct flow_key *key,
 	const struct action_program *program)
 {
 	unsigned looks = OBJECT_MAX_LOOKS;
@@ -576,19 +570,31 @@ action_program_run(struct worker *w, struct packet *p, const struct flow_key *ke
 		.edits = program->actions + program->last_edit,
 		.looks = &looks};
 
+	run_whole(&r, p, program->actions, program->size);
+}
+
+void
+action_program_run(struct worker *w, struct packet **pkts, const struct flow_key *keys, unsigned n,
+	const struct action_program *program)
+{
 	switch ((enum action_shape)program->shape) {
-	case SHAPE_ENCAP:
-		if (action_encap_output(w, p, key, program->actions, program->size)) {
-			return;
-		}
-		break;
 	case SHAPE_DECAP:
-		action_decap(w, p, (const void *)program->actions);
+		action_decap(w, pkts, n, (const void *)program->actions);
+		return;
+	case SHAPE_ENCAP:
+		for (unsigned i = 0; i < n; i++) {
+			if (!action_encap_output(
+				    w, pkts[i], &keys[i], program->actions, program->size)) {
+				run_program(w, pkts[i], &keys[i], program);
+			}
+		}
 		return;
 	case SHAPE_ANY:
-		break;
+		for (unsigned i = 0; i < n; i++) {
+			run_program(w, pkts[i], &keys[i], program);
+		}
+		return;
 	}
-	run_whole(&r, p, program->actions, program->size);
 }
 
 void

@@ -20,12 +20,20 @@
 
 struct worker;
 
+/* Lists that have a way of their own through the code. */
+enum action_shape {
+	SHAPE_ANY,
+	SHAPE_ENCAP, /* tunnel fields, ENCAP, a plain OUTPUT */
+	SHAPE_DECAP, /* DECAP alone: needs no keys */
+};
+
 /* A copy of a validated list. Freed by free(). */
 struct action_program *action_program_create(const void *actions, size_t size);
 
-/* Runs a flow's list on a parsed packet and consumes it; as actions_run(). */
-void action_program_run(struct worker *w, struct packet *p, const struct flow_key *key,
-	const struct action_program *program);
+/* Runs a flow's list on up to WORKER_BURST parsed packets, whose keys stand in a row, and consumes them; as
+ * actions_run(). */
+void action_program_run(struct worker *w, struct packet **pkts, const struct flow_key *keys,
+	unsigned n, const struct action_program *program);
 
 /* Runs a list on a parsed packet and consumes it. @key: the packet's, if it was parsed as deep as the list
  * asks; or NULL. */

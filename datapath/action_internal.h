@@ -54,8 +54,9 @@ void action_run_rest(const struct run *r, struct packet *piece);
 uint32_t action_tuple_hash(const struct run *r, struct packet *p, uint32_t basis);
 
 enum fate action_encap(struct run *r, struct packet *p, struct tunnel_encap *e);
-/* Consumes the packet. */
-void action_decap(struct worker *w, struct packet *p, const struct dp_action_decap *a);
+/* Consumes the packets. */
+void action_decap(
+	struct worker *w, struct packet **pkts, unsigned n, const struct dp_action_decap *a);
 
 /* Runs a list that is tunnel fields, an ENCAP and an OUTPUT, and consumes the packet. False: it needs more
  * than that (pieces, the agent), nothing has been done that may not be done again. */

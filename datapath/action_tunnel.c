@@ -188,33 +188,42 @@ action_encap_output(struct worker *w, struct packet *p, const struct flow_key *k
 }
 
 void
-action_decap(struct worker *w, struct packet *p, const struct dp_action_decap *a)
+action_decap(struct worker *w, struct packet **pkts, unsigned n, const struct dp_action_decap *a)
 {
+	struct packet *out[WORKER_BURST];
 	struct port *port = port_find(a->port);
 	const struct capture_set *captures;
 	struct port_counters *counters;
-	int result;
+	unsigned n_out = 0;
+	uint64_t bytes = 0;
 
-	if (!port) {
-		worker_drop(w, p, DROP_PORT_GONE);
+	for (unsigned i = 0; i < n; i++) {
+		struct packet *p = pkts[i];
+		int result = port ? tunnel_decap(p, a->kind) : (int)DROP_PORT_GONE;
+
+		if (WEFT_UNLIKELY(result != EDIT_OK)) {
+			worker_drop(w, p, (enum drop_reason)result);
+			continue;
+		}
+		p->in_port = port->number;
+		bytes += p->len;
+		out[n_out++] = p;
+	}
+	if (!n_out) {
 		return;
 	}
-	result = tunnel_decap(p, a->kind);
-	if (WEFT_UNLIKELY(result != EDIT_OK)) {
-		worker_drop(w, p, (enum drop_reason)result);
-		return;
-	}
-	p->in_port = port->number;
 	captures = atomic_load_explicit(&port->capture_rx, memory_order_acquire);
 	if (WEFT_UNLIKELY(captures)) {
-		capture_received(captures, w->id, 0, &p, 1);
+		capture_received(captures, w->id, 0, out, n_out);
 	}
 	counters = &port->per_worker[w->id].counters;
-	counter_add(&counters->tunnel_rx_packets, 1);
-	counter_add(&counters->tunnel_rx_bytes, p->len);
+	counter_add(&counters->tunnel_rx_packets, n_out);
+	counter_add(&counters->tunnel_rx_bytes, bytes);
 	if (WEFT_UNLIKELY(!atomic_load_explicit(&port->admin_up, memory_order_relaxed))) {
-		worker_drop(w, p, DROP_RX_DISABLED);
+		for (unsigned i = 0; i < n_out; i++) {
+			worker_drop(w, out[i], DROP_RX_DISABLED);
+		}
 		return;
 	}
-	worker_recirculate(w, p, a->recirc_id);
+	worker_recirculate(w, out, n_out, a->recirc_id);
 }

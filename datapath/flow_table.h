@@ -26,6 +26,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "lib/compiler.h"
 #include "lib/dp_action.h"
@@ -56,7 +57,7 @@ struct action_program {
 	uint32_t size;        /* bytes of actions */
 	uint32_t single_port; /* the list is one plain output to it; UINT32_MAX: more */
 	uint8_t depth;        /* enum parse_depth that the actions need */
-	uint8_t shape;        /* enum action_shape: action.c's */
+	uint8_t shape;        /* enum action_shape */
 	uint8_t zero[2];
 	uint32_t last_edit; /* behind this byte of the list nothing writes to the packet */
 	uint8_t actions[];  /* validated */
@@ -118,6 +119,21 @@ flow_table_slot(struct flow *flows, uint32_t slot)
 /* All slots; for caches, which check what they find. */
 struct flow *flow_table_slots(const struct flow_table *t);
 
+typedef uint64_t flow_lanes __attribute__((vector_size(16), aligned(8), may_alias));
+
+/* Where a block of a key, under its mask, differs from what is wanted. Written out: at -O2 compilers leave a loop
+ * of four, which takes twice as long. */
+static inline flow_lanes
+flow_block_differs(const uint64_t *in, const uint64_t *bits, const uint64_t *want)
+{
+	const flow_lanes *key = (const void *)in, *mask = (const void *)bits;
+	const flow_lanes *value = (const void *)want;
+
+	_Static_assert(4 * sizeof *key == FLOW_BLOCK_SIZE, "a block");
+	return (((key[0] & mask[0]) ^ value[0]) | ((key[1] & mask[1]) ^ value[1])) |
+	       (((key[2] & mask[2]) ^ value[2]) | ((key[3] & mask[3]) ^ value[3]));
+}
+
 /* Whether a key matches a flow, under the flow's mask. */
 static inline bool
 flow_matches(const struct flow *f, const struct flow_key *key, uint8_t present)
@@ -125,23 +141,20 @@ flow_matches(const struct flow *f, const struct flow_key *key, uint8_t present)
 	const struct table_mask *m = f->mask;
 	const uint64_t *bits = m->words, *want = f->key;
 	unsigned blocks = m->blocks;
-	uint64_t differ = 0;
+	flow_lanes differ = {0};
 
 	if (WEFT_UNLIKELY(f->nonzero_blocks & ~present)) {
 		return false;
 	}
 	for (;;) {
 		unsigned b = (unsigned)__builtin_ctz(blocks);
-		const uint64_t *in = key->words + b * FLOW_BLOCK_WORDS;
 
 		if (WEFT_LIKELY(present & FLOW_BLOCK(b))) {
-			for (unsigned i = 0; i < FLOW_BLOCK_WORDS; i++) {
-				differ |= (in[i] & bits[i]) ^ want[i];
-			}
+			differ |= flow_block_differs(key->words + b * FLOW_BLOCK_WORDS, bits, want);
 		}
 		blocks &= blocks - 1;
-		if (WEFT_LIKELY(!blocks) || differ) {
-			return !differ;
+		if (!blocks) {
+			return !(differ[0] | differ[1]);
 		}
 		bits += FLOW_BLOCK_WORDS;
 		want = b == f->first_block ? f->more : want + FLOW_BLOCK_WORDS;

@@ -44,31 +44,51 @@ credit_run(struct worker *w)
 	w->run_flow = NULL;
 }
 
+/* Notes @n more packets of a flow. @keys: of theirs; NULL: none is TCP. */
 static inline void
-act(struct worker *w, struct flow *f, struct packet *p, struct flow_key *key)
+count(struct worker *w, struct flow *f, struct packet **pkts, const struct flow_key *keys,
+	unsigned n)
 {
-	uint32_t single_port = atomic_load_explicit(&f->single_port, memory_order_relaxed);
-	const struct action_program *program;
+	uint64_t bytes = 0;
+	be16_t tcp_flags = be16_from(0);
 
 	if (WEFT_UNLIKELY(f != w->run_flow)) {
 		credit_run(w);
 		w->run_flow = f;
 	}
-	w->run_packets++;
-	w->run_bytes += p->len;
-	if (key->tcp_flags && key->ip_proto == IPPROTO_TCP) {
-		w->run_tcp_flags |= be16_to(key->tcp_flags);
+	for (unsigned i = 0; i < n; i++) {
+		bytes += pkts[i]->len;
+		if (keys && keys[i].tcp_flags && keys[i].ip_proto == IPPROTO_TCP) {
+			tcp_flags |= keys[i].tcp_flags;
+		}
 	}
+	w->run_packets += n;
+	w->run_bytes += bytes;
+	w->run_tcp_flags |= be16_to(tcp_flags);
+}
+
+/* @n packets of one flow, whose keys stand in a row from @keys on. */
+static inline void
+act(struct worker *w, struct flow *f, struct packet **pkts, struct flow_key *keys, unsigned n)
+{
+	uint32_t single_port = atomic_load_explicit(&f->single_port, memory_order_relaxed);
+	const struct action_program *program;
+
+	count(w, f, pkts, keys, n);
 	if (WEFT_LIKELY(single_port != UINT32_MAX)) {
-		worker_output(w, p, single_port);
+		for (unsigned i = 0; i < n; i++) {
+			worker_output(w, pkts[i], single_port);
+		}
 		return;
 	}
 	program = atomic_load_explicit(&f->program, memory_order_acquire);
-	if (WEFT_UNLIKELY(program->depth > p->depth)) {
-		/* Parsed under the live mask of before this program. */
-		packet_parse(p, key, (enum parse_depth)program->depth);
+	for (unsigned i = 0; i < n; i++) {
+		if (WEFT_UNLIKELY(program->depth > pkts[i]->depth)) {
+			/* Parsed under the live mask of before this program. */
+			packet_parse(pkts[i], &keys[i], (enum parse_depth)program->depth);
+		}
 	}
-	action_program_run(w, p, key, program);
+	action_program_run(w, pkts, keys, n, program);
 }
 
 /* Finds the flow of a packet that was parsed as deep as the live mask of the burst asks. A flow that
@@ -86,14 +106,22 @@ classify(struct worker *w, struct packet *p, struct flow_key *key)
 }
 
 void
-worker_recirculate(struct worker *w, struct packet *p, uint32_t recirc_id)
+worker_recirculate(struct worker *w, struct packet **pkts, unsigned n, uint32_t recirc_id)
 {
-	if (++p->n_recirc > DP_RECIRC_MAX || w->n_recirculating == WORKER_MAX_BURST) {
-		worker_drop(w, p, DROP_RECIRC_LIMIT);
-		return;
+	struct packet **to = w->recirculating[w->recirculating_now];
+	unsigned n_to = w->n_recirculating;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct packet *p = pkts[i];
+
+		if (WEFT_UNLIKELY(++p->n_recirc > DP_RECIRC_MAX || n_to == WORKER_MAX_BURST)) {
+			worker_drop(w, p, DROP_RECIRC_LIMIT);
+			continue;
+		}
+		p->recirc_id = recirc_id;
+		to[n_to++] = p;
 	}
-	p->recirc_id = recirc_id;
-	w->recirculating[w->n_recirculating++] = p;
+	w->n_recirculating = n_to;
 }
 
 static void
@@ -130,10 +158,17 @@ lookup_of(struct worker *w, uint32_t in_port)
 	return l;
 }
 
+static inline bool
+is_decap(const struct flow *f)
+{
+	return atomic_load_explicit(&f->single_port, memory_order_relaxed) == UINT32_MAX &&
+	       atomic_load_explicit(&f->program, memory_order_acquire)->shape == SHAPE_DECAP;
+}
+
 /* As long as packets go on being of the one flow that took the whole burst before, nothing needs to be hashed:
  * so it is with what comes out of one tunnel, or goes through a wire. Returns how many. */
 static unsigned
-follow(struct worker *w, const struct port_worker *pw, struct packet **pkts, unsigned n)
+follow(struct worker *w, struct port_worker *pw, struct packet **pkts, unsigned n)
 {
 	struct flow *f;
 	unsigned i = 0;
@@ -142,11 +177,48 @@ follow(struct worker *w, const struct port_worker *pw, struct packet **pkts, uns
 		return 0;
 	}
 	f = &w->cache.flows[pw->last_flow];
-	while (i < n && atomic_load_explicit(&f->live, memory_order_acquire) &&
-		flow_matches(f, &w->keys[i], pkts[i]->key_blocks) &&
-		f->mask->depth <= pkts[i]->depth) {
-		act(w, f, pkts[i], &w->keys[i]);
+	if (!atomic_load_explicit(&f->live, memory_order_acquire)) {
+		return 0;
+	}
+	while (i < n && f->mask->depth <= pkts[i]->depth &&
+		flow_matches(f, &w->keys[i], pkts[i]->key_blocks)) {
 		i++;
+	}
+	if (i) {
+		if (WEFT_UNLIKELY(is_decap(f))) {
+			outline_learn(&pw->outline, f, pkts[0]);
+		}
+		act(w, f, pkts, w->keys, i);
+	}
+	return i;
+}
+
+/* Takes from the front the packets that have the outline of the port's decapsulating flow: these are not even parsed.
+ * Returns how many; adds their lengths to @bytes. */
+static unsigned
+follow_outline(
+	struct worker *w, struct port_worker *pw, struct packet **pkts, unsigned n, uint64_t *bytes)
+{
+	struct outline *o = &pw->outline;
+	struct flow *f = &w->cache.flows[o->slot];
+	unsigned i = 0;
+
+	if (atomic_load_explicit(&f->live, memory_order_acquire) != o->live || !is_decap(f)) {
+		o->live = 0;
+		return 0;
+	}
+	while (i < n && outline_fits(o, pkts[i])) {
+		i++;
+		rte_prefetch0(pkts[WEFT_MIN(i, n - 1)]->data);
+	}
+	for (unsigned j = 0; j < i; j++) {
+		*bytes += pkts[j]->len;
+	}
+	if (i) {
+		count(w, f, pkts, NULL, i);
+		action_program_run(
+			w, pkts, NULL, i, atomic_load_explicit(&f->program, memory_order_acquire));
+		counter_add(&pw->counters.cache_hits, i);
 	}
 	return i;
 }
@@ -184,7 +256,7 @@ forward(struct worker *w, const struct lookup *l, struct port_worker *pw, struct
 			is_one = is_one && (i == 0 || f == one);
 			one = f;
 			n_cache++;
-			act(w, f, p, key);
+			act(w, f, &pkts[i], key, 1);
 			continue;
 		}
 		is_one = false;
@@ -205,7 +277,7 @@ forward(struct worker *w, const struct lookup *l, struct port_worker *pw, struct
 		if (live) {
 			flow_cache_insert(&w->cache, hashes[i], f->slot);
 		}
-		act(w, f, p, key);
+		act(w, f, &pkts[i], key, 1);
 	}
 	if (first < n) {
 		pw->last_flow = is_one ? one->slot : UINT32_MAX;
@@ -238,16 +310,18 @@ forward_again(struct worker *w, struct packet **pkts, unsigned n)
 	return taken;
 }
 
-/* In rounds: what a round recirculates is the next one's. DP_RECIRC_MAX bounds them. */
+/* In rounds: what a round recirculates is the next one's, and stands in the other list: a copy would wait for the
+ * writes of this one. DP_RECIRC_MAX bounds them. */
 void
 forward_recirculated(struct worker *w)
 {
-	struct packet *round[WORKER_MAX_BURST];
 	unsigned n;
 
 	while ((n = w->n_recirculating)) {
-		memcpy(round, w->recirculating, n * sizeof round[0]);
+		struct packet **round = w->recirculating[w->recirculating_now];
+
 		w->n_recirculating = 0;
+		w->recirculating_now ^= 1;
 		for (unsigned i = 0; i < n;) {
 			i += forward_again(w, round + i, n - i);
 		}
@@ -259,6 +333,7 @@ void
 forward_burst(struct worker *w, struct port *port, struct port_worker *pw, struct packet **pkts,
 	unsigned n)
 {
+	bool admin_up = atomic_load_explicit(&port->admin_up, memory_order_relaxed);
 	const struct capture_set *captures;
 	struct lookup l;
 	uint64_t bytes = 0;
@@ -268,8 +343,15 @@ forward_burst(struct worker *w, struct port *port, struct port_worker *pw, struc
 	if (WEFT_UNLIKELY(captures)) {
 		capture_received(captures, w->id, pkts[0]->rx_queue, pkts, n);
 	}
-	l = lookup_of(w, port->number);
+	counter_add(&pw->counters.rx_packets, n);
 	rte_prefetch0(pkts[0]->data);
+	if (WEFT_UNLIKELY(pw->outline.live) && admin_up) {
+		unsigned n_known = follow_outline(w, pw, pkts, n, &bytes);
+
+		pkts += n_known;
+		n -= n_known;
+	}
+	l = lookup_of(w, port->number);
 	for (unsigned i = 0; i < n; i++) {
 		struct packet *p = pkts[i];
 
@@ -283,9 +365,8 @@ forward_burst(struct worker *w, struct port *port, struct port_worker *pw, struc
 		}
 		pkts[n_good++] = p;
 	}
-	counter_add(&pw->counters.rx_packets, n);
 	counter_add(&pw->counters.rx_bytes, bytes);
-	if (WEFT_UNLIKELY(!atomic_load_explicit(&port->admin_up, memory_order_relaxed))) {
+	if (WEFT_UNLIKELY(!admin_up)) {
 		drop_all(w, pkts, n_good, DROP_RX_DISABLED);
 		return;
 	}

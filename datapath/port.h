@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "datapath/outline.h"
 #include "datapath/port_provider.h"
 #include "lib/compiler.h"
 #include "lib/dp_protocol.h"
@@ -47,6 +48,7 @@ struct port_worker {
 	struct port_counters counters;
 	/* The worker's alone. */
 	uint32_t last_flow; /* slot of the one that took all of the last burst; UINT32_MAX: none */
+	struct outline outline; /* of a decapsulating flow, while that takes what comes */
 	uint32_t n_tx;
 	uint32_t tx_noted; /* drops that the provider reported in this flush */
 	uint64_t tx_bytes; /* in the batch */

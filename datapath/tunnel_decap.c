@@ -26,6 +26,7 @@
 #define ECN_ECT1 1u
 #define ECN_ECT0 2u
 #define ECN_CE 3u
+#define TRUSTED (PACKET_CSUM_PARTIAL | PACKET_CSUM_VALID | PACKET_GSO_MASK)
 
 /* What the outer headers say. */
 struct outer {
@@ -120,24 +121,28 @@ check_udp(struct packet *p, struct outer *o, struct packet_tunnel *t, bool trust
 	return EDIT_OK;
 }
 
-static inline void
-take_outer(const struct packet *p, const struct outer *o, struct packet_tunnel *t)
+/* Begins the packet's tunnel fields with what IP says. */
+static inline struct packet_tunnel *
+take_outer(struct packet *p, const struct outer *o)
 {
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	struct packet_tunnel *t = packet_tunnel_place(p);
 	const uint8_t *ip = p->data + p->l3_off;
 
-	if (o->v6) {
+	if (WEFT_UNLIKELY(o->v6)) {
 		memcpy(t->src, ip + 8, 32);
 	} else {
-		static const uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff};
-
-		memcpy(t->src, mapped, 16);
-		memcpy(t->dst, mapped, 16);
+		memcpy(t->src, mapped, 12);
 		memcpy(t->src + 12, ip + 12, 4);
+		memcpy(t->dst, mapped, 12);
 		memcpy(t->dst + 12, ip + 16, 4);
 	}
+	memset(&t->flags, 0,
+		offsetof(struct packet_tunnel, opts) - offsetof(struct packet_tunnel, flags));
 	t->tos = o->tos;
 	t->ttl = o->ttl;
-	t->flags = be16_from(FLOW_TUN_PRESENT);
+	p->tunnel = t;
+	return t;
 }
 
 /* Makes the packet what stands from @off to @end, with Ethernet in front if it has none. */
@@ -187,51 +192,91 @@ merge_ecn(struct packet *p, uint8_t outer)
 	return EDIT_OK;
 }
 
+/* Checks the outer headers. Returns EDIT_OK or a drop reason; @t: what they say. */
+static int
+check_outer(
+	struct packet *p, const struct tunnel_kind *k, struct outer *o, struct packet_tunnel **t)
+{
+	bool trusted = p->flags & TRUSTED;
+	int result = DROP_DECAP_BAD;
+
+	switch (p->l4_off ? packet_l3_type(p) : 0) {
+	case TYPE_IPV4:
+		result = check_ipv4(p, o);
+		break;
+	case TYPE_IPV6:
+		result = check_ipv6(p, o);
+		break;
+	default:
+		break;
+	}
+	if (result != EDIT_OK) {
+		return result;
+	}
+	if (o->proto != k->proto) {
+		return DROP_DECAP_BAD;
+	}
+	if (WEFT_UNLIKELY(trusted) && (result = settle_partial(p, o)) != EDIT_OK) {
+		return result;
+	}
+	*t = take_outer(p, o);
+	if (k->proto == IPPROTO_UDP && (result = check_udp(p, o, *t, trusted)) != EDIT_OK) {
+		return result;
+	}
+	(*t)->flags = be16_from((uint16_t)(FLOW_TUN_PRESENT | o->flags));
+	return EDIT_OK;
+}
+
+/* The same for what nearly all packets have: IPv4 without options, UDP without a checksum, nothing of it left to
+ * us. False: nothing is done. */
+static inline bool
+check_plain(
+	struct packet *p, const struct tunnel_kind *k, struct outer *o, struct packet_tunnel **t)
+{
+	const uint8_t *ip = p->data + p->l3_off, *udp = ip + 20;
+	uint16_t frag, total, len;
+
+	/* No other header than IPv4's is as short. */
+	if (p->l4_off - p->l3_off != 20 || p->flags & TRUSTED ||
+		p->head_len < p->l4_off + UDP_LEN) {
+		return false;
+	}
+	frag = get_be16(ip + 6);
+	total = get_be16(ip + 2);
+	len = get_be16(udp + 4);
+	if (frag & 0x3fff || ip[9] != IPPROTO_UDP || k->proto != IPPROTO_UDP || udp[6] | udp[7] ||
+		len < UDP_LEN || len + 20u > total || !tunnel_is_sum_right(ip)) {
+		return false;
+	}
+	*o = (struct outer){.tos = ip[1],
+		.ttl = ip[8],
+		.l4 = p->l4_off + UDP_LEN,
+		.end = (uint32_t)p->l4_off + len};
+	*t = take_outer(p, o);
+	memcpy(&(*t)->tp_src, udp, 4);
+	(*t)->flags = be16_from((uint16_t)(FLOW_TUN_PRESENT | (frag & 0x4000 ? FLOW_TUN_DF : 0)));
+	return true;
+}
+
 int
 tunnel_decap(struct packet *p, uint32_t kind)
 {
 	const struct tunnel_kind *k = tunnel_kinds[kind];
-	bool trusted = p->flags & (PACKET_CSUM_PARTIAL | PACKET_CSUM_VALID | PACKET_GSO_MASK);
 	struct tunnel_found found;
 	struct packet_tunnel *t;
 	struct outer o;
 	int result;
 
-	if (WEFT_UNLIKELY(!p->l4_off)) {
-		return DROP_DECAP_BAD;
-	}
-	switch (packet_l3_type(p)) {
-	case TYPE_IPV4:
-		result = check_ipv4(p, &o);
-		break;
-	case TYPE_IPV6:
-		result = check_ipv6(p, &o);
-		break;
-	default:
-		return DROP_DECAP_BAD;
-	}
-	if (result != EDIT_OK) {
+	if (WEFT_UNLIKELY(!check_plain(p, k, &o, &t)) &&
+		(result = check_outer(p, k, &o, &t)) != EDIT_OK) {
 		return result;
 	}
-	if (o.proto != k->proto) {
-		return DROP_DECAP_BAD;
-	}
-	if (WEFT_UNLIKELY(trusted) && (result = settle_partial(p, &o)) != EDIT_OK) {
-		return result;
-	}
-	p->tunnel = NULL;
-	t = packet_tunnel_open(p);
-	take_outer(p, &o, t);
-	if (k->proto == IPPROTO_UDP && (result = check_udp(p, &o, t, trusted)) != EDIT_OK) {
-		return result;
-	}
-	tunnel_add_flags(t, o.flags);
 	result = k->decap(
 		p, p->data + o.l4, WEFT_MIN(o.end, p->head_len) - o.l4, o.end - o.l4, t, &found);
-	if (result != EDIT_OK) {
+	if (WEFT_UNLIKELY(result != EDIT_OK)) {
 		return result;
 	}
-	if (found.type == TUNNEL_ETHERNET && o.end - o.l4 < found.size + ETH_LEN) {
+	if (WEFT_UNLIKELY(found.type == TUNNEL_ETHERNET && o.end - o.l4 < found.size + ETH_LEN)) {
 		return DROP_DECAP_BAD;
 	}
 	result = uncover(p, o.l4 + found.size, o.end, found.type);

@@ -421,7 +421,7 @@ send_made(struct worker *w)
 			!(p = worker_make(w, made->frame, made->len, (uint16_t)made->port))) {
 			continue;
 		}
-		worker_recirculate(w, p, DP_RECIRC_OWN);
+		worker_recirculate(w, &p, 1, DP_RECIRC_OWN);
 		if (w->n_recirculating == WORKER_BURST) {
 			forward_recirculated(w);
 		}

@@ -101,8 +101,9 @@ struct worker {
 	/* Ports with something in their tx batch. */
 	struct port *dirty[512];
 	unsigned n_dirty;
-	struct packet *recirculating[WORKER_MAX_BURST];
-	unsigned n_recirculating;
+	/* Packets that are to go through once more: two lists, used by turns. */
+	struct packet *recirculating[2][WORKER_MAX_BURST];
+	unsigned n_recirculating, recirculating_now;
 	/* The run of consecutive packets of one flow. */
 	struct flow *run_flow;
 	uint32_t run_packets;
@@ -167,8 +168,8 @@ bool worker_pull_head(struct packet *p);
 /* In the books of the port it came from: one more packet like this, one less. */
 void worker_count_copied(struct worker *w, const struct packet *p);
 void worker_uncount_copied(struct worker *w, const struct packet *p);
-/* Takes the packet back to the parser when the burst is through; beyond DP_RECIRC_MAX it drops. */
-void worker_recirculate(struct worker *w, struct packet *p, uint32_t recirc_id);
+/* Takes the packets back to the parser when the burst is through; beyond DP_RECIRC_MAX they drop. */
+void worker_recirculate(struct worker *w, struct packet **pkts, unsigned n, uint32_t recirc_id);
 /* A new packet with @data, as received on @in_port; counted as made. NULL: counted as no-buffer. */
 struct packet *worker_make(struct worker *w, const uint8_t *data, uint32_t len, uint16_t in_port);
 /* A number for an outer IP packet, by which its fragments are told from others' (RFC 6864 s.4.2, RFC 8200 s.4.5). */

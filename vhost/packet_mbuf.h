@@ -46,12 +46,19 @@ packet_init_from_mbuf(struct packet *p, struct rte_mbuf *m, uint16_t in_port, ui
 	};
 }
 
+/* Where the packet's own tunnel fields stand, if it has some. */
+static inline struct packet_tunnel *
+packet_tunnel_place(const struct packet *p)
+{
+	return (struct packet_tunnel *)(packet_of_mbuf(packet_mbuf(p)) + 1);
+}
+
 /* The packet's tunnel fields, to be written: zero if it had none yet. */
 static inline struct packet_tunnel *
 packet_tunnel_open(struct packet *p)
 {
 	if (!p->tunnel) {
-		p->tunnel = (struct packet_tunnel *)(packet_of_mbuf(packet_mbuf(p)) + 1);
+		p->tunnel = packet_tunnel_place(p);
 		memset(p->tunnel, 0, offsetof(struct packet_tunnel, opts));
 	}
 	return p->tunnel;
@@ -64,7 +71,7 @@ packet_tunnel_copied(struct packet *copy)
 	const struct packet_tunnel *from = copy->tunnel;
 
 	if (from) {
-		copy->tunnel = (struct packet_tunnel *)(packet_of_mbuf(packet_mbuf(copy)) + 1);
+		copy->tunnel = packet_tunnel_place(copy);
 		memcpy(copy->tunnel, from,
 			from->has_opts ? sizeof *from : offsetof(struct packet_tunnel, opts));
 	}

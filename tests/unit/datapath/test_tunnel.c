@@ -484,6 +484,22 @@ test_tunnel_decap_offloads(void **state)
 	assert_int_equal(lab_bytes(p, bytes, sizeof bytes), len);
 	assert_memory_equal(bytes, frame, len);
 	lab_free(p);
+	/* So it is where the outer UDP header has no checksum. */
+	put_be16(outer + 40, 0);
+	p = outer_packet(outer, outer_len, 0);
+	p->flags = PACKET_CSUM_PARTIAL;
+	p->csum_start = 50 + 34;
+	p->csum_offset = 6;
+	assert_int_equal(tunnel_decap(p, row->kind), EDIT_OK);
+	assert_int_equal(p->flags, 0);
+	assert_int_equal(lab_bytes(p, bytes, sizeof bytes), len);
+	assert_memory_equal(bytes, frame, len);
+	lab_free(p);
+	/* What would be a GRE header, but for UDP in front of it. */
+	p = outer_packet(outer, outer_len, 0);
+	memcpy(p->data + 42, "\0\0\x65\x58", 4);
+	assert_int_equal(tunnel_decap(p, DP_TUNNEL_GRE), DROP_DECAP_BAD);
+	lab_free(p);
 	/* It is to be cut, too: that is left to whoever sends it. */
 	p = outer_packet(outer, outer_len, 0);
 	p->flags = PACKET_CSUM_PARTIAL | PACKET_GSO_UDP;

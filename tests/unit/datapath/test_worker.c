@@ -470,6 +470,22 @@ test_worker_recirculates(void **state)
 	assert_int_equal(be32_to(agent.msg.key.recirc_id), 0x4e);
 	rig_execute(&agent, up->parked, 0, "output(2)");
 	assert_receives(p2, &f);
+	/* Each of a burst twice over, from one round to the next. */
+	rig_wire(&agent, 1, "recirc(0x51)");
+	for (uint32_t id = 0x51; id <= 0x53; id++) {
+		key.recirc_id = be32_from(id);
+		assert_int_equal(rig_put(&agent, &key, FLOW_BLOCK(0), &mask, 0,
+					 id == 0x51   ? "clone(recirc(0x52)),recirc(0x53)"
+					 : id == 0x52 ? "output(2)"
+						      : "output(1)",
+					 NULL),
+			0);
+	}
+	rig_send_many(p1, f.bytes, f.len, 20);
+	for (unsigned i = 0; i < 20; i++) {
+		assert_receives(p2, &f);
+		assert_receives(p1, &f);
+	}
 	rig_agent_close(&agent, true);
 	rig_stop();
 }
