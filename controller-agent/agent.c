@@ -479,14 +479,15 @@ packet_in(void *user, const struct handler_packet_in *packet)
 }
 
 static void
-learned(void *user, uint32_t id, uint16_t vlan, const uint8_t mac[6], struct of_port port)
+learned(void *user, const struct translate_learned *l)
 {
 	struct agent *a = user;
-	struct ofproto *p = ofproto_by_id(a->model, id);
+	struct ofproto *p = ofproto_by_id(a->model, l->ofproto_id);
+	uint64_t now = agent_now_ms();
 
-	if (p && fdb_lookup(ofproto_fdb(p), vlan, mac).v != port.v) {
-		ofproto_fdb_learn(p, vlan, mac, port, agent_now_ms());
-		persist_learned(a->persist, p, vlan, mac, port);
+	if (p && !fdb_refresh(ofproto_fdb(p), l->vlan, l->mac, &l->place, now)) {
+		ofproto_fdb_learn_at(p, l->vlan, l->mac, &l->place, now);
+		persist_learned(a->persist, p, l->vlan, l->mac, &l->place);
 	}
 	agent_touch(a);
 }

@@ -287,7 +287,7 @@ void persist_restore_port(struct persist *p, struct ofproto *ofproto, struct of_
 /* All switches are restored: rewrites the state, and follows changes from now on. */
 void persist_begin(struct persist *p);
 void persist_learned(struct persist *p, struct ofproto *ofproto, uint16_t vlan,
-	const uint8_t mac[6], struct of_port port);
+	const uint8_t mac[6], const struct fdb_place *place);
 /* The datapath knows the meter by another handle now. */
 void persist_meter_handle(struct persist *p, struct ofproto *ofproto, uint32_t meter);
 /* Before ofproto_destroy(). */

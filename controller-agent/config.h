@@ -22,6 +22,7 @@
 
 struct config_mirror;
 struct of_allow;
+struct of_flood;
 struct of_tunnel;
 struct weft_error;
 
@@ -203,6 +204,10 @@ bool config_port_is_tunnel(const struct config_port *p);
 bool config_option_is_datapaths(const struct config_port *p, const char *key);
 bool config_tunnel_parse(
 	const struct config_port *p, struct of_tunnel *t, struct weft_error *err) WEFT_MUST_CHECK;
+/* flood=: the remotes that NORMAL floods to, which the caller frees; NULL: the port has none. @t: what the other
+ * options say. */
+bool config_flood_parse(const struct config_port *p, const struct of_tunnel *t,
+	struct of_flood **flood, struct weft_error *err) WEFT_MUST_CHECK;
 /* Whether all of them make sense, and packets from outside can tell them apart. @last: the one that is added or
  * changed; NULL: the last one. */
 bool config_tunnels_check(const struct config *c, const struct config_port *last,

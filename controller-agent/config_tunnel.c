@@ -35,10 +35,10 @@ struct tunnel_type {
 	"bfd,bfd-min-tx,bfd-min-rx,bfd-mult,bfd-src-mac,bfd-dst-mac,bfd-src-ip,bfd-dst-ip"
 static const struct tunnel_type types[] = {
 	{"vxlan", DP_TUNNEL_VXLAN, OF_TUNNEL_VXLAN_PORT, true,
-		"csum,flags,dst-port,gbp,gpe,bfd-vni," BFD_OPTIONS},
+		"csum,flags,flood,dst-port,gbp,gpe,bfd-vni," BFD_OPTIONS},
 	{"geneve", DP_TUNNEL_GENEVE, OF_TUNNEL_GENEVE_PORT, true,
-		"csum,flags,dst-port,bfd-vni," BFD_OPTIONS},
-	{"gre", DP_TUNNEL_GRE, 0, false, "csum,flags,seq,bfd-vni," BFD_OPTIONS},
+		"csum,flags,flood,dst-port,bfd-vni," BFD_OPTIONS},
+	{"gre", DP_TUNNEL_GRE, 0, false, "csum,flags,flood,seq,bfd-vni," BFD_OPTIONS},
 	{"erspan", DP_TUNNEL_ERSPAN, 0, true, "erspan-ver,erspan-idx,erspan-dir,erspan-hwid"},
 };
 #define COMMON_OPTIONS "remote,local,vni,tos,ttl,df,too-long"
@@ -54,6 +54,8 @@ static bool get_bool(
 	const struct config_port *p, const char *key, bool *flag, struct weft_error *err);
 static bool get_too_long(const struct config_port *p, struct of_tunnel *t, struct weft_error *err);
 static bool get_flags(const struct config_port *p, struct of_tunnel *t, struct weft_error *err);
+static bool check_flood(
+	const struct config_port *p, const struct of_tunnel *t, struct weft_error *err);
 static bool get_erspan(const struct config_port *p, struct of_tunnel *t, struct weft_error *err);
 static bool is_word_of(const char *list, const char *word);
 static bool get_bfd(const struct config_port *p, struct of_tunnel *t, struct weft_error *err);
@@ -100,7 +102,7 @@ config_tunnel_parse(const struct config_port *p, struct of_tunnel *t, struct wef
 	t->dst_port = (uint16_t)dst_port;
 	t->tos = (uint8_t)tos;
 	t->ttl = (uint8_t)ttl;
-	if (of_tunnel_check(t, &why)) {
+	if (of_tunnel_check(t, &why) && check_flood(p, t, &why)) {
 		return true;
 	}
 refuse:
@@ -446,4 +448,75 @@ get_bfd(const struct config_port *p, struct of_tunnel *t, struct weft_error *err
 		t->bfd_mac[i] = (uint8_t)b[i];
 	}
 	return true;
+}
+
+/* --- flood= ---------------------------------------------------------------------------------------- */
+
+/* Each address is one that the tunnel can have as its remote, and stands once. */
+static bool
+add_remote(
+	struct of_flood **list, const struct of_tunnel *t, const char *text, struct weft_error *err)
+{
+	struct of_tunnel one = *t;
+	size_t n = (*list)->n;
+
+	one.remote_by = OF_TUNNEL_GIVEN;
+	if (!parse_address(text, &one.remote) || is_any(&one.remote)) {
+		return fail(err, "flood: '%.60s' is not an IPv4 or IPv6 address", text);
+	}
+	if (!of_tunnel_check(&one, err)) {
+		weft_error_prefix(err, "flood: %.60s", text);
+		return false;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (!memcmp(&(*list)->remotes[i], &one.remote, sizeof(one.remote))) {
+			return fail(err, "flood: %.60s stands twice", text);
+		}
+	}
+	if (n == OF_FLOOD_MAX) {
+		return fail(err, "flood: more than %u addresses", OF_FLOOD_MAX);
+	}
+	*list = xrealloc(*list, sizeof(**list) + (n + 1) * sizeof((*list)->remotes[0]));
+	(*list)->remotes[(*list)->n++] = one.remote;
+	return true;
+}
+
+bool
+config_flood_parse(const struct config_port *p, const struct of_tunnel *t, struct of_flood **flood,
+	struct weft_error *err)
+{
+	const char *value = config_port_option(p, "flood");
+	struct of_flood *list;
+	char *copy, *at, *text;
+	bool ok = true;
+
+	*flood = NULL;
+	if (!value) {
+		return true;
+	}
+	if (t->remote_by != OF_TUNNEL_FLOW) {
+		return fail(err, "flood= goes with remote=flow: this port has one remote");
+	}
+	list = xcalloc(1, sizeof(*list));
+	copy = at = xstrdup(value);
+	while (ok && (text = strsep(&at, ",")) != NULL) {
+		ok = add_remote(&list, t, text, err);
+	}
+	free(copy);
+	if (!ok) {
+		free(list);
+		return false;
+	}
+	*flood = list;
+	return true;
+}
+
+static bool
+check_flood(const struct config_port *p, const struct of_tunnel *t, struct weft_error *err)
+{
+	struct of_flood *flood;
+	bool ok = config_flood_parse(p, t, &flood, err);
+
+	free(flood);
+	return ok;
 }

@@ -644,7 +644,7 @@ run_news(struct handlers *p, struct news *news)
 		packet_in(p, news);
 		break;
 	case NEWS_LEARNED:
-		p->ops->learned(p->user, news->id, news->vlan, news->mac, news->port);
+		p->ops->learned(p->user, &news->address);
 		break;
 	case NEWS_LEARN:
 		p->ops->learn(p->user, news->learned);

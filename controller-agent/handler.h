@@ -60,8 +60,7 @@ struct handler_object_reply {
 
 struct handlers_ops {
 	void (*packet_in)(void *user, const struct handler_packet_in *packet);
-	void (*learned)(void *user, uint32_t ofproto_id, uint16_t vlan, const uint8_t mac[6],
-		struct of_port port);
+	void (*learned)(void *user, const struct translate_learned *l);
 	/* of_model_learn(), of_rule_limit(); borrowed. */
 	void (*learn)(void *user, struct of_learned *l);
 	void (*limit)(void *user, struct rule *r, uint16_t idle_timeout, uint16_t hard_timeout);

@@ -11,6 +11,7 @@
 #include "controller-agent/inbox.h"
 #include "lib/shm_ring.h"
 #include "lib/stats_region.h"
+#include "ofproto/translate.h"
 
 /* One handler's part of a session; made by the loop, the thread's while attached. */
 struct handler_rings {
@@ -63,10 +64,10 @@ struct order {
 /* Handler to loop. */
 enum news_kind {
 	NEWS_PACKET_IN, /* key, context bytes, data */
-	NEWS_LEARNED,
-	NEWS_LEARN,   /* learned */
-	NEWS_LIMIT,   /* rule, idle_timeout, hard_timeout */
-	NEWS_CONTEXT, /* id, bytes */
+	NEWS_LEARNED,   /* address */
+	NEWS_LEARN,     /* learned */
+	NEWS_LIMIT,     /* rule, idle_timeout, hard_timeout */
+	NEWS_CONTEXT,   /* id, bytes */
 	NEWS_CONTEXTS_LISTED,
 	NEWS_FLOWS_LISTED, /* n */
 	NEWS_OBJECT,       /* object, token, status, is_del; parts in bytes */
@@ -87,10 +88,8 @@ struct news {
 	struct dp_handle object;
 	int status;
 	bool is_del;
-	uint32_t id; /* context, switch */
-	struct of_port port;
-	uint16_t vlan;
-	uint8_t mac[6];
+	uint32_t id; /* context */
+	struct translate_learned address;
 	struct of_learned *learned; /* referenced */
 	struct rule *rule;          /* referenced */
 	uint16_t idle_timeout;

@@ -217,16 +217,12 @@ op_stats(void *user, struct dp_handle flow, struct flow_stats *sum)
 }
 
 static void
-op_learned(
-	void *user, uint32_t ofproto_id, uint16_t vlan, const uint8_t mac[6], struct of_port port)
+op_learned(void *user, const struct translate_learned *l)
 {
 	struct handler *h = user;
 	struct news *news = handler_news(h, NEWS_LEARNED, 0);
 
-	news->id = ofproto_id;
-	news->vlan = vlan;
-	news->port = port;
-	memcpy(news->mac, mac, 6);
+	news->address = *l;
 	handler_post(h, news);
 }
 

@@ -159,11 +159,13 @@ rule_changed(void *user, struct ofproto *ofproto, uint64_t id, const struct of_f
 
 void
 persist_learned(struct persist *p, struct ofproto *ofproto, uint16_t vlan, const uint8_t mac[6],
-	struct of_port port)
+	const struct fdb_place *place)
 {
-	struct mac_record record = {.switch_id = ofproto_id(ofproto), .port = port.v, .vlan = vlan};
+	struct mac_record record = {
+		.switch_id = ofproto_id(ofproto), .port = place->port.v, .vlan = vlan};
 
 	memcpy(record.mac, mac, 6);
+	memcpy(record.remote, place->remote.v, sizeof(record.remote));
 	if (p->follows) {
 		state_append(p->agent->state, STATE_MAC, &record, sizeof(record));
 		agent_touch(p->agent);
@@ -193,9 +195,11 @@ static void
 snapshot_mac(const struct fdb_entry_view *e, void *user)
 {
 	struct snapshot_visit *v = user;
-	struct mac_record record = {.switch_id = v->switch_id, .port = e->port.v, .vlan = e->vlan};
+	struct mac_record record = {
+		.switch_id = v->switch_id, .port = e->place.port.v, .vlan = e->vlan};
 
 	memcpy(record.mac, e->mac, 6);
+	memcpy(record.remote, e->place.remote.v, sizeof(record.remote));
 	if (!e->is_static) {
 		state_snapshot_put(v->state, STATE_MAC, &record, sizeof(record));
 	}

@@ -43,6 +43,7 @@ struct mac_record {
 	uint32_t port; /* OFPP_ANY: forgotten */
 	uint16_t vlan;
 	uint8_t mac[6];
+	uint8_t remote[16]; /* struct of_underlay_addr; zero: none */
 };
 
 struct credit_record {

@@ -10,6 +10,7 @@
 #include "lib/alloc.h"
 #include "lib/hash.h"
 #include "lib/log.h"
+#include "ofproto/fdb.h"
 
 WEFT_LOG_MODULE(persist);
 
@@ -308,12 +309,14 @@ persist_restore_switch(struct persist *p, struct ofproto *ofproto)
 void
 persist_restore_port(struct persist *p, struct ofproto *ofproto, struct of_port port)
 {
+	struct fdb_place place = {.port = port};
 	struct old_mac *m, *next;
 
 	LIST_FOREACH_SAFE (m, next, link, &p->waiting_macs) {
 		if (m->record.switch_id == ofproto_id(ofproto) && m->record.port == port.v) {
-			ofproto_fdb_learn(
-				ofproto, m->record.vlan, m->record.mac, port, agent_now_ms());
+			memcpy(place.remote.v, m->record.remote, sizeof(place.remote.v));
+			ofproto_fdb_learn_at(
+				ofproto, m->record.vlan, m->record.mac, &place, agent_now_ms());
 			list_remove(&m->link);
 			free(m);
 		}

@@ -11,11 +11,13 @@
 #include <string.h>
 
 #include "controller-agent/agent_internal.h"
+#include "controller-agent/underlay_netlink.h"
 #include "lib/alloc.h"
 #include "lib/jsonrpc.h"
 #include "lib/strbuf.h"
 #include "ofproto/fdb.h"
 #include "ofproto/of_text.h"
+#include "ofproto/of_tunnel.h"
 
 #define RETRY_MS 5
 #define FINISH_STEPS 256
@@ -448,7 +450,9 @@ static void
 list_address(const struct fdb_entry_view *e, void *user)
 {
 	struct fdb_visit *v = user;
-	const struct of_port_info *port = ofproto_port_find(v->sw->ofproto, e->port);
+	const struct of_port_info *port = ofproto_port_find(v->sw->ofproto, e->place.port);
+	char remote[UNDERLAY_ADDR_SIZE];
+	bool has_remote = !of_underlay_addr_is_zero(&e->place.remote);
 	uint64_t now = agent_now_ms();
 	json_int_t age_s = (json_int_t)(now > e->used_ms ? now - e->used_ms : 0) / 1000;
 	char mac[20];
@@ -456,8 +460,10 @@ list_address(const struct fdb_entry_view *e, void *user)
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", e->mac[0], e->mac[1], e->mac[2],
 		e->mac[3], e->mac[4], e->mac[5]);
 	json_array_append_new(v->result,
-		json_pack("{s:s, s:s, s:i, s:s, s:b, s:o, s:o}", "switch", v->sw->config->name,
-			"port", port ? port->name : "", "vlan", (int)e->vlan, "mac", mac, "static",
+		json_pack("{s:s, s:s, s:i, s:s, s:s?, s:b, s:o, s:o}", "switch",
+			v->sw->config->name, "port", port ? port->name : "", "vlan", (int)e->vlan,
+			"mac", mac, "remote",
+			has_remote ? underlay_addr_text(&e->place.remote, remote) : NULL, "static",
 			e->is_static, "age_s", e->is_static ? json_null() : json_integer(age_s),
 			"expires_s",
 			e->is_static

@@ -406,7 +406,7 @@ make_mac(const struct agent_port *p, uint8_t mac[6])
 	mac[5] = (uint8_t)p->of_port.v;
 }
 
-/* @info->allow is the caller's to free. */
+/* @info->allow and flood are the caller's to free. */
 static void
 describe(const struct agent_port *p, struct of_port_info *info)
 {
@@ -478,7 +478,9 @@ agent_switch_show_port(struct agent_port *p, struct weft_error *err)
 	describe(p, &info);
 	ok = ofproto_port_set(ofproto, &info, err);
 	free((void *)info.allow);
+	free((void *)info.flood);
 	info.allow = NULL;
+	info.flood = NULL;
 	if (!ok) {
 		return false;
 	}

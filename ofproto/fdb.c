@@ -2,6 +2,8 @@
  *
  * MAC learning table: hash chains that readers walk without locks, a list by age for the writer.
  *
+ * Move: to another port, by a store; to another remote, by an entry in the place of the old one, so that no reader
+ *      sees half an address.
  * Age: handlers refresh an entry by storing its time; the list is put right when the writer comes by:
  *      an entry at its head that was used since it was filed goes to the tail.
  * Why: buckets do not grow: their number follows from the limit, which is small, and a table that
@@ -29,6 +31,7 @@ struct fdb_entry {
 	_Atomic(struct fdb_entry *) next;
 	uint64_t key; /* VLAN and address */
 	_Atomic uint32_t port;
+	struct of_underlay_addr remote; /* never changes */
 	_Atomic uint64_t used_ms;
 	/* The writer's. */
 	struct list by_age;
@@ -50,9 +53,10 @@ struct fdb {
 };
 
 static struct fdb_entry *find(const struct fdb *f, uint64_t key);
-static struct fdb_entry *add(
-	struct fdb *f, uint64_t key, uint32_t port, uint64_t now_ms, bool is_static);
+static struct fdb_entry *add(struct fdb *f, uint64_t key, const struct fdb_place *place,
+	uint64_t now_ms, bool is_static);
 static bool move(struct fdb *f, struct fdb_entry *e, struct of_port port);
+static bool same_remote(const struct fdb_entry *e, const struct fdb_place *place);
 static void evict(struct fdb *f);
 static void remove_entry(struct fdb *f, struct fdb_entry *e);
 static void file(struct fdb *f, struct fdb_entry *e, uint64_t used_ms);
@@ -125,8 +129,21 @@ fdb_lookup(const struct fdb *f, uint16_t vlan, const uint8_t mac[6])
 	return e ? OF_PORT(atomic_load_explicit(&e->port, memory_order_relaxed)) : OF_PORT_NONE;
 }
 
+struct fdb_place
+fdb_find(const struct fdb *f, uint16_t vlan, const uint8_t mac[6])
+{
+	const struct fdb_entry *e = find(f, fdb_key(vlan, mac));
+	struct fdb_place place = {.port = OF_PORT_NONE};
+
+	if (e) {
+		place.port = OF_PORT(atomic_load_explicit(&e->port, memory_order_relaxed));
+		place.remote = e->remote;
+	}
+	return place;
+}
+
 bool
-fdb_refresh(const struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_port port,
+fdb_refresh(const struct fdb *f, uint16_t vlan, const uint8_t mac[6], const struct fdb_place *place,
 	uint64_t now_ms)
 {
 	struct fdb_entry *e = find(f, fdb_key(vlan, mac));
@@ -137,7 +154,8 @@ fdb_refresh(const struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_
 	if (e->is_static) {
 		return true;
 	}
-	if (atomic_load_explicit(&e->port, memory_order_relaxed) != port.v) {
+	if (atomic_load_explicit(&e->port, memory_order_relaxed) != place->port.v ||
+		!same_remote(e, place)) {
 		return false;
 	}
 	if (used(e) < now_ms) {
@@ -147,7 +165,8 @@ fdb_refresh(const struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_
 }
 
 bool
-fdb_learn(struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_port port, uint64_t now_ms)
+fdb_learn(struct fdb *f, uint16_t vlan, const uint8_t mac[6], const struct fdb_place *place,
+	uint64_t now_ms)
 {
 	uint64_t key = fdb_key(vlan, mac);
 	struct fdb_entry *e = find(f, key);
@@ -155,25 +174,30 @@ fdb_learn(struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_port por
 	if (mac[0] & 1 || !f->max) {
 		return false;
 	}
-	if (!e) {
-		while (f->n_learned >= f->max) {
-			evict(f);
-		}
-		e = add(f, key, port.v, now_ms, false);
-		f->n_learned++;
-		file(f, e, now_ms);
-		return true;
-	}
-	if (e->is_static) {
+	if (e && e->is_static) {
 		return false;
 	}
-	file(f, e, WEFT_MAX(now_ms, used(e)));
-	return move(f, e, port);
+	if (e && same_remote(e, place)) {
+		file(f, e, WEFT_MAX(now_ms, used(e)));
+		return move(f, e, place->port);
+	}
+	if (e) {
+		now_ms = WEFT_MAX(now_ms, used(e));
+		remove_entry(f, e);
+	}
+	while (f->n_learned >= f->max) {
+		evict(f);
+	}
+	e = add(f, key, place, now_ms, false);
+	f->n_learned++;
+	file(f, e, now_ms);
+	return true;
 }
 
 bool
 fdb_add_static(struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_port port)
 {
+	struct fdb_place place = {.port = port};
 	uint64_t key = fdb_key(vlan, mac);
 	struct fdb_entry *e = find(f, key);
 
@@ -183,7 +207,7 @@ fdb_add_static(struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_por
 	if (e) {
 		remove_entry(f, e);
 	}
-	e = add(f, key, port.v, 0, true);
+	e = add(f, key, &place, 0, true);
 	list_push_back(&f->statics, &e->by_age);
 	f->n_static++;
 	return true;
@@ -272,8 +296,9 @@ fdb_visit(
 		LIST_FOREACH (e, by_age, lists[i]) {
 			struct fdb_entry_view view = {
 				.vlan = (uint16_t)(e->key >> 48),
-				.port = OF_PORT(
-					atomic_load_explicit(&e->port, memory_order_relaxed)),
+				.place = {OF_PORT(atomic_load_explicit(
+						  &e->port, memory_order_relaxed)),
+					e->remote},
 				.is_static = e->is_static,
 				.used_ms = used(e),
 			};
@@ -299,14 +324,15 @@ find(const struct fdb *f, uint64_t key)
 }
 
 static struct fdb_entry *
-add(struct fdb *f, uint64_t key, uint32_t port, uint64_t now_ms, bool is_static)
+add(struct fdb *f, uint64_t key, const struct fdb_place *place, uint64_t now_ms, bool is_static)
 {
 	_Atomic(struct fdb_entry *) *head = &f->buckets[hash_u64(key, 0) & f->mask];
 	struct fdb_entry *e = xcalloc(1, sizeof(*e));
 
 	e->key = key;
 	e->is_static = is_static;
-	atomic_init(&e->port, port);
+	e->remote = place->remote;
+	atomic_init(&e->port, place->port.v);
 	atomic_init(&e->used_ms, now_ms);
 	list_init(&e->by_age);
 	atomic_init(&e->next, atomic_load_explicit(head, memory_order_relaxed));
@@ -323,6 +349,12 @@ move(struct fdb *f, struct fdb_entry *e, struct of_port port)
 	}
 	f->changed(f->user, e->key);
 	return true;
+}
+
+static bool
+same_remote(const struct fdb_entry *e, const struct fdb_place *place)
+{
+	return !memcmp(&e->remote, &place->remote, sizeof(e->remote));
 }
 
 /* Removes the entry that was used least recently, or nearly so. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * MAC learning table of one switch: (VLAN, address) -> port.
+ * MAC learning table of one switch: (VLAN, address) -> port; behind a tunnel port of many remotes, also which one.
  *
  * Threads:  handlers look up and refresh between enter and leave, without locks; the loop is the only
  *           one that adds, moves and removes. Handlers post what they learned as events, the loop
@@ -16,14 +16,21 @@
 
 #include "lib/compiler.h"
 #include "ofproto/of_port.h"
+#include "ofproto/underlay_provider.h"
 
 struct fdb;
 struct grace;
 
+/* Where an address is. */
+struct fdb_place {
+	struct of_port port;            /* OF_PORT_NONE: not known */
+	struct of_underlay_addr remote; /* all zero: the port tells enough */
+};
+
 struct fdb_entry_view {
 	uint8_t mac[6];
 	uint16_t vlan;
-	struct of_port port;
+	struct fdb_place place;
 	bool is_static;
 	uint64_t used_ms;
 };
@@ -40,14 +47,16 @@ size_t fdb_count(const struct fdb *f);
 
 /* Handler or loop: the port, or OF_PORT_NONE. */
 struct of_port fdb_lookup(const struct fdb *f, uint16_t vlan, const uint8_t mac[6]);
-/* Handler or loop: notes a use at @now_ms if the entry says @port. False: there is something to
+/* The same, with the remote. */
+struct fdb_place fdb_find(const struct fdb *f, uint16_t vlan, const uint8_t mac[6]);
+/* Handler or loop: notes a use at @now_ms if the entry says @place. False: there is something to
  * learn. (A static entry is never learned over.) */
-bool fdb_refresh(const struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_port port,
-	uint64_t now_ms);
+bool fdb_refresh(const struct fdb *f, uint16_t vlan, const uint8_t mac[6],
+	const struct fdb_place *place, uint64_t now_ms);
 
 /* Loop. Whether anything changed that a lookup can see. */
-bool fdb_learn(
-	struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_port port, uint64_t now_ms);
+bool fdb_learn(struct fdb *f, uint16_t vlan, const uint8_t mac[6], const struct fdb_place *place,
+	uint64_t now_ms);
 bool fdb_add_static(struct fdb *f, uint16_t vlan, const uint8_t mac[6], struct of_port port);
 bool fdb_del(struct fdb *f, uint16_t vlan, const uint8_t mac[6]);
 bool fdb_flush(struct fdb *f);

@@ -28,6 +28,7 @@
 struct flow_registry;
 struct of_learned;
 struct rule;
+struct translate_learned;
 
 /* All requests of a registry have this bit; whoever shares its ring leaves it to it. */
 #define FLOW_REGISTRY_REQUEST (UINT64_C(1) << 63)
@@ -57,9 +58,8 @@ struct flow_registry_ops {
 		size_t actions_size, const void *data, size_t len);
 	/* Reads the statistics region; of a flow or a part of an object. */
 	void (*stats)(void *user, struct dp_handle flow, struct flow_stats *sum);
-	/* To the loop: ofproto_fdb_learn() on the switch of that id. */
-	void (*learned)(void *user, uint32_t ofproto_id, uint16_t vlan, const uint8_t mac[6],
-		struct of_port port);
+	/* To the loop: ofproto_fdb_learn_at(). */
+	void (*learned)(void *user, const struct translate_learned *l);
 	/* To the loop: of_model_learn(). Borrowed. */
 	void (*learn)(void *user, struct of_learned *l);
 	/* To the loop: of_rule_limit(). Borrowed. */

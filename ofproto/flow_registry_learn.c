@@ -40,8 +40,8 @@ learn_addresses(
 	for (; n; n--, l++) {
 		struct ofproto *p = ofproto_by_id(r->model, l->ofproto_id);
 
-		if (p && !fdb_refresh(p->fdb, l->vlan, l->mac, l->port, now_ms)) {
-			r->ops.learned(r->ops.user, l->ofproto_id, l->vlan, l->mac, l->port);
+		if (p && !fdb_refresh(p->fdb, l->vlan, l->mac, &l->place, now_ms)) {
+			r->ops.learned(r->ops.user, l);
 		}
 	}
 }

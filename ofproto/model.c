@@ -444,7 +444,14 @@ void
 ofproto_fdb_learn(struct ofproto *p, uint16_t vlan, const uint8_t mac[6], struct of_port port,
 	uint64_t now_ms)
 {
-	if (ofport_find(p, port) && fdb_learn(p->fdb, vlan, mac, port, now_ms)) {
+	ofproto_fdb_learn_at(p, vlan, mac, &(struct fdb_place){.port = port}, now_ms);
+}
+
+void
+ofproto_fdb_learn_at(struct ofproto *p, uint16_t vlan, const uint8_t mac[6],
+	const struct fdb_place *place, uint64_t now_ms)
+{
+	if (ofport_find(p, place->port) && fdb_learn(p->fdb, vlan, mac, place, now_ms)) {
 		model_publish(p->model);
 	}
 }

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/compiler.h"
@@ -78,6 +79,15 @@ struct of_tunnel {
 
 /* The largest id that the kind has room for. */
 uint32_t of_tunnel_id_max(enum dp_tunnel_kind kind);
+
+#define OF_FLOOD_MAX 64
+
+/* The remotes of a tunnel port with remote=flow to which NORMAL sends what is for all, or for an address that it has not
+ * seen; such a port learns behind which remote addresses are. */
+struct of_flood {
+	size_t n;
+	struct of_underlay_addr remotes[];
+};
 
 /* Whether it makes sense by itself. The message stands behind "port NAME: ". */
 bool of_tunnel_check(const struct of_tunnel *t, struct weft_error *err) WEFT_MUST_CHECK;

@@ -55,6 +55,10 @@ ofproto_port_set(struct ofproto *p, const struct of_port_info *info, struct weft
 		port->info.allow = xmemdup(info->allow,
 			sizeof(*info->allow) + info->allow->n * sizeof(info->allow->entries[0]));
 	}
+	if (info->flood) {
+		port->info.flood = xmemdup(info->flood,
+			sizeof(*info->flood) + info->flood->n * sizeof(info->flood->remotes[0]));
+	}
 	if (info->kind != OF_PORT_PLAIN) {
 		port->rx = other && other->rx ? of_counter_ref(other->rx) : of_counter_create(0, 0);
 		port->tx = other && other->tx ? of_counter_ref(other->tx) : of_counter_create(0, 0);
@@ -252,7 +256,7 @@ differs_by_link_alone(const struct of_port_info *a, const struct of_port_info *b
 	x.is_path_down = b->is_path_down;
 	x.curr = b->curr;
 	x.curr_speed = b->curr_speed;
-	return !x.allow && !memcmp((const uint8_t *)&x, (const uint8_t *)b, sizeof(x));
+	return !x.allow && !x.flood && !memcmp((const uint8_t *)&x, (const uint8_t *)b, sizeof(x));
 }
 
 /* Puts @port (NULL: nothing) in the place of the one with that number, if there is one, and moves the
@@ -320,6 +324,7 @@ free_port(struct grace_item *item)
 		of_counter_unref(port->tx);
 	}
 	free((void *)port->info.allow);
+	free((void *)port->info.flood);
 	free(port);
 }
 

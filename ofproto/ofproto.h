@@ -35,6 +35,7 @@
 #include "ofproto/of_tunnel.h"
 
 struct fdb;
+struct fdb_place;
 struct grace_reader;
 struct of_model;
 struct of_txn;
@@ -210,6 +211,8 @@ struct of_port_info {
 		struct of_port port; /* a patch port, whose peer is this one */
 	} patch;
 	struct of_tunnel tunnel;
+	const struct of_flood
+		*flood; /* NULL: NORMAL knows no remotes. The port keeps a copy of its own */
 };
 
 /* What went through a port that the datapath does not have, or a tunnel's. */
@@ -397,6 +400,9 @@ struct fdb *ofproto_fdb(const struct ofproto *p);
 /* Loop: a packet with that source came from @port. Moves the version if it changes something. */
 void ofproto_fdb_learn(struct ofproto *p, uint16_t vlan, const uint8_t mac[6], struct of_port port,
 	uint64_t now_ms);
+/* The same, from a remote of a tunnel port. */
+void ofproto_fdb_learn_at(struct ofproto *p, uint16_t vlan, const uint8_t mac[6],
+	const struct fdb_place *place, uint64_t now_ms);
 /* A static entry; it neither ages nor moves. */
 bool ofproto_fdb_add_static(struct ofproto *p, uint16_t vlan, const uint8_t mac[6],
 	struct of_port port, struct weft_error *err) WEFT_MUST_CHECK;

@@ -21,6 +21,7 @@
 
 #include "lib/dp_action.h"
 #include "lib/drop_reason.h"
+#include "ofproto/fdb.h"
 #include "ofproto/of_port.h"
 #include "ofproto/ofproto.h"
 
@@ -80,7 +81,7 @@ struct translate_in {
 /* An address that NORMAL saw: to be posted to the loop, and refreshed while the flow is used. */
 struct translate_learned {
 	uint32_t ofproto_id;
-	struct of_port port;
+	struct fdb_place place;
 	uint16_t vlan;
 	uint8_t mac[6];
 };

@@ -70,6 +70,10 @@ struct xlate {
 	unsigned object_depth;               /* of buckets that the datapath chooses */
 	bool no_object;                      /* a bucket cannot be the datapath's to choose */
 	struct translate_counters *counters; /* where groups, buckets and rules are noted */
+	struct { /* while it goes out by @port: its far end, NORMAL's to know */
+		const struct ofport *port;
+		const struct of_underlay_addr *remote;
+	} chosen;
 	unsigned n_actions;
 	uint32_t mirrored;       /* by which mirrors of the switch */
 	bool is_mirror_copy;     /* what is put now is for one */

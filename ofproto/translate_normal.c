@@ -23,8 +23,9 @@
 struct normal {
 	const struct ofport *in;
 	uint16_t vlan;
-	bool is_tagged;  /* the outermost tag is the VLAN's, or a priority tag */
-	bool is_payload; /* customer tags belong to the payload: in by a tunnel port */
+	bool is_tagged;         /* the outermost tag is the VLAN's, or a priority tag */
+	bool is_payload;        /* customer tags belong to the payload: in by a tunnel port */
+	struct fdb_place known; /* where the packet is to go; no port: everywhere */
 };
 
 /* What a port wants to see outermost. */
@@ -42,6 +43,9 @@ static enum wanted_tag wanted_tag(const struct of_port_info *port, const struct 
 static void output_normal(
 	struct xlate *x, const struct normal *n, const struct ofport *const *to, size_t n_to);
 static void apply_tag(struct xlate *x, const struct normal *n, enum wanted_tag wanted);
+static bool learns_remotes(const struct ofport *port);
+static bool is_split(const struct normal *n, const struct ofport *to);
+static void put_output(struct xlate *x, const struct normal *n, const struct ofport *to);
 static void put_learned(struct xlate *x, const struct ofport *port, uint16_t vlan);
 
 void
@@ -53,7 +57,6 @@ xlate_normal(struct xlate *x)
 	const struct flow_key *key = &x->pkt.key;
 	const struct ofport **to;
 	struct normal n;
-	struct of_port known;
 	struct xlate_listeners listeners;
 	bool is_rspan, listens;
 	size_t n_to = 0;
@@ -77,23 +80,22 @@ xlate_normal(struct xlate *x)
 	/* Copies have the sources of what was copied, who are elsewhere. */
 	is_rspan = mirror_set_has_vlan(mirrors, n.vlan);
 	if (n.in && !(key->eth_src[0] & 1) && !is_rspan) {
-		if (xlate_is_traced(x)) {
-			xlate_tell_learned(x, n.in->info.number, n.vlan);
-		}
 		put_learned(x, n.in, n.vlan);
 	}
-	known = key->eth_dst[0] & 1 || is_rspan ? OF_PORT_NONE
-						: fdb_lookup(x->p->fdb, n.vlan, key->eth_dst);
+	n.known.port = OF_PORT_NONE;
+	if (!(key->eth_dst[0] & 1) && !is_rspan) {
+		n.known = fdb_find(x->p->fdb, n.vlan, key->eth_dst);
+	}
 	xlate_depend(x, OF_DEP_ADDRESS, fdb_key(n.vlan, key->eth_dst));
-	if (known.v != OFPP_ANY) {
-		const struct ofport *port = xlate_port(x, known);
+	if (n.known.port.v != OFPP_ANY) {
+		const struct ofport *port = xlate_port(x, n.known.port);
 
 		to = xmalloc(sizeof(*to));
-		if (port && port != n.in && is_member(&port->info, n.vlan)) {
+		if (port && port != n.in && !is_split(&n, port) && is_member(&port->info, n.vlan)) {
 			to[n_to++] = port;
 		}
 		if (xlate_is_traced(x)) {
-			xlate_tell_known(x, known, n.vlan, n_to);
+			xlate_tell_known(x, &n.known, n.vlan, n_to);
 		}
 	} else {
 		const struct ofport_set *set = xlate_ports(x);
@@ -103,7 +105,8 @@ xlate_normal(struct xlate *x)
 		for (size_t i = 0; i < set->n; i++) {
 			const struct ofport *port = set->ports[i];
 
-			if (port != n.in && !(port->info.config & OF_PORT_NO_FLOOD) &&
+			if (port != n.in && !is_split(&n, port) &&
+				!(port->info.config & OF_PORT_NO_FLOOD) &&
 				port->info.number.v != be32_to(key->in_port) &&
 				(!listens || xlate_listens(&listeners, port)) &&
 				is_member(&port->info, n.vlan) &&
@@ -112,7 +115,7 @@ xlate_normal(struct xlate *x)
 			}
 		}
 	}
-	if (known.v == OFPP_ANY && xlate_is_traced(x)) {
+	if (n.known.port.v == OFPP_ANY && xlate_is_traced(x)) {
 		xlate_tell_flood(x, n.vlan, to, n_to);
 	}
 	output_normal(x, &n, to, n_to);
@@ -135,7 +138,8 @@ xlate_put_in_vlan(struct xlate *x, uint16_t vlan)
 	const struct mirror_set *mirrors =
 		atomic_load_explicit(&x->p->mirrors, memory_order_acquire);
 	const struct ofport_set *set = xlate_ports(x);
-	struct normal n = {.vlan = vlan, .is_tagged = xlate_is_tagged(x)};
+	struct normal n = {
+		.vlan = vlan, .is_tagged = xlate_is_tagged(x), .known.port = OF_PORT_NONE};
 	const struct ofport **to = xmalloc((set->n + 1) * sizeof(*to));
 	size_t n_to = 0;
 
@@ -265,7 +269,7 @@ output_normal(struct xlate *x, const struct normal *n, const struct ofport *cons
 		}
 		for (size_t i = 0; i < n_to && !x->stopped; i++) {
 			if (wanted_tag(&to[i]->info, n) == wanted) {
-				xlate_put_output(x, to[i]);
+				put_output(x, n, to[i]);
 			}
 		}
 		if (outer) {
@@ -304,18 +308,64 @@ apply_tag(struct xlate *x, const struct normal *n, enum wanted_tag wanted)
 	}
 }
 
+/* Whether it is a tunnel port of many remotes, between which NORMAL chooses. */
+static bool
+learns_remotes(const struct ofport *port)
+{
+	return port && port->info.kind == OF_PORT_TUNNEL && port->info.flood &&
+	       port->info.tunnel.remote_by == OF_TUNNEL_FLOW;
+}
+
+/* What came from a remote is for guests of this host: other remotes have had it from there. */
+static bool
+is_split(const struct normal *n, const struct ofport *to)
+{
+	return learns_remotes(n->in) && learns_remotes(to);
+}
+
+/* To the remote that is known, or to all. */
+static void
+put_output(struct xlate *x, const struct normal *n, const struct ofport *to)
+{
+	const struct of_flood *flood = to->info.flood;
+
+	if (!learns_remotes(to)) {
+		xlate_put_output(x, to);
+		return;
+	}
+	x->chosen.port = to;
+	if (n->known.port.v != OFPP_ANY && !of_underlay_addr_is_zero(&n->known.remote)) {
+		x->chosen.remote = &n->known.remote;
+		xlate_put_output(x, to);
+	} else {
+		for (size_t i = 0; i < flood->n && !x->stopped; i++) {
+			x->chosen.remote = &flood->remotes[i];
+			xlate_put_output(x, to);
+		}
+	}
+	x->chosen.port = NULL;
+}
+
 static void
 put_learned(struct xlate *x, const struct ofport *port, uint16_t vlan)
 {
 	struct translation *t = x->out;
 	struct translate_learned *l;
+	struct fdb_place place = {.port = port->info.number};
 
+	if (learns_remotes(port)) {
+		xlate_read_field(x, FIELD_TUN_SRC);
+		memcpy(place.remote.v, x->pkt.key.tun_src, sizeof(place.remote.v));
+	}
+	if (xlate_is_traced(x)) {
+		xlate_tell_learned(x, &place, vlan);
+	}
 	if (t->n_learned == TRANSLATE_MAX_LEARNED) {
 		return;
 	}
 	l = &t->learned[t->n_learned++];
 	l->ofproto_id = x->p->id;
-	l->port = port->info.number;
+	l->place = place;
 	l->vlan = vlan;
 	memcpy(l->mac, x->pkt.key.eth_src, sizeof(l->mac));
 }

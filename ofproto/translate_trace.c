@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/alloc.h"
 #include "lib/byteorder.h"
@@ -206,44 +207,65 @@ xlate_tell_controller(struct xlate *x, uint8_t reason, uint16_t max_len)
 	of_trace_put_number(n, "max_len", max_len);
 }
 
-void
-xlate_tell_learned(struct xlate *x, struct of_port port, uint16_t vlan)
+/* A port, and behind it an address. */
+static void
+put_place(struct xlate *x, const struct fdb_place *place, struct strbuf *out)
 {
 	struct of_text_names names = of_text_names_of(x->p);
+	const struct of_underlay_addr *a = &place->remote;
+	union field_value value = {{0}};
+
+	of_text_put_port(&names, place->port, out);
+	if (of_underlay_addr_is_zero(a)) {
+		return;
+	}
+	strbuf_put(out, ", remote ");
+	if (of_underlay_addr_is_v4(a)) {
+		memcpy(value.b, a->v + 12, 4);
+		field_format_value(field_get(FIELD_IPV4_SRC), &value, NULL, out);
+	} else {
+		memcpy(value.b, a->v, sizeof(a->v));
+		field_format_value(field_get(FIELD_IPV6_SRC), &value, NULL, out);
+	}
+}
+
+void
+xlate_tell_learned(struct xlate *x, const struct fdb_place *place, uint16_t vlan)
+{
 	const uint8_t *mac = x->pkt.key.eth_src;
 	struct strbuf who = STRBUF_INIT, where = STRBUF_INIT;
-	struct of_port known = fdb_lookup(x->p->fdb, vlan, mac);
+	struct fdb_place known = fdb_find(x->p->fdb, vlan, mac);
+	bool is_known = known.port.v == place->port.v &&
+			!memcmp(&known.remote, &place->remote, sizeof(known.remote));
 	struct of_trace_node *n;
 
 	put_mac(&who, mac);
-	of_text_put_port(&names, port, &where);
+	put_place(x, place, &where);
 	n = of_trace_add(x->in->trace, OF_TRACE_LEARN, "VLAN %u: %s %s at port %s", vlan,
-		strbuf_text(&who), known.v == port.v ? "is known" : "would be learned",
-		strbuf_text(&where));
+		strbuf_text(&who), is_known ? "is known" : "would be learned", strbuf_text(&where));
 	of_trace_put_number(n, "vlan", vlan);
 	of_trace_put_text(n, "mac", strbuf_text(&who));
-	of_trace_put_number(n, "port", port.v);
+	of_trace_put_number(n, "port", place->port.v);
 	strbuf_uninit(&who);
 	strbuf_uninit(&where);
 }
 
 void
-xlate_tell_known(struct xlate *x, struct of_port known, uint16_t vlan, size_t n_to)
+xlate_tell_known(struct xlate *x, const struct fdb_place *known, uint16_t vlan, size_t n_to)
 {
-	struct of_text_names names = of_text_names_of(x->p);
 	struct strbuf text = STRBUF_INIT;
 	struct of_trace_node *n;
 
 	strbuf_printf(&text, "VLAN %u: ", vlan);
 	put_mac(&text, x->pkt.key.eth_dst);
 	strbuf_put(&text, " is at port ");
-	of_text_put_port(&names, known, &text);
+	put_place(x, known, &text);
 	n = of_trace_add(x->in->trace, OF_TRACE_NORMAL, "%s%s", strbuf_text(&text),
 		n_to ? ""
 		     : ", to which it does not go: it came from there, or the port is no "
 		       "member of the VLAN");
 	of_trace_put_number(n, "vlan", vlan);
-	of_trace_put_number(n, "port", known.v);
+	of_trace_put_number(n, "port", known->port.v);
 	strbuf_uninit(&text);
 }
 

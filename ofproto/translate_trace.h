@@ -50,9 +50,9 @@ struct of_trace_node *xlate_tell_bucket(struct xlate *x, const struct group *g,
 void xlate_tell_meter(struct xlate *x, const struct meter *m, struct dp_handle handle);
 void xlate_tell_output(struct xlate *x, const struct ofport *port);
 void xlate_tell_controller(struct xlate *x, uint8_t reason, uint16_t max_len);
-/* NORMAL: the source was seen at @port; and where the packet goes: @known none: it is flooded. */
-void xlate_tell_learned(struct xlate *x, struct of_port port, uint16_t vlan);
-void xlate_tell_known(struct xlate *x, struct of_port known, uint16_t vlan, size_t n_to);
+/* NORMAL: the source was seen at @place; and where the packet goes: @known none: it is flooded. */
+void xlate_tell_learned(struct xlate *x, const struct fdb_place *place, uint16_t vlan);
+void xlate_tell_known(struct xlate *x, const struct fdb_place *known, uint16_t vlan, size_t n_to);
 void xlate_tell_flood(struct xlate *x, uint16_t vlan, const struct ofport *const *to, size_t n_to);
 /* It is a tunnel packet now, in the switch @p. */
 void xlate_tell_outer(struct xlate *x, const struct ofproto *p);

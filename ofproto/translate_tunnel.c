@@ -52,7 +52,15 @@ xlate_tunnel(struct xlate *x, const struct ofport *port)
 	uint64_t body[ENCAP_WORDS] = {0};
 	struct way_out w = {
 		.port = port, .tunnel = &port->info.tunnel, .encap = (struct dp_encap *)body};
+	struct of_tunnel chosen;
 
+	if (x->chosen.port == port) {
+		/* NORMAL has said which remote. */
+		chosen = port->info.tunnel;
+		chosen.remote_by = OF_TUNNEL_GIVEN;
+		chosen.remote = *x->chosen.remote;
+		w.tunnel = &chosen;
+	}
 	if (x->depth >= TRANSLATE_MAX_DEPTH) {
 		xlate_fail(x, DROP_RESUBMIT_DEPTH);
 		return;

@@ -61,11 +61,11 @@ def test_fdb_tells_where_addresses_are(stage):
     rows = sorted(weft.cli("fdb", "list", "br0", json=True), key=lambda row: row["mac"])
     for row, (port, vlan, mac) in zip(rows, (("a", 7, A), ("b", 0, B))):
         age, expires = row.pop("age_s"), row.pop("expires_s")
-        assert row == {"switch": "br0", "port": port, "vlan": vlan, "mac": mac, "static": False}
+        assert row == {"switch": "br0", "port": port, "vlan": vlan, "mac": mac, "remote": None, "static": False}
         assert 0 <= age < 300 and age + expires == 300
     head, *lines = weft.cli("fdb", "list").splitlines()
-    assert head.split() == ["SWITCH", "PORT", "VLAN", "MAC", "AGE", "S", "EXPIRES", "S"]
-    assert sorted(line.split()[:4] for line in lines) == [["br0", "a", "7", A], ["br0", "b", "0", B]]
+    assert head.split() == ["SWITCH", "PORT", "VLAN", "MAC", "REMOTE", "AGE", "S", "EXPIRES", "S"]
+    assert sorted(line.split()[:5] for line in lines) == [["br0", "a", "7", A, "-"], ["br0", "b", "0", B, "-"]]
 
 
 def hello(port):

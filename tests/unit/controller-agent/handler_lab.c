@@ -35,12 +35,12 @@ on_packet_in(void *user, const struct handler_packet_in *p)
 }
 
 static void
-on_learned(void *user, uint32_t id, uint16_t vlan, const uint8_t mac[6], struct of_port port)
+on_learned(void *user, const struct translate_learned *l)
 {
 	(void)user;
-	assert_ptr_equal(ofproto_by_id(lab.model, id), lab.sw);
+	assert_ptr_equal(ofproto_by_id(lab.model, l->ofproto_id), lab.sw);
 	lab.seen.n_learned++;
-	ofproto_fdb_learn(lab.sw, vlan, mac, port, fake_now_ms());
+	ofproto_fdb_learn_at(lab.sw, l->vlan, l->mac, &l->place, fake_now_ms());
 	handlers_kick(lab.handlers);
 }
 

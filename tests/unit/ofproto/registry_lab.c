@@ -174,13 +174,12 @@ fake_stats(void *user, struct dp_handle handle, struct flow_stats *out)
 }
 
 static void
-fake_learned(void *user, uint32_t id, uint16_t vlan, const uint8_t mac[6], struct of_port port)
+fake_learned(void *user, const struct translate_learned *l)
 {
 	struct registry_fake *f = user;
 
-	(void)id;
 	if (f->w) {
-		ofproto_fdb_learn(f->w->p, vlan, mac, port, f->w->now_ms);
+		ofproto_fdb_learn_at(f->w->p, l->vlan, l->mac, &l->place, f->w->now_ms);
 	}
 }
 

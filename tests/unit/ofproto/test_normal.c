@@ -111,7 +111,7 @@ test_normal_learns_per_vlan(void **state)
 	world_translate(w, "in_port=3,dl_vlan=20,dl_src=00:00:00:00:00:01");
 	assert_int_equal(w->t.n_learned, 1);
 	assert_int_equal(w->t.learned[0].vlan, 20);
-	assert_int_equal(w->t.learned[0].port.v, 3);
+	assert_int_equal(w->t.learned[0].place.port.v, 3);
 	world_translate(w, "in_port=3,dl_vlan=20,dl_src=01:00:00:00:00:01");
 	assert_int_equal(w->t.n_learned, 0);
 	world_translate(w, "in_port=3,dl_vlan=99,dl_src=00:00:00:00:00:01");
@@ -173,8 +173,10 @@ test_fdb_ages_and_evicts(void **state)
 	assert_int_equal(fdb_lookup(f, 10, mac).v, OFPP_ANY);
 	/* What is used stays: 2 is refreshed, so 3 goes next. */
 	mac[5] = 2;
-	assert_true(fdb_refresh(f, 10, mac, OF_PORT(1), w->now_ms + 100));
-	assert_false(fdb_refresh(f, 10, mac, OF_PORT(2), w->now_ms + 100));
+	assert_true(
+		fdb_refresh(f, 10, mac, &(struct fdb_place){.port = OF_PORT(1)}, w->now_ms + 100));
+	assert_false(
+		fdb_refresh(f, 10, mac, &(struct fdb_place){.port = OF_PORT(2)}, w->now_ms + 100));
 	mac[5] = 5;
 	ofproto_fdb_learn(w->p, 10, mac, OF_PORT(1), w->now_ms + 101);
 	mac[5] = 3;
@@ -186,7 +188,7 @@ test_fdb_ages_and_evicts(void **state)
 	assert_true(ofproto_fdb_add_static(w->p, 10, mac, OF_PORT(2), NULL));
 	assert_false(ofproto_fdb_add_static(w->p, 10, mac, OF_PORT(77), NULL));
 	ofproto_fdb_learn(w->p, 10, mac, OF_PORT(1), w->now_ms);
-	assert_true(fdb_refresh(f, 10, mac, OF_PORT(1), w->now_ms));
+	assert_true(fdb_refresh(f, 10, mac, &(struct fdb_place){.port = OF_PORT(1)}, w->now_ms));
 	world_run(w, 300099);
 	mac[5] = 2;
 	assert_int_equal(fdb_lookup(f, 10, mac).v, 1);

@@ -179,9 +179,9 @@ test_patch_normal_floods_and_learns(void **state)
 		"push_vlan(tpid=0x8100,vid=10,pcp=0),output(12),output(21),output(22)");
 	assert_int_equal(t->w.t.n_learned, 2);
 	assert_int_equal(t->w.t.learned[0].ofproto_id, ofproto_id(t->s1));
-	assert_int_equal(t->w.t.learned[0].port.v, 1);
+	assert_int_equal(t->w.t.learned[0].place.port.v, 1);
 	assert_int_equal(t->w.t.learned[1].ofproto_id, ofproto_id(t->s2));
-	assert_int_equal(t->w.t.learned[1].port.v, 9);
+	assert_int_equal(t->w.t.learned[1].place.port.v, 9);
 	assert_int_equal(t->w.t.learned[1].vlan, 10);
 	/* Known on the far side, then on both. */
 	ofproto_fdb_learn(t->s2, 10, far, OF_PORT(1), t->w.now_ms);

@@ -399,7 +399,7 @@ test_tunnel_out_normal_in_the_underlay(void **state)
 		"encap(1.1),push_vlan(tpid=0x8100,vid=30,pcp=0),output(31),output(32)");
 	assert_int_equal(t->w.t.n_learned, 1);
 	assert_int_equal(t->w.t.learned[0].ofproto_id, ofproto_id(t->u));
-	assert_int_equal(t->w.t.learned[0].port.v, 9);
+	assert_int_equal(t->w.t.learned[0].place.port.v, 9);
 	assert_int_equal(t->w.t.learned[0].mac[5], 1);
 	ofproto_fdb_learn(t->u, 30, (const uint8_t[]){2, 0, 0, 0, 0, 2}, OF_PORT(1), t->w.now_ms);
 	EXPECT(t, "in_port=1", "encap(1.1),push_vlan(tpid=0x8100,vid=30,pcp=0),output(31)");
