@@ -292,6 +292,16 @@ put_losses(struct dp_actions *list, uint64_t lost)
 	}
 }
 
+void
+xlate_end_list(struct dp_actions *list, uint64_t lost)
+{
+	if (lost && !is_recirculated(list)) {
+		put_losses(list, lost);
+	} else {
+		xlate_unwrap_last_clone(list, 0);
+	}
+}
+
 static void
 finish(struct xlate *x)
 {
@@ -315,10 +325,8 @@ finish(struct xlate *x)
 		if (t->actions.size || x->drop != DROP_EXPLICIT) {
 			dp_actions_put_drop(&t->actions, x->drop);
 		}
-	} else if (x->lost && !is_recirculated(&t->actions)) {
-		put_losses(&t->actions, x->lost);
 	} else {
-		xlate_unwrap_last_clone(&t->actions, 0);
+		xlate_end_list(&t->actions, x->lost);
 	}
 	memset(&mask->words[6 * FLOW_BLOCK_WORDS], 0, 2 * FLOW_BLOCK_SIZE);
 	mask->in_port = UINT32_MAX;

@@ -327,6 +327,7 @@ make_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b
 	uint32_t mirrored = x->mirrored;
 	bool has_output = x->has_output;
 	enum drop_reason drop = x->drop;
+	uint64_t lost = x->lost;
 	struct dp_bucket head = {
 		.id = (uint32_t)(b - g->buckets) + 1,
 		.weight = g->type == OF_GROUP_SELECT ? b->weight : 1,
@@ -347,13 +348,15 @@ make_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b
 	x->object_depth++;
 	x->has_output = false;
 	x->drop = DROP_EXPLICIT;
+	x->lost = 0; /* what this bucket's packets lose */
 	chosen = xlate_is_traced(x) ? foretell(x, g, b, &why) : NULL;
 	run_bucket(x, g, b, chosen, why);
 	x->object_depth--;
-	if (!x->has_output) {
+	if (x->has_output) {
+		xlate_end_list(&x->out->actions, x->lost);
+	} else {
 		end_in_bucket(x);
 	}
-	xlate_unwrap_last_clone(&x->out->actions, 0);
 	head.size = (uint32_t)(sizeof(head) + x->out->actions.size);
 	dp_actions_append(&m->body, &head, sizeof(head));
 	dp_actions_append(&m->body, x->out->actions.data, x->out->actions.size);
@@ -364,6 +367,7 @@ make_bucket(struct xlate *x, const struct group *g, const struct group_bucket *b
 	x->mirrored = mirrored;
 	x->has_output = has_output;
 	x->drop = x->failed ? x->drop : drop;
+	x->lost = lost;
 	return m->body.size <= DP_OBJECT_MAX_BODY && !x->no_object;
 }
 

@@ -120,6 +120,8 @@ void xlate_on_copy(struct xlate *x, const void *data, size_t size, bool is_set);
 
 /* Ends a clone that was begun @at; it goes if what it does changes nothing for what comes after it. */
 void xlate_end_copy(struct dp_actions *list, size_t at);
+/* Ends a whole list that sends the packet somewhere; what was lost of it is counted. */
+void xlate_end_list(struct dp_actions *list, uint64_t lost);
 /* A copy that nothing comes after need not be one; in the list that begins @from there. */
 void xlate_unwrap_last_clone(struct dp_actions *list, size_t from);
 

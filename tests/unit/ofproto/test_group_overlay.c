@@ -127,10 +127,17 @@ test_group_overlay_without_a_way(void **state)
 	EXPECT(t, "in_port=1", "set(tun_id=0x7),select(100.1)");
 	assert_string_equal(t->choices[0],
 		"select [1:-1:0 encap(1.1),output(31) 2/1] [1:-1:0 drop(tunnel-no-route) 1/0]");
+	/* Nor is what it loses of what goes elsewhere too. */
+	t->w.p = t->s1;
+	world_group(&t->w, "group_id=2,type=all,bucket=output:21,bucket=output:3");
+	group(t, OF_GROUP_SELECT, "1 0 output:20", "1 0 group:2");
+	EXPECT(t, "in_port=1", "set(tun_id=0x7),select(101.1)");
+	assert_string_equal(t->choices[1],
+		"select [1:-1:0 encap(1.1),output(31) 2/1] [1:-1:0 output(13),drop(tunnel-no-route) 4/0]");
 	/* A watched one is not live. */
 	group(t, OF_GROUP_SELECT, "1 20 output:20", "1 21 output:21");
-	EXPECT(t, "in_port=1", "set(tun_id=0x7),select(101.1)");
-	assert_string_equal(t->choices[1], "select [1:40:0 encap(1.1),output(31) 2/1]");
+	EXPECT(t, "in_port=1", "set(tun_id=0x7),select(102.1)");
+	assert_string_equal(t->choices[2], "select [1:40:0 encap(1.1),output(31) 2/1]");
 	/* None of them is: packets say why. */
 	lab_no_route(t, 2, OF_UNDERLAY_LINK_DOWN);
 	EXPECT(t, "in_port=1", "set(tun_id=0x7),drop(no-bucket)");
