@@ -36,6 +36,7 @@ xlate_mirror(struct xlate *x, const struct ofport *port, bool is_egress)
 		x->is_mirror_copy = true;
 		x->mirror_is_egress = is_egress;
 		x->mirror_max_len = m->is.max_len;
+		x->has_output = false;
 		if (put_copy(x, &m->is)) {
 			x->mirrored |= UINT32_C(1) << i;
 			xlate_note(x, m->counter);
@@ -148,7 +149,8 @@ put_copy(struct xlate *x, const struct of_mirror *m)
 		}
 		xlate_commit(x);
 		dp_actions_put_output(&x->out->actions, port->info.dp_port, m->max_len);
+		x->has_output = true;
 	}
 	xlate_trace_end(x, outer);
-	return true;
+	return x->has_output;
 }

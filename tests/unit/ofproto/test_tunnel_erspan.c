@@ -203,6 +203,42 @@ test_tunnel_erspan_never_loops(void **state)
 	assert_string_equal(lab_translate_key(t, &key), "output(31)");
 }
 
+/* A copy that finds no way is none, and is counted as lost. */
+static void
+test_tunnel_erspan_without_a_way(void **state)
+{
+	struct underlay_lab *t = *state;
+	struct of_tunnel tunnel = erspan("192.0.2.2", 1), vxlan = lab_tunnel("192.0.2.3");
+	struct of_mirror uplink = {.name = "u", .dst = one, .n_dst = 1, .output_port = OF_PORT(20)};
+	struct of_port_info info = {
+		.number = OF_PORT(20), .name = "t20", .dp_port = {40}, .kind = OF_PORT_TUNNEL};
+
+	lab_tunnel_port(t, 20, &tunnel);
+	lab_route(t, 2, 1, 2);
+	lab_route(t, 3, 1, 3);
+	lab_flow(t, t->s1, "in_port=1,actions=output:3");
+	lab_flow(t, t->u, "in_port=9,actions=output:1");
+	watch(t, t->s1, 0);
+	EXPECT(t, "in_port=1", "clone(encap(1.1),output(31)),output(13)");
+	assert_int_equal(t->w.t.counters.n, 2); /* the port's, the mirror's */
+	lab_no_route(t, 2, OF_UNDERLAY_NO_ROUTE);
+	EXPECT(t, "in_port=1", "output(13),drop(tunnel-no-route)");
+	assert_int_equal(t->w.t.counters.n, 0);
+	lab_flow(t, t->s1, "in_port=3,actions=output:4,output:2");
+	EXPECT(t, "in_port=3", "output(14),output(12),drop(tunnel-no-route)");
+	assert_int_equal(t->w.t.counters.n, 0);
+	/* What is in a tunnel already goes into no other one: mirrors of the uplink. */
+	ofproto_port_del(t->s1, OF_PORT(20));
+	info.tunnel = tunnel;
+	lab_route(t, 2, 1, 2);
+	assert_true(ofproto_port_set(t->u, &info, NULL));
+	lab_tunnel_port(t, 21, &vxlan);
+	lab_flow(t, t->s1, "in_port=2,actions=output:21");
+	ofproto_set_mirrors(t->u, &uplink, 1);
+	EXPECT(t, "in_port=2", "clone(encap(2.1),output(31)),drop(tunnel-loop)");
+	assert_int_equal(t->w.t.counters.n, 1);
+}
+
 static void
 test_tunnel_erspan_refuses_nonsense(void **state)
 {
@@ -255,6 +291,7 @@ main(void)
 		TEST(test_tunnel_erspan_cuts),
 		TEST(test_tunnel_erspan_beside_gre),
 		TEST(test_tunnel_erspan_never_loops),
+		TEST(test_tunnel_erspan_without_a_way),
 		TEST(test_tunnel_erspan_refuses_nonsense),
 	};
 
