@@ -211,6 +211,9 @@ void agent_rpc_mirror_list(struct rpc_call *call, json_t *params, void *user);
 /* multicast.c */
 void agent_multicast_settings(const struct config_switch *config, struct of_settings *s);
 void agent_rpc_mdb_list(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_tlv_add(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_tlv_del(struct rpc_call *call, json_t *params, void *user);
+void agent_rpc_tlv_list(struct rpc_call *call, json_t *params, void *user);
 
 /* switches.c */
 struct agent_switch *agent_switch_create(struct agent *a, const struct config_switch *config,

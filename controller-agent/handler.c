@@ -419,6 +419,18 @@ handlers_context_del(struct handlers *p, uint32_t id)
 	post_order(&p->handlers[0], o);
 }
 
+void
+handlers_tun_opts(struct handlers *p, const struct dp_tun_opt *opts, size_t n)
+{
+	struct order *o = make_order(ORDER_TUN_OPTS, n * sizeof(*opts));
+
+	o->data_len = (uint32_t)(n * sizeof(*opts));
+	if (n) {
+		memcpy(o->bytes, opts, n * sizeof(*opts));
+	}
+	post_order(&p->handlers[0], o);
+}
+
 static struct order *
 make_object_order(enum order_kind kind, struct dp_handle object, uint64_t token, size_t size)
 {

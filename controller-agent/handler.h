@@ -123,6 +123,10 @@ void handlers_context_put(struct handlers *h, uint32_t id, const void *bytes, si
 /* The datapath may forget the context. */
 void handlers_context_del(struct handlers *h, uint32_t id);
 
+struct dp_tun_opt;
+/* The options of Geneve that the datapath is to know from now on; to be said anew in each session. */
+void handlers_tun_opts(struct handlers *h, const struct dp_tun_opt *opts, size_t n);
+
 /* Puts an object (handle none: a new one) or deletes one; object_replied() is called once. */
 void handlers_object_put(struct handlers *h, struct dp_handle object, uint32_t kind,
 	uint32_t n_parts, const void *body, size_t size, uint64_t token);

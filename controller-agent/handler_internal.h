@@ -38,6 +38,7 @@ enum order_kind {
 	ORDER_CONTEXT_DEL,
 	ORDER_OBJECT_PUT, /* object, kind, n_parts, data, token */
 	ORDER_OBJECT_DEL, /* object, token */
+	ORDER_TUN_OPTS,   /* data: struct dp_tun_opt */
 	ORDER_BARRIER,    /* version */
 	ORDER_PULL,
 	ORDER_STOP,
@@ -156,6 +157,9 @@ struct handler {
 	struct waiting_barrier *barriers; /* in order */
 	struct waiting_barrier **barriers_end;
 	struct waiting_object *objects;
+	struct dp_tun_opt options[DP_TUN_OPTS_MAX]; /* that the datapath is to know */
+	uint32_t n_options;
+	bool has_options; /* they are to be sent */
 	struct chain chains[DP_MAX_WORKERS];
 	/* Counters: the thread writes, the loop reads. */
 	_Atomic uint64_t n_packet_ins;
@@ -246,6 +250,8 @@ int handler_send_object(struct handler *h, uint64_t request, struct dp_handle ob
 int handler_send_packet_out(void *user, uint64_t request, struct dp_port in_port,
 	const void *actions, size_t actions_size, const void *data, size_t len);
 int handler_send_object_del(void *user, uint64_t request, struct dp_handle object);
+/* Sends what options of Geneve there are, if it does not know. */
+void handler_run_options(struct handler *h);
 void handler_registry_ops(struct handler *h, struct flow_registry_ops *ops);
 void handler_store_credit(struct flow_credit *credit, uint32_t gen, const struct flow_stats *sum);
 

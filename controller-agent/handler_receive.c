@@ -166,6 +166,10 @@ own_reply(struct handler *h, const struct dp_message *m)
 	case DP_CONTEXT_LIST + DP_REPLY:
 		list_replied(h, DP_CONTEXT_LIST, m->body);
 		return;
+	case DP_TUN_OPTS + DP_REPLY:
+		/* Set too often for the moment: again. */
+		h->has_options |= reply->status == -EAGAIN;
+		return;
 	case DP_BARRIER + DP_REPLY:
 		handler_barrier_replied(h, reply->request);
 		return;

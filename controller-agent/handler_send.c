@@ -296,6 +296,21 @@ handler_answer_object(struct handler *h, uint64_t token, bool is_del, int status
 	handler_post(h, news);
 }
 
+void
+handler_run_options(struct handler *h)
+{
+	struct dp_tun_opts cmd = {
+		.cmd.request = h->next_request, .n = h->n_options, .flags = DP_TUN_OPTS_SET};
+	struct dp_part part = {h->options, h->n_options * sizeof(h->options[0])};
+
+	if (!h->has_options) {
+		return;
+	}
+	h->has_options = h->rings && handler_sent(h, dp_send(&h->rings->command, DP_TUN_OPTS, &cmd,
+							     sizeof(cmd), &part, 1)) == -EAGAIN;
+	h->next_request++;
+}
+
 bool
 handler_send_list(struct handler *h, uint32_t kind, uint32_t from)
 {

@@ -43,6 +43,7 @@ handler_run(void *arg)
 			busy = (h->serving && handler_run_upcalls(h)) || busy;
 		}
 		busy = flow_registry_run(h->registry, handler_now_ms(), REGISTRY_BUDGET) || busy;
+		handler_run_options(h);
 		run_barriers(h);
 		handler_publish(h);
 		store_counters(h);
@@ -241,6 +242,12 @@ run_order(struct handler *h, struct order *o, bool *stop)
 	case ORDER_OBJECT_PUT:
 	case ORDER_OBJECT_DEL:
 		return run_object_order(h, o);
+	case ORDER_TUN_OPTS:
+		h->n_options = o->data_len / sizeof(h->options[0]);
+		memcpy(h->options, o->bytes, o->data_len);
+		h->has_options = true;
+		handler_run_options(h);
+		return true;
 	case ORDER_BARRIER:
 		take_barrier(h, o->barrier, o->version);
 		return true;
@@ -298,7 +305,8 @@ run_barriers(struct handler *h)
 		if (w->request) {
 			continue;
 		}
-		if (h->stalled || flow_registry_version(h->registry) < w->version ||
+		if (h->stalled || h->has_options ||
+			flow_registry_version(h->registry) < w->version ||
 			handler_sent(h, dp_send(&h->rings->command, DP_BARRIER, &b, sizeof(b), NULL,
 						0)) != 0) {
 			return;
@@ -365,7 +373,7 @@ withdraw(struct handler *h)
 static bool
 has_work(const struct handler *h)
 {
-	return h->stalled || h->barriers || h->objects || !h->is_confirmed ||
+	return h->stalled || h->barriers || h->objects || h->has_options || !h->is_confirmed ||
 	       flow_registry_n_flows(h->registry) || !flow_registry_is_settled(h->registry) ||
 	       (h->rings && !h->serving);
 }

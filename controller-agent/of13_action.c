@@ -76,10 +76,12 @@ static bool set_field_error(const struct weft_error *cause, struct weft_error *e
 static bool get_instruction_actions(
 	const uint8_t *data, size_t len, struct of_actions *list, struct weft_error *err);
 static bool check_instruction(uint16_t type, size_t len, struct weft_error *err);
-static void put_action(struct strbuf *out, const struct of_action_hdr *a);
+static void put_action(
+	struct strbuf *out, const struct of_tlv_map *tlvs, const struct of_action_hdr *a);
 static bool put_simple(struct strbuf *out, const struct of_action_hdr *a);
 static void put_output(struct strbuf *out, struct of_port port, uint16_t max_len);
-static void put_set_field(struct strbuf *out, const struct of_action_set_field *a);
+static void put_set_field(
+	struct strbuf *out, const struct of_tlv_map *tlvs, const struct of_action_set_field *a);
 static size_t begin_instruction(struct strbuf *out, uint16_t type);
 static void end_instruction(struct strbuf *out, size_t start);
 
@@ -175,7 +177,7 @@ get_set_field(const uint8_t *a, size_t len, struct of_actions *actions, struct w
 	struct oxm_entry entry;
 	size_t used;
 
-	if (!oxm_pull_entry(a + 4, len - 4, &entry, &used, &cause)) {
+	if (!oxm_pull_entry(a + 4, len - 4, actions->tlvs, &entry, &used, &cause)) {
 		return set_field_error(&cause, err);
 	}
 	if (WEFT_ROUND_UP(4 + used, 8) != len) {
@@ -186,7 +188,7 @@ get_set_field(const uint8_t *a, size_t len, struct of_actions *actions, struct w
 		return of_error_set(err, OFPET_BAD_ACTION, OFPBAC_BAD_SET_ARGUMENT,
 			"OpenFlow 1.3 sets whole fields, not under a mask");
 	}
-	of_actions_put_set_field(actions, entry.field, &entry.value, NULL);
+	of_nx_put_entry(actions, &entry);
 	return true;
 }
 
@@ -196,6 +198,10 @@ set_field_error(const struct weft_error *cause, struct weft_error *err)
 {
 	uint16_t code;
 
+	if (cause->code == OFPET_NICIRA) {
+		weft_error_move(err, cause);
+		return false;
+	}
 	switch (cause->subcode) {
 	case OFPBMC_BAD_LEN:
 		code = OFPBAC_BAD_SET_LEN;
@@ -307,16 +313,18 @@ check_instruction(uint16_t type, size_t len, struct weft_error *err)
 /* --- writing ------------------------------------------------------------------------------------ */
 
 void
-of13_put_actions(struct strbuf *out, const void *actions, size_t size)
+of13_put_actions(
+	struct strbuf *out, const struct of_tlv_map *tlvs, const void *actions, size_t size)
 {
 	for (const struct of_action_hdr *a = of_action_first(actions, size); a;
 		a = of_action_next(a, actions, size)) {
-		put_action(out, a);
+		put_action(out, tlvs, a);
 	}
 }
 
 void
-of13_put_instructions(struct strbuf *out, const void *list, size_t size)
+of13_put_instructions(
+	struct strbuf *out, const struct of_tlv_map *tlvs, const void *list, size_t size)
 {
 	const struct of_action_hdr *a = of_action_first(list, size);
 	const void *nested;
@@ -338,7 +346,7 @@ of13_put_instructions(struct strbuf *out, const void *list, size_t size)
 		case OF_ACTION_WRITE_ACTIONS:
 			nested = of_action_nested(a, &nested_size);
 			start = begin_instruction(out, OFPIT13_WRITE_ACTIONS);
-			of13_put_actions(out, nested, nested_size);
+			of13_put_actions(out, tlvs, nested, nested_size);
 			end_instruction(out, start);
 			break;
 		case OF_ACTION_WRITE_METADATA:
@@ -358,7 +366,7 @@ of13_put_instructions(struct strbuf *out, const void *list, size_t size)
 			start = begin_instruction(out, OFPIT13_APPLY_ACTIONS);
 			for (; a && !of_action_is_instruction((enum of_action_type)a->type);
 				a = of_action_next(a, list, size)) {
-				put_action(out, a);
+				put_action(out, tlvs, a);
 			}
 			end_instruction(out, start);
 			continue;
@@ -397,7 +405,7 @@ of13_action_bits(void)
 }
 
 static void
-put_action(struct strbuf *out, const struct of_action_hdr *a)
+put_action(struct strbuf *out, const struct of_tlv_map *tlvs, const struct of_action_hdr *a)
 {
 	const struct of_action_output *output = (const void *)a;
 	const struct of_action_u32 *number = (const void *)a;
@@ -411,7 +419,7 @@ put_action(struct strbuf *out, const struct of_action_hdr *a)
 		put_output(out, OF_PORT(output->port), output->max_len);
 		break;
 	case OF_ACTION_SET_FIELD:
-		put_set_field(out, (const void *)a);
+		put_set_field(out, tlvs, (const void *)a);
 		break;
 	case OF_ACTION_SET_VLAN_VID:
 	case OF_ACTION_SET_VLAN_PCP:
@@ -441,7 +449,7 @@ put_action(struct strbuf *out, const struct of_action_hdr *a)
 			out, OF_PORT(((const struct of_action_enqueue *)(const void *)a)->port), 0);
 		break;
 	default:
-		of_nx_put_action(out, OFP13_VERSION, a, of13_put_actions);
+		of_nx_put_action(out, OFP13_VERSION, tlvs, a, of13_put_actions);
 		break;
 	}
 }
@@ -490,7 +498,8 @@ put_output(struct strbuf *out, struct of_port port, uint16_t max_len)
 
 /* A masked set (from text, or another version) goes as the Nicira load that it equals. */
 static void
-put_set_field(struct strbuf *out, const struct of_action_set_field *a)
+put_set_field(
+	struct strbuf *out, const struct of_tlv_map *tlvs, const struct of_action_set_field *a)
 {
 	const struct field *f = field_get((enum field_id)a->field);
 	union field_value value, mask, ones;
@@ -498,6 +507,9 @@ put_set_field(struct strbuf *out, const struct of_action_set_field *a)
 
 	of_action_set_field_get(a, &value, &mask);
 	field_value_ones(f, &ones);
+	if (of_nx_put_option(out, tlvs, a, &value, &mask)) {
+		return;
+	}
 	if (memcmp(&mask, &ones, f->n_bytes) != 0 || a->is_load ||
 		!oxm_header((enum field_id)a->field, OFP13_VERSION, false)) {
 		of_nx_put_load(out, OFP13_VERSION, (enum field_id)a->field, &value, &mask);

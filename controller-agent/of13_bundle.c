@@ -8,10 +8,13 @@
 #include "controller-agent/channel.h"
 #include "controller-agent/of13_internal.h"
 #include "lib/error.h"
+#include "ofproto/oxm.h"
 
 const struct of_experimenter_type of13_experimenters[OF13_N_EXPERIMENTERS] = {
 	{ONF_EXPERIMENTER, ONF_ET_BUNDLE_CONTROL, {OF_MSG_BUNDLE_CONTROL, false, 8}},
 	{ONF_EXPERIMENTER, ONF_ET_BUNDLE_ADD_MESSAGE, {OF_MSG_BUNDLE_ADD, false, 8}},
+	{OXM_EXPERIMENTER_NX, NXT_TLV_TABLE_MOD, {OF_MSG_TLV_MOD, false, 8}},
+	{OXM_EXPERIMENTER_NX, NXT_TLV_TABLE_REQUEST, {OF_MSG_TLV_REQUEST, true, 0}},
 };
 
 /* Properties are for experimenters, and we know none. */

@@ -9,6 +9,7 @@
 #include "controller-agent/channel.h"
 #include "controller-agent/of13_internal.h"
 #include "lib/error.h"
+#include "ofproto/oxm.h"
 
 /* s.A.3.1, enum ofp_capabilities: flow, table, port and group statistics. */
 #define CAPABILITIES 0xfu
@@ -149,7 +150,11 @@ put_error(struct strbuf *out, uint32_t xid, uint16_t type, uint16_t code, const 
 	size_t start = wire_begin(out, OFP13_VERSION, OFPT13_ERROR, xid);
 	uint16_t onf = onf_error(type, code);
 
-	if (onf) {
+	if (type == OFPET_NICIRA) {
+		wire_put_u16(out, OFPET_EXPERIMENTER);
+		wire_put_u16(out, code);
+		wire_put_u32(out, OXM_EXPERIMENTER_NX);
+	} else if (onf) {
 		wire_put_u16(out, OFPET_EXPERIMENTER);
 		wire_put_u16(out, onf);
 		wire_put_u32(out, ONF_EXPERIMENTER);
@@ -261,6 +266,7 @@ const struct of_codec of13_codec = {
 	.get_set_async = get_set_async,
 	.get_bundle_control = of13_get_bundle_control,
 	.get_bundle_add = of13_get_bundle_add,
+	.get_tlv_mod = of13_get_tlv_mod,
 	.get_multipart = of13_get_multipart,
 	.get_flow_query = of13_get_flow_query,
 	.get_number = of13_get_number,
@@ -270,6 +276,7 @@ const struct of_codec of13_codec = {
 	.put_features = put_features,
 	.put_config = put_config,
 	.put_bundle_control = of13_put_bundle_control,
+	.put_tlv_table = of13_put_tlv_table,
 	.put_barrier = put_barrier,
 	.put_queue_config = put_queue_config,
 	.put_role = put_role,

@@ -19,8 +19,8 @@
 static bool is_packet_out_port(uint32_t port);
 
 bool
-of13_get_flow_mod(const uint8_t *body, size_t len, struct of_flow_mod *fm, uint32_t *buffer_id,
-	struct weft_error *err)
+of13_get_flow_mod(const uint8_t *body, size_t len, const struct of_tlv_map *tlvs,
+	struct of_flow_mod *fm, uint32_t *buffer_id, struct weft_error *err)
 {
 	uint16_t flags = get_be16(body + 36);
 	size_t used;
@@ -50,15 +50,16 @@ of13_get_flow_mod(const uint8_t *body, size_t len, struct of_flow_mod *fm, uint3
 		fm->out_port = OF_PORT_NONE;
 		fm->out_group = OFPG_ANY;
 	}
-	if (!oxm_pull_match(body + 40, len - 40, 0, &fm->match, &used, err)) {
+	if (!oxm_pull_match(body + 40, len - 40, 0, tlvs, &fm->match, &used, err)) {
 		return false;
 	}
+	fm->actions.tlvs = tlvs;
 	return of13_get_instructions(body + 40 + used, len - 40 - used, &fm->actions, err);
 }
 
 bool
-of13_get_flow_query(
-	const uint8_t *body, size_t len, struct of_flow_query *query, struct weft_error *err)
+of13_get_flow_query(const uint8_t *body, size_t len, const struct of_tlv_map *tlvs,
+	struct of_flow_query *query, struct weft_error *err)
 {
 	size_t used;
 
@@ -68,7 +69,7 @@ of13_get_flow_query(
 	query->out_group = get_be32(body + 8);
 	query->cookie = get_be64(body + 16);
 	query->cookie_mask = get_be64(body + 24);
-	if (!oxm_pull_match(body + 32, len - 32, 0, &query->match, &used, err)) {
+	if (!oxm_pull_match(body + 32, len - 32, 0, tlvs, &query->match, &used, err)) {
 		return false;
 	}
 	if (used != len - 32) {
@@ -79,12 +80,13 @@ of13_get_flow_query(
 }
 
 bool
-of13_get_packet_out(
-	const uint8_t *body, size_t len, struct of_packet_out_msg *msg, struct weft_error *err)
+of13_get_packet_out(const uint8_t *body, size_t len, const struct of_tlv_map *tlvs,
+	struct of_packet_out_msg *msg, struct weft_error *err)
 {
 	size_t actions_len = get_be16(body + 8);
 
 	of_actions_init(&msg->actions);
+	msg->actions.tlvs = tlvs;
 	msg->buffer_id = get_be32(body);
 	msg->in_port = OF_PORT(get_be32(body + 4));
 	if (!is_packet_out_port(msg->in_port.v)) {
@@ -117,8 +119,8 @@ of13_put_flow(struct strbuf *out, const struct of_flow_view *flow)
 	wire_put_u64(out, flow->cookie);
 	wire_put_u64(out, flow->packets);
 	wire_put_u64(out, flow->bytes);
-	oxm_put_match(out, &flow->match, OFP13_VERSION);
-	of13_put_instructions(out, flow->actions, flow->actions_size);
+	oxm_put_match(out, &flow->match, OFP13_VERSION, flow->tlvs);
+	of13_put_instructions(out, flow->tlvs, flow->actions, flow->actions_size);
 	wire_set_u16(out, start, (uint16_t)(out->len - start));
 }
 
@@ -135,7 +137,7 @@ of13_put_packet_in(struct strbuf *out, const struct of_packet_in *pi)
 	wire_put_u8(out, pi->reason > OF_REASON_INVALID_TTL ? OF_REASON_ACTION : pi->reason);
 	wire_put_u8(out, pi->table);
 	wire_put_u64(out, pi->cookie);
-	oxm_put_match(out, &pi->match, OFP13_VERSION);
+	oxm_put_match(out, &pi->match, OFP13_VERSION, pi->tlvs);
 	wire_put_zeros(out, 2);
 	room = OF_MESSAGE_MAX - (out->len - start);
 	strbuf_put_bytes(out, pi->data, WEFT_MIN(len, room));
@@ -158,7 +160,7 @@ of13_put_flow_removed(
 	wire_put_u16(out, flow->hard_timeout);
 	wire_put_u64(out, flow->packets);
 	wire_put_u64(out, flow->bytes);
-	oxm_put_match(out, &flow->match, OFP13_VERSION);
+	oxm_put_match(out, &flow->match, OFP13_VERSION, flow->tlvs);
 	wire_end(out, start);
 }
 

@@ -14,9 +14,10 @@
 /* s.A.3.5.11, enum ofp_group_capabilities: weights, liveness, chaining with a check for loops. */
 #define GROUP_CAPABILITIES 0xfu
 
-static bool get_bucket(
-	const uint8_t *data, size_t len, struct of_group_mod *gm, struct weft_error *err);
-static void put_bucket(struct strbuf *out, const struct of_bucket_view *b);
+static bool get_bucket(const uint8_t *data, size_t len, const struct of_tlv_map *tlvs,
+	struct of_group_mod *gm, struct weft_error *err);
+static void put_bucket(
+	struct strbuf *out, const struct of_tlv_map *tlvs, const struct of_bucket_view *b);
 
 static enum of_mod_command
 mod_command(uint16_t command)
@@ -25,7 +26,8 @@ mod_command(uint16_t command)
 }
 
 bool
-of13_get_group_mod(const uint8_t *body, size_t len, struct of_group_mod *gm, struct weft_error *err)
+of13_get_group_mod(const uint8_t *body, size_t len, const struct of_tlv_map *tlvs,
+	struct of_group_mod *gm, struct weft_error *err)
 {
 	of_group_mod_init(gm);
 	gm->command = mod_command(get_be16(body));
@@ -41,7 +43,7 @@ of13_get_group_mod(const uint8_t *body, size_t len, struct of_group_mod *gm, str
 			return of_error_set_at(err, OFPET_GROUP_MOD_FAILED, OFPGMFC_BAD_BUCKET, at,
 				"a bucket of %zu bytes where %zu are left", size, len - at);
 		}
-		if (!get_bucket(body + at, size, gm, err)) {
+		if (!get_bucket(body + at, size, tlvs, gm, err)) {
 			return false;
 		}
 		at += size;
@@ -50,7 +52,8 @@ of13_get_group_mod(const uint8_t *body, size_t len, struct of_group_mod *gm, str
 }
 
 static bool
-get_bucket(const uint8_t *data, size_t len, struct of_group_mod *gm, struct weft_error *err)
+get_bucket(const uint8_t *data, size_t len, const struct of_tlv_map *tlvs, struct of_group_mod *gm,
+	struct weft_error *err)
 {
 	struct of_bucket *b;
 
@@ -62,6 +65,7 @@ get_bucket(const uint8_t *data, size_t len, struct of_group_mod *gm, struct weft
 	b->weight = get_be16(data + 2);
 	b->watch_port = OF_PORT(get_be32(data + 4));
 	b->watch_group = get_be32(data + 8);
+	b->actions.tlvs = tlvs;
 	return of13_get_actions(data + BUCKET_SIZE, len - BUCKET_SIZE, &b->actions, err);
 }
 
@@ -126,13 +130,13 @@ of13_put_group_desc(struct strbuf *out, const struct of_group_view *view)
 	wire_put_u8(out, 0);
 	wire_put_u32(out, view->id);
 	for (uint32_t i = 0; i < view->n_buckets; i++) {
-		put_bucket(out, &view->buckets[i]);
+		put_bucket(out, view->tlvs, &view->buckets[i]);
 	}
 	wire_set_u16(out, start, (uint16_t)(out->len - start));
 }
 
 static void
-put_bucket(struct strbuf *out, const struct of_bucket_view *b)
+put_bucket(struct strbuf *out, const struct of_tlv_map *tlvs, const struct of_bucket_view *b)
 {
 	size_t start = out->len;
 
@@ -141,7 +145,7 @@ put_bucket(struct strbuf *out, const struct of_bucket_view *b)
 	wire_put_u32(out, b->watch_port.v);
 	wire_put_u32(out, b->watch_group);
 	wire_put_zeros(out, 4);
-	of13_put_actions(out, b->actions, b->actions_size);
+	of13_put_actions(out, tlvs, b->actions, b->actions_size);
 	wire_set_u16(out, start, (uint16_t)(out->len - start));
 }
 

@@ -81,19 +81,21 @@ bool of13_get_actions(
 	const uint8_t *data, size_t len, struct of_actions *actions, struct weft_error *err);
 bool of13_get_instructions(
 	const uint8_t *data, size_t len, struct of_actions *list, struct weft_error *err);
-void of13_put_actions(struct strbuf *out, const void *actions, size_t size);
-void of13_put_instructions(struct strbuf *out, const void *list, size_t size);
+void of13_put_actions(
+	struct strbuf *out, const struct of_tlv_map *tlvs, const void *actions, size_t size);
+void of13_put_instructions(
+	struct strbuf *out, const struct of_tlv_map *tlvs, const void *list, size_t size);
 /* Wire numbers of the actions that tables support, one after the other: begin with 0 for @n. */
 bool of13_action_number(unsigned n, uint16_t *number);
 uint32_t of13_action_bits(void);
 
 /* of13_flow.c. */
-bool of13_get_packet_out(
-	const uint8_t *body, size_t len, struct of_packet_out_msg *msg, struct weft_error *err);
-bool of13_get_flow_mod(const uint8_t *body, size_t len, struct of_flow_mod *fm, uint32_t *buffer_id,
-	struct weft_error *err);
-bool of13_get_flow_query(
-	const uint8_t *body, size_t len, struct of_flow_query *query, struct weft_error *err);
+bool of13_get_packet_out(const uint8_t *body, size_t len, const struct of_tlv_map *tlvs,
+	struct of_packet_out_msg *msg, struct weft_error *err);
+bool of13_get_flow_mod(const uint8_t *body, size_t len, const struct of_tlv_map *tlvs,
+	struct of_flow_mod *fm, uint32_t *buffer_id, struct weft_error *err);
+bool of13_get_flow_query(const uint8_t *body, size_t len, const struct of_tlv_map *tlvs,
+	struct of_flow_query *query, struct weft_error *err);
 /* Seconds, then nanoseconds. */
 void of13_put_duration(struct strbuf *out, uint64_t ms);
 void of13_put_flow(struct strbuf *out, const struct of_flow_view *flow);
@@ -102,8 +104,8 @@ void of13_put_flow_removed(
 	struct strbuf *out, const struct of_flow_view *flow, enum of_removed_reason reason);
 
 /* of13_group.c. */
-bool of13_get_group_mod(
-	const uint8_t *body, size_t len, struct of_group_mod *gm, struct weft_error *err);
+bool of13_get_group_mod(const uint8_t *body, size_t len, const struct of_tlv_map *tlvs,
+	struct of_group_mod *gm, struct weft_error *err);
 bool of13_get_meter_mod(
 	const uint8_t *body, size_t len, struct of_meter_mod *mm, struct weft_error *err);
 void of13_put_group(struct strbuf *out, const struct of_group_view *view);
@@ -141,10 +143,18 @@ void of13_put_table_features(struct strbuf *out, uint8_t table);
 #define ONFERR13_DUP_INSTRUCTION 2600u /* OFPBIC_DUP_INST of 1.4 */
 #define ONFERR13_BUNDLE_UNKNOWN                                                                    \
 	2300u /* the first of its errors, in the order of enum of_bundle_failed_code */
-#define OF13_N_EXPERIMENTERS 2u
+#define OF13_N_EXPERIMENTERS 4u
 extern const struct of_experimenter_type of13_experimenters[OF13_N_EXPERIMENTERS];
 bool of13_get_bundle_control(
 	const uint8_t *body, size_t len, struct of_bundle_control *bc, struct weft_error *err);
 bool of13_get_bundle_add(
 	const uint8_t *body, size_t len, struct of_bundle_add *add, struct weft_error *err);
 void of13_put_bundle_control(struct strbuf *out, uint32_t xid, const struct of_bundle_control *bc);
+
+/* of13_tlv.c: Nicira's messages about options of Geneve. */
+#define NXT_TLV_TABLE_MOD 24u
+#define NXT_TLV_TABLE_REQUEST 25u
+#define NXT_TLV_TABLE_REPLY 26u
+bool of13_get_tlv_mod(
+	const uint8_t *body, size_t len, struct of_tlv_mod *tm, struct weft_error *err);
+void of13_put_tlv_table(struct strbuf *out, uint32_t xid, const struct of_tlv_map *tlvs);

@@ -51,6 +51,8 @@ enum of_msg_type {
 	OF_MSG_SET_ASYNC,
 	OF_MSG_BUNDLE_CONTROL,
 	OF_MSG_BUNDLE_ADD,
+	OF_MSG_TLV_MOD, /* Nicira's table of Geneve's options (of_tlv.h) */
+	OF_MSG_TLV_REQUEST,
 	OF_MSG_N,
 };
 
@@ -157,6 +159,12 @@ struct of_bundle_add {
 	size_t len;
 };
 
+struct of_tlv_mod {
+	unsigned command;             /* enum of_tlv_command; what came may be another number */
+	struct of_tlv_entry *entries; /* heap, the caller's */
+	size_t n;
+};
+
 struct of_multipart {
 	enum of_part_type part; /* OF_PART_N: unknown */
 	bool has_more;
@@ -190,18 +198,18 @@ struct of_codec {
 	const struct of_experimenter_type *experimenters;
 	size_t n_experimenters;
 
-	/* Requests. @body, @len: behind the header. */
+	/* Requests. @body, @len: behind the header. @tlvs: the switch's, by which tun_metadata fields are read. */
 	bool (*get_set_config)(const uint8_t *body, size_t len, struct of_switch_config *config,
 		struct weft_error *err);
 	/* @msg->actions is the caller's to uninit, also after a failure (here and below). */
-	bool (*get_packet_out)(const uint8_t *body, size_t len, struct of_packet_out_msg *msg,
-		struct weft_error *err);
+	bool (*get_packet_out)(const uint8_t *body, size_t len, const struct of_tlv_map *tlvs,
+		struct of_packet_out_msg *msg, struct weft_error *err);
 	/* @buffer_id: the packet that the flow is to be applied to. */
-	bool (*get_flow_mod)(const uint8_t *body, size_t len, struct of_flow_mod *fm,
-		uint32_t *buffer_id, struct weft_error *err);
+	bool (*get_flow_mod)(const uint8_t *body, size_t len, const struct of_tlv_map *tlvs,
+		struct of_flow_mod *fm, uint32_t *buffer_id, struct weft_error *err);
 	/* @gm is the caller's to uninit, also after a failure. */
-	bool (*get_group_mod)(
-		const uint8_t *body, size_t len, struct of_group_mod *gm, struct weft_error *err);
+	bool (*get_group_mod)(const uint8_t *body, size_t len, const struct of_tlv_map *tlvs,
+		struct of_group_mod *gm, struct weft_error *err);
 	bool (*get_port_mod)(
 		const uint8_t *body, size_t len, struct of_port_mod *pm, struct weft_error *err);
 	bool (*get_table_mod)(
@@ -221,12 +229,15 @@ struct of_codec {
 	bool (*get_bundle_add)(
 		const uint8_t *body, size_t len, struct of_bundle_add *add, struct weft_error *err);
 
+	bool (*get_tlv_mod)(
+		const uint8_t *body, size_t len, struct of_tlv_mod *tm, struct weft_error *err);
+
 	/* Multipart requests: the header, then what stands in the body. */
 	bool (*get_multipart)(
 		const uint8_t *body, size_t len, struct of_multipart *part, struct weft_error *err);
 	/* FLOW and AGGREGATE. */
-	bool (*get_flow_query)(const uint8_t *body, size_t len, struct of_flow_query *query,
-		struct weft_error *err);
+	bool (*get_flow_query)(const uint8_t *body, size_t len, const struct of_tlv_map *tlvs,
+		struct of_flow_query *query, struct weft_error *err);
 	/* PORT_STATS: the port; GROUP, METER, METER_CONFIG: the number. */
 	uint32_t (*get_number)(const uint8_t *body);
 	/* QUEUE. */
@@ -242,6 +253,7 @@ struct of_codec {
 	void (*put_config)(struct strbuf *out, uint32_t xid, const struct of_switch_config *config);
 	void (*put_bundle_control)(
 		struct strbuf *out, uint32_t xid, const struct of_bundle_control *bc);
+	void (*put_tlv_table)(struct strbuf *out, uint32_t xid, const struct of_tlv_map *tlvs);
 	void (*put_barrier)(struct strbuf *out, uint32_t xid);
 	void (*put_queue_config)(struct strbuf *out, uint32_t xid, struct of_port port);
 	void (*put_role)(struct strbuf *out, uint32_t xid, const struct of_role_msg *role);

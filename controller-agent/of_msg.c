@@ -36,6 +36,8 @@ static const struct row rows[OF_MSG_N] = {
 	[OF_MSG_SET_ASYNC] = {"SET_ASYNC", of_msg_async_set, false},
 	[OF_MSG_BUNDLE_CONTROL] = {"BUNDLE_CONTROL", of_msg_bundle_control, true},
 	[OF_MSG_BUNDLE_ADD] = {"BUNDLE_ADD_MESSAGE", of_msg_bundle_add, true},
+	[OF_MSG_TLV_MOD] = {"TLV_TABLE_MOD", of_msg_tlv_mod, true},
+	[OF_MSG_TLV_REQUEST] = {"TLV_TABLE_REQUEST", of_msg_tlv_request, false},
 };
 
 void

@@ -46,6 +46,8 @@ of_msg_fn of_msg_port_mod;
 of_msg_fn of_msg_queue_config;
 of_msg_fn of_msg_role;
 of_msg_fn of_msg_table_mod;
+of_msg_fn of_msg_tlv_mod;
+of_msg_fn of_msg_tlv_request;
 
 /* Runs @run at once, or when the transaction that is open has ended. */
 void of_msg_outside_txn(struct of_conn *c, const struct of_request *rq, of_msg_fn *run);

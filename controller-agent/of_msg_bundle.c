@@ -298,7 +298,8 @@ run_message(
 		of_flow_mod_uninit(&fm);
 		return ok;
 	case OF_MSG_GROUP_MOD:
-		ok = c->codec->get_group_mod(rq->body, rq->body_len, &gm, err) &&
+		ok = c->codec->get_group_mod(
+			     rq->body, rq->body_len, ofproto_tlvs(c->sw->ofproto), &gm, err) &&
 		     (!txn || of_txn_group_mod(txn, p, &gm, now, err));
 		of_group_mod_uninit(&gm);
 		return ok;

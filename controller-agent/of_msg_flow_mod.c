@@ -22,7 +22,8 @@ of_msg_get_flow_mod(struct of_conn *c, const struct of_request *rq, struct of_fl
 {
 	uint32_t buffer_id;
 
-	if (!c->codec->get_flow_mod(rq->body, rq->body_len, fm, &buffer_id, err)) {
+	if (!c->codec->get_flow_mod(
+		    rq->body, rq->body_len, ofproto_tlvs(c->sw->ofproto), fm, &buffer_id, err)) {
 		return false;
 	}
 	if (buffer_id != OF_NO_BUFFER && fm->command < OF_FLOW_DELETE) {

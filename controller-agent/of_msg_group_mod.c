@@ -24,7 +24,8 @@ run(struct of_conn *c, const struct of_request *rq)
 	uint64_t now = timers_now(of_conn_service(c)->timers);
 
 	of_msg_note_change(c, now);
-	if (!c->codec->get_group_mod(rq->body, rq->body_len, &gm, &err) ||
+	if (!c->codec->get_group_mod(
+		    rq->body, rq->body_len, ofproto_tlvs(c->sw->ofproto), &gm, &err) ||
 		!ofproto_group_mod(c->sw->ofproto, &gm, now, &err)) {
 		of_conn_send_error(c, rq, &err);
 	}

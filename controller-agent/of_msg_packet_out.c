@@ -27,7 +27,8 @@ of_msg_packet_out(struct of_conn *c, const struct of_request *rq)
 	struct of_packet_out po;
 
 	s->counters.packet_outs++;
-	if (c->codec->get_packet_out(rq->body, rq->body_len, &msg, &err) &&
+	if (c->codec->get_packet_out(
+		    rq->body, rq->body_len, ofproto_tlvs(c->sw->ofproto), &msg, &err) &&
 		check(c->sw->ofproto, &msg, &err)) {
 		po = (struct of_packet_out){
 			.in_port = msg.in_port,

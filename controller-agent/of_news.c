@@ -23,6 +23,8 @@ static void wait_for_turn(struct of_conn *c, uint64_t now);
 static bool is_wanted(const struct of_conn *c, enum of_async_kind kind, unsigned reason);
 static unsigned packet_in_reason(const struct of_conn *c, uint8_t reason);
 static unsigned removed_reason(const struct of_conn *c, enum of_removed_reason reason);
+static void copy_options(
+	struct of_match *match, const struct flow_key *key, const struct of_tlv_map *tlvs);
 static void copy_field(struct of_match *match, const struct flow_key *key, enum field_id field);
 static void set_bytes(struct of_match *match, enum field_id field, const void *bytes);
 
@@ -103,7 +105,7 @@ wait_for_turn(struct of_conn *c, uint64_t now)
 
 void
 of_packet_in_fill(struct of_packet_in *pi, const struct of_context *context,
-	const struct flow_key *key, struct of_port in_port)
+	const struct flow_key *key, struct of_port in_port, const struct of_tlv_map *tlvs)
 {
 	static const enum field_id tunnel[] = {FIELD_TUN_SRC, FIELD_TUN_DST, FIELD_TUN_FLAGS,
 		FIELD_TUN_GBP_ID, FIELD_TUN_GBP_FLAGS};
@@ -122,10 +124,28 @@ of_packet_in_fill(struct of_packet_in *pi, const struct of_context *context,
 	for (size_t i = 0; i < WEFT_ARRAY_SIZE(tunnel); i++) {
 		copy_field(&pi->match, &all, tunnel[i]);
 	}
+	pi->tlvs = tlvs;
+	copy_options(&pi->match, key, tlvs);
 	set_bytes(&pi->match, FIELD_METADATA, &context->metadata);
 	set_bytes(&pi->match, FIELD_PKT_MARK, &context->pkt_mark);
 	for (unsigned i = 0; i < FLOW_N_REGS; i++) {
 		set_bytes(&pi->match, (enum field_id)(FIELD_REG0 + i), &context->regs[i]);
+	}
+}
+
+/* The options that the packet has. */
+static void
+copy_options(struct of_match *match, const struct flow_key *key, const struct of_tlv_map *tlvs)
+{
+	union field_value value, ones;
+	struct of_tlv tlv;
+
+	field_load(field_get(FIELD_TUN_OPTS), key, &value);
+	field_value_ones(field_get(FIELD_TUN_OPTS), &ones);
+	for (unsigned i = 0; key->tun_opts_present && i < OF_TLV_FIELDS; i++) {
+		if (of_tlv_get(tlvs, i, &tlv) && be64_to(key->tun_opts_present) >> tlv.slot & 1) {
+			of_tlv_match(match, &tlv, &value, &ones);
+		}
 	}
 }
 

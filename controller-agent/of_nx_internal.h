@@ -21,6 +21,7 @@ enum nx_subtype {
 	NXAST_REG_LOAD2 = 33,
 	NXAST_CLONE = 42,
 	NXAST_LEARN2 = 45,
+	NXAST_DELETE_FIELD = 50,
 };
 
 /* Type, length and experimenter; the length is of_nx_end()'s to fill, with zeroes up to a multiple of 8. */

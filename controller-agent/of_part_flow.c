@@ -48,7 +48,8 @@ start(struct of_conn *c, const struct of_request *rq, enum of_job_next (*step)(s
 	struct of_flow_query query;
 	struct dump *dump;
 
-	if (!c->codec->get_flow_query(rq->body, rq->body_len, &query, &err)) {
+	if (!c->codec->get_flow_query(
+		    rq->body, rq->body_len, ofproto_tlvs(c->sw->ofproto), &query, &err)) {
 		of_conn_send_error(c, rq, &err);
 		return;
 	}

@@ -244,12 +244,13 @@ struct of_packet_in {
 	uint64_t cookie; /* of the rule; all ones: none */
 	struct of_match
 		match; /* in_port (OpenFlow's) and other pipeline fields that are not zero */
+	const struct of_tlv_map *tlvs; /* the switch's */
 };
 
 /* Fills all but data, len and total_len, for a to-agent action with that context on a packet with that
  * key (as the datapath gave it) that came in by @in_port. */
 void of_packet_in_fill(struct of_packet_in *pi, const struct of_context *context,
-	const struct flow_key *key, struct of_port in_port);
+	const struct flow_key *key, struct of_port in_port, const struct of_tlv_map *tlvs);
 
 /* To every connection of the switch whose filters let it through. */
 void of_service_packet_in(struct of_service *s, struct ofproto *p, const struct of_packet_in *pi);

@@ -59,7 +59,8 @@ agent_packet_in(struct agent *a, const struct handler_packet_in *packet)
 		agent_touch(a);
 		return;
 	}
-	of_packet_in_fill(&pi, &context, &packet->key, in_port_of(a, &context, &packet->key));
+	of_packet_in_fill(&pi, &context, &packet->key, in_port_of(a, &context, &packet->key),
+		ofproto_tlvs(ofproto));
 	pi.data = packet->data;
 	pi.len = packet->data_len;
 	pi.total_len = packet->packet_len;

@@ -67,6 +67,7 @@ persist_destroy(struct persist *p)
 	hmap_uninit(&p->old_macs);
 	hmap_uninit(&p->old_flows);
 	persist_items_destroy(p);
+	persist_free_old_tlvs(p, 0);
 	hmap_uninit(&p->old_rules);
 	free(p->written);
 	free(p->ids);
@@ -87,11 +88,13 @@ persist_begin(struct persist *p)
 		.flow = rule_changed,
 		.group = persist_group_changed,
 		.meter = persist_meter_changed,
+		.tlvs = persist_tlvs_changed,
 		.user = p,
 	};
 
 	persist_free_old(p);
 	persist_free_old_items(p, 0);
+	persist_free_old_tlvs(p, 0);
 	p->knows_flows = !state_is_new(p->agent->state);
 	state_checkpoint(p->agent->state);
 	p->follows = true;
@@ -277,6 +280,7 @@ snapshot(void *user, struct state *state, bool first)
 	}
 	fdb_visit(ofproto_fdb(p->snapshot_at), snapshot_mac, &v);
 	persist_snapshot_items(p, state, p->snapshot_at);
+	persist_snapshot_tlvs(state, p->snapshot_at);
 	p->snapshots_flows = !next_switch(p);
 	return false;
 }

@@ -84,8 +84,17 @@ struct new_id {
 	uint32_t id;
 };
 
+/* Which options of Geneve a switch's fields stand for, and their places: rules name options by these. */
+struct tlv_record {
+	uint32_t switch_id;
+	uint32_t zero;
+	struct of_tlv fields[OF_TLV_FIELDS];
+};
+
 struct persist {
 	struct agent *agent;
+	struct tlv_record *old_tlvs; /* of an earlier run, a switch each */
+	size_t n_old_tlvs;
 	bool follows; /* changes are recorded */
 	struct hmap old_rules;
 	struct list old_rules_order;
@@ -134,6 +143,15 @@ void persist_meter_changed(
 void persist_snapshot_items(struct persist *p, struct state *state, struct ofproto *ofproto);
 /* Writes groups whose counters have changed. */
 void persist_credit_items(struct persist *p, struct ofproto *ofproto);
+
+/* persist_tlv.c: tables of options, restored before the groups and rules that name them. */
+/* False: the record is malformed. */
+bool persist_replay_tlvs(struct persist *p, const void *data, size_t len);
+void persist_free_old_tlvs(struct persist *p, uint32_t switch_id);
+void persist_restore_tlvs(struct persist *p, struct ofproto *ofproto, uint32_t old_switch_id);
+/* struct of_journal_ops */
+void persist_tlvs_changed(void *user, struct ofproto *ofproto);
+void persist_snapshot_tlvs(struct state *state, struct ofproto *ofproto);
 
 /* persist_old.c */
 /* Forgets the rules and addresses that were read. */

@@ -207,6 +207,8 @@ persist_replay(
 	case STATE_METER:
 	case STATE_METER_GONE:
 		return persist_replay_item(p, kind, data, len) || bad(err);
+	case STATE_TLVS:
+		return persist_replay_tlvs(p, data, len) || bad(err);
 	default:
 		return bad(err);
 	}
@@ -220,6 +222,7 @@ persist_switch_gone(void *user, uint32_t id)
 	struct old_mac *m, *next_mac;
 
 	persist_free_old_items(p, id);
+	persist_free_old_tlvs(p, id);
 	LIST_FOREACH_SAFE (r, next, link, &p->old_rules_order) {
 		if (((const struct rule_record *)r->data)->switch_id == id) {
 			free_old_rule(p, r);
@@ -280,6 +283,7 @@ persist_restore_switch(struct persist *p, struct ofproto *ofproto)
 	}
 	p->ids = xrealloc(p->ids, (p->n_ids + 1) * sizeof(*p->ids));
 	p->ids[p->n_ids++] = (struct new_id){known->id, ofproto_id(ofproto)};
+	persist_restore_tlvs(p, ofproto, known->id);
 	persist_restore_items(p, ofproto, known->id);
 	LIST_FOREACH (r, link, &p->old_rules_order) {
 		struct weft_error err = WEFT_ERROR_INIT;

@@ -40,6 +40,7 @@ enum state_kind {
 	STATE_GROUP_GONE,
 	STATE_METER,
 	STATE_METER_GONE,
+	STATE_TLVS,
 };
 
 /* What a port keeps. */

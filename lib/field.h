@@ -161,6 +161,9 @@ struct flow_text_ports {
 	bool (*parse)(void *user, const char *text, size_t len, uint32_t *port);
 	void (*format)(void *user, uint32_t port, struct strbuf *out);
 	void *user;
+	/* Writes what tun_opts and tun_opts_present are called, a comma behind each; NULL: as they are. */
+	void (*format_options)(void *user, const struct flow_key *value,
+		const struct flow_mask *mask, struct strbuf *out);
 };
 
 /* NAME=VALUE, or a word (@text NULL). */

@@ -667,6 +667,11 @@ flow_text_format_match(const struct flow_key *value, const struct flow_mask *mas
 	write_mapped(&w, FIELD_TUN_SRC, "tun_src");
 	write_mapped(&w, FIELD_TUN_DST, "tun_dst");
 	write_fields(&w, tunnel, WEFT_ARRAY_SIZE(tunnel));
+	if (ports && ports->format_options) {
+		ports->format_options(ports->user, value, mask, out);
+		memset(w.left.bits.tun_opts, 0, sizeof w.left.bits.tun_opts);
+		w.left.bits.tun_opts_present = be64_from(0);
+	}
 	write_field(&w, FIELD_METADATA);
 	write_field(&w, FIELD_IN_PORT);
 	write_vlan(&w);

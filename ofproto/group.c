@@ -437,8 +437,8 @@ destroy(struct versioned *v)
 /* --- listing ------------------------------------------------------------------------------------- */
 
 static void
-group_view(const struct group *g, uint64_t now_ms, struct of_bucket_view *buckets,
-	struct of_group_view *view)
+group_view(const struct ofproto *p, const struct group *g, uint64_t now_ms,
+	struct of_bucket_view *buckets, struct of_group_view *view)
 {
 	view_buckets(g, buckets);
 	*view = (struct of_group_view){
@@ -451,6 +451,7 @@ group_view(const struct group *g, uint64_t now_ms, struct of_bucket_view *bucket
 		.bytes = atomic_load_explicit(&g->counter->bytes, memory_order_relaxed),
 		.n_buckets = g->n_buckets,
 		.buckets = buckets,
+		.tlvs = &p->tlvs,
 	};
 }
 
@@ -487,7 +488,7 @@ ofproto_group_visit(struct ofproto *p, uint32_t group, bool with_refs, uint64_t 
 	}
 	items = versioned_collect(&p->groups, group, group == OFPG_ALL, version, &n);
 	for (size_t i = 0; i < n; i++) {
-		group_view(group_of(items[i]), now_ms, buckets, &view);
+		group_view(p, group_of(items[i]), now_ms, buckets, &view);
 		visit(&view, user);
 	}
 	free(items);
@@ -517,7 +518,7 @@ group_journal(struct ofproto *p, uint32_t id, uint64_t version, uint64_t now_ms)
 		return;
 	}
 	buckets = xcalloc(OF_MAX_BUCKETS, sizeof(*buckets));
-	group_view(g, now_ms, buckets, &view);
+	group_view(p, g, now_ms, buckets, &view);
 	j->group(j->user, p, id, &view);
 	free(buckets);
 }

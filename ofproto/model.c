@@ -316,6 +316,7 @@ ofproto_destroy(struct ofproto *p)
 	txn_remove_items(t, p);
 	of_txn_commit(t, m->now_ms);
 	list_remove(&p->by_model);
+	tlvs_changed(m);
 	publish_switches(m);
 	for (unsigned i = 0; i < OF_N_TABLES; i++) {
 		rule_retire(p->tables[i].miss);

@@ -24,6 +24,7 @@
 #include "ofproto/of_port.h"
 
 struct of_match;
+struct of_tlv_map;
 struct weft_error;
 
 #define OF_ACTIONS_MAX_SIZE 65536
@@ -201,6 +202,8 @@ struct of_actions {
 	uint8_t *data; /* heap, 8-aligned; NULL while empty */
 	size_t size;
 	size_t capacity;
+	/* By which what is read into it understands tun_metadata fields (of_tlv.h); NULL: there are none. */
+	const struct of_tlv_map *tlvs;
 };
 
 void of_actions_init(struct of_actions *list);

@@ -67,6 +67,10 @@ static const char *const bundle_failed[] = {NAME(OFPBFC_UNKNOWN), NAME(OFPBFC_EP
 	NAME(OFPBFC_MSG_CONFLICT), NAME(OFPBFC_MSG_TOO_MANY), NAME(OFPBFC_MSG_FAILED),
 	NAME(OFPBFC_TIMEOUT), NAME(OFPBFC_BUNDLE_IN_PROGRESS)};
 
+static const char *const nicira[] = {NAME(NXTTMFC_BAD_COMMAND), NAME(NXTTMFC_BAD_OPT_LEN),
+	NAME(NXTTMFC_BAD_FIELD_IDX), NAME(NXTTMFC_TABLE_FULL), NAME(NXTTMFC_ALREADY_MAPPED),
+	NAME(NXTTMFC_DUP_ENTRY), NAME(NXFMFC_INVALID_TLV_FIELD), NAME(NXTTMFC_INVALID_TLV_DEL)};
+
 static const struct {
 	const char *const *names;
 	size_t n;
@@ -91,6 +95,9 @@ static const struct {
 const char *
 of_error_name(uint16_t type, uint16_t code)
 {
+	if (type == OFPET_NICIRA) {
+		return code < WEFT_ARRAY_SIZE(nicira) && nicira[code] ? nicira[code] : "unknown";
+	}
 	return type < WEFT_ARRAY_SIZE(types) && code < types[type].n ? types[type].names[code]
 								     : "unknown";
 }

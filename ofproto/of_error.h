@@ -27,7 +27,20 @@ enum of_error_type {
 	OFPET_METER_MOD_FAILED = 12,
 	OFPET_TABLE_FEATURES_FAILED = 13,
 	OFPET_BUNDLE_FAILED = 17, /* of 1.4; in 1.3 the ONF's extension 230 */
+	OFPET_NICIRA = 0xfffe, /* of no version: enum of_nicira_code, errors of that experimenter */
 	OFPET_EXPERIMENTER = 0xffff,
+};
+
+/* By Nicira's own numbers, for 1.2 and later. */
+enum of_nicira_code {
+	NXTTMFC_BAD_COMMAND = 16,
+	NXTTMFC_BAD_OPT_LEN = 17,
+	NXTTMFC_BAD_FIELD_IDX = 18,
+	NXTTMFC_TABLE_FULL = 19,
+	NXTTMFC_ALREADY_MAPPED = 20,
+	NXTTMFC_DUP_ENTRY = 21,
+	NXFMFC_INVALID_TLV_FIELD = 37,
+	NXTTMFC_INVALID_TLV_DEL = 38,
 };
 
 enum of_hello_failed_code {

@@ -22,6 +22,7 @@
 #include "ofproto/of_action.h"
 #include "ofproto/of_port.h"
 
+struct of_tlv_map;
 struct of_txn;
 struct ofproto;
 struct weft_error;
@@ -96,6 +97,7 @@ struct of_group_view {
 	uint64_t bytes;
 	uint32_t n_buckets;
 	const struct of_bucket_view *buckets;
+	const struct of_tlv_map *tlvs; /* by which options of Geneve in it are fields */
 };
 
 /* Visits the group, or with OFPG_ALL all in the order of their numbers; whether there was any.

@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -84,6 +85,9 @@ static bool parse_own(struct target *t, enum item_kind kind, struct of_span valu
 static bool parse_cookie(struct of_flow_mod *fm, struct of_span value);
 static bool parse_port(void *names, const char *text, size_t len, uint32_t *port);
 static void format_port(void *names, uint32_t port, struct strbuf *out);
+static void format_options(void *names, const struct flow_key *value, const struct flow_mask *mask,
+	struct strbuf *out);
+static bool parse_option(struct target *t, unsigned index, struct of_span value, bool has_value);
 static bool split_actions(struct of_span *text, struct of_span *actions);
 static bool at(struct weft_error *err, const char *start, bool ok, const char *where);
 
@@ -223,7 +227,7 @@ void
 of_text_format_match(const struct of_match *match, uint16_t priority,
 	const struct of_text_names *names, struct strbuf *out)
 {
-	struct flow_text_ports ports = {parse_port, format_port, (void *)names};
+	struct flow_text_ports ports = {parse_port, format_port, (void *)names, format_options};
 
 	if (priority != OF_DEFAULT_PRIORITY) {
 		strbuf_printf(out, "priority=%u", priority);
@@ -326,7 +330,8 @@ may_stand(const struct target *t, enum item_kind kind, struct of_span name)
 static bool
 parse_item(struct target *t, struct of_span name, struct of_span value, bool has_value)
 {
-	struct flow_text_ports ports = {parse_port, format_port, (void *)t->names};
+	struct flow_text_ports ports = {parse_port, format_port, (void *)t->names, NULL};
+	unsigned index;
 	struct flow_text_item item = {
 		name.at, name.len, has_value ? value.at : NULL, has_value ? value.len : 0};
 	int rc;
@@ -351,6 +356,15 @@ parse_item(struct target *t, struct of_span name, struct of_span value, bool has
 			return may_stand(t, ITEM_IMPORTANCE, name);
 		}
 	}
+	if (of_tlv_parse_name(name.at, name.len, &index)) {
+		return parse_option(t, index, value, has_value);
+	}
+	if (of_span_is(name, "tun_opts") || of_span_is(name, "tun_opts_present")) {
+		return weft_error_set(t->err, WEFT_ERR_INVALID, 0,
+			"options are matched as tun_metadata0 to tun_metadata%u, which the TLV "
+			"table names",
+			OF_TLV_FIELDS - 1);
+	}
 	rc = flow_text_parse_item(&item, &ports, &t->match->value, &t->match->mask, t->err);
 	if (rc == -ENOENT) {
 		return weft_error_set(t->err, WEFT_ERR_INVALID, 0,
@@ -358,6 +372,57 @@ parse_item(struct target *t, struct of_span name, struct of_span value, bool has
 			(int)WEFT_MIN(name.len, (size_t)64), name.at);
 	}
 	return !rc;
+}
+
+/* tun_metadataN: the option is there; =VALUE[/MASK]: and so are these bits. */
+static bool
+parse_option(struct target *t, unsigned index, struct of_span value, bool has_value)
+{
+	union field_value v = {{0}}, m = {{0}}, opts_value, opts_mask;
+	struct of_tlv tlv;
+
+	if (!of_tlv_get(t->names ? t->names->tlvs : NULL, index, &tlv)) {
+		return of_tlv_refuse(t->err, index);
+	}
+	if (be64_to(t->match->mask.bits.tun_opts_present) >> tlv.slot & 1) {
+		return weft_error_set(
+			t->err, WEFT_ERR_INVALID, 0, "tun_metadata%u stands twice", index);
+	}
+	if (has_value && !of_text_parse_option(value, index, &tlv, &v, &m, t->err)) {
+		return false;
+	}
+	of_tlv_place(&tlv, &v, &opts_value);
+	of_tlv_place(&tlv, &m, &opts_mask);
+	of_tlv_match(t->match, &tlv, &opts_value, &opts_mask);
+	return true;
+}
+
+bool
+of_text_parse_option(struct of_span text, unsigned index, const struct of_tlv *tlv,
+	union field_value *value, union field_value *mask, struct weft_error *err)
+{
+	struct field f;
+	char name[32];
+	uint64_t n;
+
+	if (!tlv->len) {
+		return (of_span_number(text, 0, &n) && !n) ||
+		       weft_error_set(err, WEFT_ERR_INVALID, 0,
+			       "tun_metadata%u stands for an option without data", index);
+	}
+	of_tlv_field(tlv, &f);
+	snprintf(name, sizeof(name), "tun_metadata%u", index);
+	f.name = name;
+	return field_parse_value(&f, text.at, text.len, value, mask, err);
+}
+
+static void
+format_options(
+	void *names, const struct flow_key *value, const struct flow_mask *mask, struct strbuf *out)
+{
+	const struct of_text_names *n = names;
+
+	of_tlv_format_match(n ? n->tlvs : NULL, value, mask, out);
 }
 
 static bool
@@ -545,7 +610,7 @@ struct of_text_names
 of_text_names_of(const struct ofproto *p)
 {
 	/* Neither function changes it. */
-	return (struct of_text_names){find_port, port_name, (void *)(uintptr_t)p};
+	return (struct of_text_names){find_port, port_name, (void *)(uintptr_t)p, ofproto_tlvs(p)};
 }
 
 bool

@@ -23,17 +23,19 @@ struct of_flow_mod;
 struct of_flow_query;
 struct of_flow_view;
 struct of_match;
+struct of_tlv_map;
 struct ofproto;
 struct strbuf;
 struct weft_error;
 
-/* Port names, as a switch knows them. Members may be NULL. */
+/* Names of ports and options, as a switch knows them. Members may be NULL. */
 struct of_text_names {
 	/* Whether there is a port of that name. */
 	bool (*find)(void *user, const char *name, size_t len, struct of_port *port);
 	/* The name of a port, NULL: print its number. */
 	const char *(*name)(void *user, struct of_port port);
 	void *user;
+	const struct of_tlv_map *tlvs; /* what tun_metadata fields stand for; NULL: nothing */
 };
 
 /* @names may be NULL everywhere. */

@@ -121,7 +121,9 @@ static bool parse_mod_tos(struct parser *p, struct of_span arg);
 static bool parse_resubmit(struct parser *p, struct of_span arg);
 static bool parse_write_metadata(struct parser *p, struct of_span arg);
 static bool parse_nested(struct parser *p, enum of_action_type type, struct of_span arg);
-static bool parse_subfield(struct of_span text, struct subfield *s);
+static bool parse_subfield(const struct parser *p, struct of_span text, struct subfield *s);
+static bool parse_delete_field(struct parser *p, struct of_span arg);
+static bool get_option(const struct parser *p, unsigned index, struct of_tlv *tlv);
 static enum field_id resolve(const struct parser *p, enum field_id field);
 
 bool
@@ -241,6 +243,9 @@ parse_one(struct parser *p, struct of_span name, struct of_span arg, bool has_ar
 	}
 	if (of_span_is(name, "move")) {
 		return parse_move(p, arg);
+	}
+	if (of_span_is(name, "delete_field")) {
+		return parse_delete_field(p, arg);
 	}
 	if (of_span_is(name, "resubmit")) {
 		return parse_resubmit(p, arg);
@@ -382,11 +387,24 @@ parse_enqueue(struct parser *p, struct of_span arg)
 static bool
 parse_set_field(struct parser *p, struct of_span arg)
 {
+	union field_value v = {{0}}, m = {{0}}, opts_value, opts_mask;
 	struct of_span value, name;
 	enum field_id field;
+	struct of_tlv tlv;
+	unsigned index;
 
 	if (!of_span_split_arrow(arg, &value, &name)) {
 		return fail(p, arg, "not VALUE->FIELD");
+	}
+	if (of_tlv_parse_name(name.at, name.len, &index)) {
+		if (!get_option(p, index, &tlv) ||
+			!of_text_parse_option(value, index, &tlv, &v, &m, p->err)) {
+			return false;
+		}
+		of_tlv_place(&tlv, &v, &opts_value);
+		of_tlv_place(&tlv, &m, &opts_mask);
+		of_tlv_put_set(p->out, &tlv, &opts_value, &opts_mask);
+		return true;
 	}
 	field = field_by_name(name.at, name.len);
 	if (field == FIELD_N) {
@@ -397,7 +415,7 @@ parse_set_field(struct parser *p, struct of_span arg)
 	} else if (field == FIELD_N && of_span_is(name, "tun_dst")) {
 		field = FIELD_TUN_DST;
 	}
-	if (field == FIELD_N) {
+	if (field == FIELD_N || field_get(field)->block == 5) {
 		return fail(p, name, "unknown field");
 	}
 	return put_set(p, resolve(p, field), value);
@@ -439,7 +457,7 @@ parse_load(struct parser *p, struct of_span arg)
 	size_t at = p->out->size;
 
 	if (!of_span_split_arrow(arg, &text, &name) || !of_span_number(text, UINT64_MAX, &n) ||
-		!parse_subfield(name, &s)) {
+		!parse_subfield(p, name, &s)) {
 		return fail(p, arg, "not NUMBER->FIELD[LOW..HIGH]");
 	}
 	f = field_get(s.field);
@@ -458,7 +476,7 @@ parse_load(struct parser *p, struct of_span arg)
 	}
 	of_actions_put_set_field(p->out, s.field, &value, &mask);
 	a = (void *)(p->out->data + at);
-	a->is_load = 1;
+	a->is_load = s.field != FIELD_TUN_OPTS;
 	return true;
 }
 
@@ -468,8 +486,8 @@ parse_move(struct parser *p, struct of_span arg)
 	struct of_span from, to;
 	struct subfield src, dst;
 
-	if (!of_span_split_arrow(arg, &from, &to) || !parse_subfield(from, &src) ||
-		!parse_subfield(to, &dst) || src.n_bits != dst.n_bits) {
+	if (!of_span_split_arrow(arg, &from, &to) || !parse_subfield(p, from, &src) ||
+		!parse_subfield(p, to, &dst) || src.n_bits != dst.n_bits) {
 		return fail(p, arg, "not FIELD[LOW..HIGH]->FIELD[LOW..HIGH] of the same width");
 	}
 	of_actions_put_copy_field(p->out, src.field, src.ofs, dst.field, dst.ofs, src.n_bits);
@@ -546,15 +564,50 @@ parse_nested(struct parser *p, enum of_action_type type, struct of_span arg)
 }
 
 static bool
-parse_subfield(struct of_span text, struct subfield *s)
+get_option(const struct parser *p, unsigned index, struct of_tlv *tlv)
+{
+	return of_tlv_get(p->names ? p->names->tlvs : NULL, index, tlv) ||
+	       of_tlv_refuse(p->err, index);
+}
+
+static bool
+parse_delete_field(struct parser *p, struct of_span arg)
+{
+	struct of_tlv tlv;
+	unsigned index;
+
+	arg = of_span_trim(arg);
+	if (!of_tlv_parse_name(arg.at, arg.len, &index)) {
+		return fail(p, arg, "only tun_metadata fields can be deleted");
+	}
+	if (!get_option(p, index, &tlv)) {
+		return false;
+	}
+	of_tlv_put_delete(p->out, &tlv);
+	return true;
+}
+
+static bool
+parse_subfield(const struct parser *p, struct of_span text, struct subfield *s)
 {
 	struct of_span range = text, name = of_span_trim(of_span_cut(&range, '['));
+	unsigned index;
+	struct of_tlv tlv;
 
+	if (of_tlv_parse_name(name.at, name.len, &index)) {
+		if (!get_option(p, index, &tlv) || !tlv.len ||
+			!of_text_parse_range(text, 8u * tlv.len, &s->ofs, &s->n_bits)) {
+			return false;
+		}
+		s->field = FIELD_TUN_OPTS;
+		s->ofs = (uint16_t)(s->ofs + of_tlv_bit(&tlv));
+		return true;
+	}
 	s->field = oxm_by_name(name.at, name.len);
 	if (s->field == FIELD_N) {
 		s->field = field_by_name(name.at, name.len);
 	}
-	return s->field != FIELD_N &&
+	return s->field != FIELD_N && field_get(s->field)->block != 5 &&
 	       of_text_parse_range(text, field_get(s->field)->width, &s->ofs, &s->n_bits);
 }
 

@@ -13,9 +13,14 @@
 
 static void format_one(
 	const struct of_action_hdr *a, const struct of_text_names *names, struct strbuf *out);
+static bool format_option(
+	const struct of_action_set_field *a, const struct of_text_names *names, struct strbuf *out);
 static void format_set_field(const struct of_action_set_field *a, struct strbuf *out);
 static void format_load(const struct of_action_set_field *a, struct strbuf *out);
 static void format_controller(const struct of_action_controller *a, struct strbuf *out);
+static void format_range(unsigned ofs, unsigned n_bits, struct strbuf *out);
+static void format_part(enum field_id field, unsigned ofs, unsigned n_bits,
+	const struct of_text_names *names, struct strbuf *out);
 static void format_subfield(enum field_id field, unsigned ofs, unsigned n_bits, struct strbuf *out);
 
 void
@@ -86,6 +91,9 @@ format_one(const struct of_action_hdr *a, const struct of_text_names *names, str
 		strbuf_printf(out, "%s:%u", name, u->v);
 		break;
 	case OF_ACTION_SET_FIELD:
+		if (format_option(set, names, out)) {
+			break;
+		}
 		if (set->is_load) {
 			format_load(set, out);
 		} else {
@@ -94,9 +102,9 @@ format_one(const struct of_action_hdr *a, const struct of_text_names *names, str
 		break;
 	case OF_ACTION_COPY_FIELD:
 		strbuf_put(out, "move:");
-		format_subfield(copy->src, copy->src_ofs, copy->n_bits, out);
+		format_part(copy->src, copy->src_ofs, copy->n_bits, names, out);
 		strbuf_put(out, "->");
-		format_subfield(copy->dst, copy->dst_ofs, copy->n_bits, out);
+		format_part(copy->dst, copy->dst_ofs, copy->n_bits, names, out);
 		break;
 	case OF_ACTION_RESUBMIT:
 		if (resubmit->table == OF_TABLE_ALL) {
@@ -161,6 +169,41 @@ format_set_mapped(const struct of_action_set_field *a, const union field_value *
 	strbuf_put(out, "set_field:");
 	field_format_value(field_get(FIELD_IPV4_SRC), &v4, &v4_mask, out);
 	strbuf_put(out, a->field == FIELD_TUN_SRC ? "->tun_src" : "->tun_dst");
+	return true;
+}
+
+/* A tun_metadata field. */
+static bool
+format_option(
+	const struct of_action_set_field *a, const struct of_text_names *names, struct strbuf *out)
+{
+	const struct of_tlv_map *tlvs = names ? names->tlvs : NULL;
+	union field_value opts_value, opts_mask;
+	struct of_tlv tlv;
+	unsigned index;
+	uint64_t slots;
+
+	of_action_set_field_get(a, &opts_value, &opts_mask);
+	if (a->field == FIELD_TUN_OPTS_PRESENT) {
+		slots = field_value_u64(field_get(FIELD_TUN_OPTS_PRESENT), &opts_mask);
+		index = slots ? of_tlv_of_slot(tlvs, (unsigned)__builtin_ctzll(slots), &tlv)
+			      : OF_TLV_FIELDS;
+		if (index < OF_TLV_FIELDS) {
+			strbuf_printf(out,
+				field_value_u64(field_get(FIELD_TUN_OPTS_PRESENT), &opts_value)
+					? "set_field:0x0->tun_metadata%u"
+					: "delete_field:tun_metadata%u",
+				index);
+		}
+		return index < OF_TLV_FIELDS;
+	}
+	index = a->field == FIELD_TUN_OPTS ? of_tlv_of_mask(tlvs, &opts_mask, &tlv) : OF_TLV_FIELDS;
+	if (index == OF_TLV_FIELDS) {
+		return false;
+	}
+	strbuf_put(out, "set_field:");
+	of_tlv_format_value(&tlv, &opts_value, &opts_mask, out);
+	strbuf_printf(out, "->tun_metadata%u", index);
 	return true;
 }
 
@@ -237,6 +280,24 @@ format_controller(const struct of_action_controller *a, struct strbuf *out)
 	strbuf_put_char(out, ')');
 }
 
+/* What may be part of an option: its width is the map's to say, so that its bits always are written. */
+static void
+format_part(enum field_id field, unsigned ofs, unsigned n_bits, const struct of_text_names *names,
+	struct strbuf *out)
+{
+	struct of_tlv tlv;
+	unsigned index = field == FIELD_TUN_OPTS
+				 ? of_tlv_of_bit(names ? names->tlvs : NULL, ofs, &tlv)
+				 : OF_TLV_FIELDS;
+
+	if (index == OF_TLV_FIELDS) {
+		format_subfield(field, ofs, n_bits, out);
+		return;
+	}
+	strbuf_printf(out, "NXM_NX_TUN_METADATA%u", index);
+	format_range(ofs - of_tlv_bit(&tlv), n_bits, out);
+}
+
 static void
 format_subfield(enum field_id field, unsigned ofs, unsigned n_bits, struct strbuf *out)
 {
@@ -249,7 +310,15 @@ of_text_put_range(unsigned ofs, unsigned n_bits, unsigned width, struct strbuf *
 {
 	if (n_bits == width) {
 		strbuf_put(out, "[]");
-	} else if (n_bits == 1) {
+	} else {
+		format_range(ofs, n_bits, out);
+	}
+}
+
+static void
+format_range(unsigned ofs, unsigned n_bits, struct strbuf *out)
+{
+	if (n_bits == 1) {
 		strbuf_printf(out, "[%u]", ofs);
 	} else {
 		strbuf_printf(out, "[%u..%u]", ofs, ofs + n_bits - 1);

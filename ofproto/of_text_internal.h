@@ -5,6 +5,7 @@
 #pragma once
 
 #include "ofproto/of_text.h"
+#include "ofproto/of_tlv.h"
 
 struct of_action_fin_timeout;
 struct of_action_learn;
@@ -30,6 +31,10 @@ void of_text_put_range(unsigned ofs, unsigned n_bits, unsigned width, struct str
 /* A port: number, reserved name, name as it is or in double quotes. */
 bool of_text_find_port(const struct of_text_names *names, struct of_span s, struct of_port *port);
 void of_text_put_port(const struct of_text_names *names, struct of_port port, struct strbuf *out);
+
+/* The value of a tun_metadata field, of the option's size; with a slash, the mask. */
+bool of_text_parse_option(struct of_span text, unsigned index, const struct of_tlv *tlv,
+	union field_value *value, union field_value *mask, struct weft_error *err);
 
 /* "action", "no_match", ..: enum of_packet_in_reason. */
 const char *of_text_reason_name(uint8_t reason);

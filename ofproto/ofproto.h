@@ -32,6 +32,7 @@
 #include "ofproto/of_match.h"
 #include "ofproto/of_meter.h"
 #include "ofproto/of_port.h"
+#include "ofproto/of_tlv.h"
 #include "ofproto/of_tunnel.h"
 
 struct fdb;
@@ -69,6 +70,8 @@ struct of_model_events {
 	void *user;
 	/* A meter was added or changed, or is gone (of_meter.h); published. NULL: nobody listens. */
 	void (*meter_changed)(void *user, struct ofproto *p, uint32_t meter);
+	/* of_model_tlvs() tells others (of_tlv.h). NULL: nobody listens. */
+	void (*tlvs_changed)(void *user);
 };
 
 struct of_model *of_model_create(const struct of_model_events *events);
@@ -333,6 +336,7 @@ struct of_flow_view {
 	const void *actions;
 	size_t actions_size;
 	uint64_t id; /* unique in the model, never used again: persistence names rules by it */
+	const struct of_tlv_map *tlvs; /* by which options of Geneve in it are fields */
 };
 
 struct of_flow_query {
@@ -391,6 +395,8 @@ struct of_journal_ops {
 		void *user, struct ofproto *p, uint32_t id, const struct of_group_view *group);
 	void (*meter)(
 		void *user, struct ofproto *p, uint32_t id, const struct of_meter_view *meter);
+	/* The switch's TLV table is another. NULL: nobody listens. */
+	void (*tlvs)(void *user, struct ofproto *p);
 };
 void of_model_set_journal(struct of_model *m, const struct of_journal_ops *ops);
 

@@ -123,6 +123,7 @@ struct ofproto {
 	struct mdb *mdb;
 	struct versioned_table groups;
 	struct versioned_table meters;
+	struct of_tlv_map tlvs;
 	/* The loop's. */
 	struct list object_rules; /* rules that lead, or led, to groups or meters */
 	uint32_t group_mark;      /* of the last search for loops */
@@ -156,6 +157,9 @@ struct of_model {
 	struct context_table *contexts;
 	struct of_underlay_provider underlay;
 	struct tunnel_map *tunnels;
+	_Atomic uint64_t
+		tlv_slots; /* bits of tun_opts_present that stand for an option of some switch */
+	_Atomic uint64_t tlv_critical; /* those of them that must be understood */
 	_Atomic(struct of_reader *) readers[GRACE_MAX_READERS];
 	struct change_log changes;
 	/* The loop's. */
@@ -241,6 +245,11 @@ void expiry_add(struct of_model *m, struct rule *r);
 void expiry_del(struct of_model *m, struct rule *r);
 /* Removes rules that are due, under one version; whether there are more. */
 bool expiry_run(struct of_model *m, uint64_t now_ms, unsigned budget);
+
+/* --- tlv_table.c --- */
+
+/* A switch's map has changed, or is gone with it. */
+void tlvs_changed(struct of_model *m);
 
 /* --- flow_mod.c --- */
 

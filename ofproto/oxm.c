@@ -15,6 +15,7 @@
 #include "ofproto/of_error.h"
 #include "ofproto/of_match.h"
 #include "ofproto/of_port.h"
+#include "ofproto/of_tlv.h"
 #include "ofproto/oxm_internal.h"
 
 /* How a value on the wire differs from the field table's, beyond its size. */
@@ -72,8 +73,8 @@ static bool is_mapped(const union field_value *value, const union field_value *m
 static size_t header_size(const struct row *row);
 static void put_row(struct strbuf *out, const struct row *row, const union field_value *value,
 	const union field_value *mask);
-static bool add_entry(struct of_match *match, const struct oxm_entry *e, unsigned flags,
-	size_t offset, struct weft_error *err);
+static bool add_entry(struct of_match *match, const struct oxm_entry *e,
+	const struct of_tlv_map *tlvs, unsigned flags, size_t offset, struct weft_error *err);
 
 static void __attribute__((constructor)) fill_index(void)
 {
@@ -239,8 +240,8 @@ oxm_pull_header(const uint8_t *data, size_t len, enum field_id *field, bool *has
 }
 
 bool
-oxm_pull_entry(
-	const uint8_t *data, size_t len, struct oxm_entry *e, size_t *used, struct weft_error *err)
+oxm_pull_entry(const uint8_t *data, size_t len, const struct of_tlv_map *tlvs, struct oxm_entry *e,
+	size_t *used, struct weft_error *err)
 {
 	const struct row *row;
 	const struct field *f;
@@ -255,6 +256,10 @@ oxm_pull_entry(
 	}
 	header = get_be32(data);
 	payload = header & 0xff;
+	if (oxm_is_tlv(header)) {
+		*used = 4 + payload;
+		return oxm_pull_tlv(header, data + 4, tlvs, e, err);
+	}
 	if (!oxm_pull_header(data, len, &e->field, &e->has_mask, &at, err)) {
 		*used = 4 + payload;
 		return false;
@@ -330,8 +335,8 @@ oxm_put_entry(struct strbuf *out, enum field_id field, uint8_t version,
 /* --- matches ------------------------------------------------------------------------------------- */
 
 bool
-oxm_decode_match(const uint8_t *data, size_t len, unsigned flags, struct of_match *match,
-	struct weft_error *err)
+oxm_decode_match(const uint8_t *data, size_t len, unsigned flags, const struct of_tlv_map *tlvs,
+	struct of_match *match, struct weft_error *err)
 {
 	size_t at = 0;
 
@@ -341,7 +346,7 @@ oxm_decode_match(const uint8_t *data, size_t len, unsigned flags, struct of_matc
 		struct oxm_entry e;
 		size_t used;
 
-		if (!oxm_pull_entry(data + at, len - at, &e, &used, &why)) {
+		if (!oxm_pull_entry(data + at, len - at, tlvs, &e, &used, &why)) {
 			if (e.field == FIELD_N && used && used <= len - at &&
 				flags & OXM_SKIP_UNKNOWN) {
 				at += used;
@@ -351,7 +356,7 @@ oxm_decode_match(const uint8_t *data, size_t len, unsigned flags, struct of_matc
 			weft_error_move(err, &why);
 			return false;
 		}
-		if (!add_entry(match, &e, flags, at, err)) {
+		if (!add_entry(match, &e, tlvs, flags, at, err)) {
 			return false;
 		}
 		at += used;
@@ -360,7 +365,8 @@ oxm_decode_match(const uint8_t *data, size_t len, unsigned flags, struct of_matc
 }
 
 void
-oxm_encode_match(struct strbuf *out, const struct of_match *match, uint8_t version)
+oxm_encode_match(struct strbuf *out, const struct of_match *match, uint8_t version,
+	const struct of_tlv_map *tlvs)
 {
 	struct flow_mask left = match->mask;
 	union field_value zero = {{0}};
@@ -387,25 +393,27 @@ oxm_encode_match(struct strbuf *out, const struct of_match *match, uint8_t versi
 		field_store(f, &left.bits, &zero);
 		map = of_words_map(&left.bits);
 	}
+	oxm_encode_tlvs(out, match, tlvs);
 }
 
 void
-oxm_put_match(struct strbuf *out, const struct of_match *match, uint8_t version)
+oxm_put_match(struct strbuf *out, const struct of_match *match, uint8_t version,
+	const struct of_tlv_map *tlvs)
 {
 	static const uint8_t padding[8];
 	size_t start = out->len, size;
 	uint8_t head[4] = {0, 1};
 
 	strbuf_put_bytes(out, head, sizeof(head));
-	oxm_encode_match(out, match, version);
+	oxm_encode_match(out, match, version, tlvs);
 	size = out->len - start;
 	put_be16(out->data + start + 2, (uint16_t)size);
 	strbuf_put_bytes(out, padding, WEFT_ROUND_UP(size, 8) - size);
 }
 
 bool
-oxm_pull_match(const uint8_t *data, size_t len, unsigned flags, struct of_match *match,
-	size_t *used, struct weft_error *err)
+oxm_pull_match(const uint8_t *data, size_t len, unsigned flags, const struct of_tlv_map *tlvs,
+	struct of_match *match, size_t *used, struct weft_error *err)
 {
 	struct weft_error why = WEFT_ERROR_INIT;
 	size_t size;
@@ -425,7 +433,7 @@ oxm_pull_match(const uint8_t *data, size_t len, unsigned flags, struct of_match 
 			"match of %zu bytes in %zu", size, len);
 	}
 	*used = WEFT_ROUND_UP(size, 8);
-	if (!oxm_decode_match(data + 4, size - 4, flags, match, &why)) {
+	if (!oxm_decode_match(data + 4, size - 4, flags, tlvs, match, &why)) {
 		why.offset += 4;
 		weft_error_move(err, &why);
 		return false;
@@ -434,11 +442,20 @@ oxm_pull_match(const uint8_t *data, size_t len, unsigned flags, struct of_match 
 }
 
 static bool
-add_entry(struct of_match *match, const struct oxm_entry *e, unsigned flags, size_t offset,
-	struct weft_error *err)
+add_entry(struct of_match *match, const struct oxm_entry *e, const struct of_tlv_map *tlvs,
+	unsigned flags, size_t offset, struct weft_error *err)
 {
 	const struct field *f = field_get(e->field);
+	struct of_tlv tlv;
 
+	if (e->is_tlv && of_tlv_get(tlvs, e->index, &tlv)) {
+		if (be64_to(match->mask.bits.tun_opts_present) >> tlv.slot & 1) {
+			return of_error_set_at(err, OFPET_BAD_MATCH, OFPBMC_DUP_FIELD, offset,
+				"tun_metadata%u stands twice", e->index);
+		}
+		of_tlv_match(match, &tlv, &e->value, &e->mask);
+		return true;
+	}
 	if (field_is_masked(f, &match->mask)) {
 		return of_error_set_at(
 			err, OFPET_BAD_MATCH, OFPBMC_DUP_FIELD, offset, "%s stands twice", f->name);

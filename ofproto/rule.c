@@ -140,6 +140,7 @@ rule_view(const struct rule *r, uint64_t version, uint64_t now_ms, struct of_flo
 		.actions = a->data,
 		.actions_size = a->size,
 		.id = r->id,
+		.tlvs = &r->ofproto->tlvs,
 	};
 	if (!(r->flags & OF_FLAG_NO_PKT_COUNTS)) {
 		view->packets = atomic_load_explicit(&r->packets, memory_order_relaxed);

@@ -194,6 +194,9 @@ void xlate_commit_tunnel(struct xlate *x, uint32_t flags);
 /* The packet came without tunnel fields. */
 void xlate_packet_no_tunnel(struct xlate *x);
 
+/* The packet has the option of whose data @mask has bits. */
+void xlate_option_set(struct xlate *x, const union field_value *mask);
+
 /* --- translate_output.c --- */
 
 void xlate_output(struct xlate *x, struct of_port port, uint16_t max_len);

@@ -188,6 +188,9 @@ xlate_set_field(struct xlate *x, enum field_id field, const union field_value *v
 	if (bits.bits.ip_ttl && f->block == 0) {
 		k->ttl_moved = false;
 	}
+	if (field == FIELD_TUN_OPTS) {
+		xlate_option_set(x, mask);
+	}
 }
 
 /* What the headers behind it mean changes with it: the datapath parses anew before they are looked at. */

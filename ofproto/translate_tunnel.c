@@ -41,6 +41,7 @@ static bool find_object(struct xlate *x, struct way_out *w);
 static void go_out(struct xlate *x, const struct way_out *w);
 static void become_outer(struct xlate_packet *k, const struct way_out *w);
 static bool is_malformed(struct xlate *x);
+static bool take_options(struct xlate *x);
 static const struct tunnel_listener *listener_of(struct xlate *x);
 static void outer_destination(struct xlate *x, struct of_underlay_addr *a);
 
@@ -426,7 +427,43 @@ xlate_tunnel_port(struct xlate *x, const struct ofport *face)
 	xlate_depend(x, OF_DEP_PORT, port->info.number.v);
 	xlate_note(x, port->rx);
 	x->pkt.key.in_port = x->pkt.base.in_port = be32_from(port->info.number.v);
-	return port;
+	return take_options(x) ? port : NULL;
+}
+
+/* The datapath knows the options of all switches: those of others are unknown to this one (RFC 8926 s.3.5). */
+static bool
+take_options(struct xlate *x)
+{
+	struct flow_mask bits = {0};
+	uint64_t others = atomic_load_explicit(&x->model->tlv_slots, memory_order_relaxed) &
+			  ~of_tlv_slots(&x->p->tlvs);
+
+	if (!others) {
+		return true;
+	}
+	bits.bits.tun_opts_present = be64_from(others);
+	xlate_read(x, &bits);
+	others &= be64_to(x->pkt.key.tun_opts_present);
+	if (others & atomic_load_explicit(&x->model->tlv_critical, memory_order_relaxed)) {
+		xlate_trace(x, "an option of Geneve that must be understood is not this switch's");
+		xlate_blame(x, DROP_DECAP_OPTION);
+		return false;
+	}
+	if (others) {
+		xlate_set_u64(x, FIELD_TUN_OPTS_PRESENT, 0, others);
+	}
+	return true;
+}
+
+void
+xlate_option_set(struct xlate *x, const union field_value *mask)
+{
+	struct of_tlv tlv;
+
+	if (of_tlv_of_mask(&x->p->tlvs, mask, &tlv) < OF_TLV_FIELDS) {
+		xlate_set_u64(x, FIELD_TUN_OPTS_PRESENT, UINT64_C(1) << tlv.slot,
+			UINT64_C(1) << tlv.slot);
+	}
 }
 
 /* Whose outer headers do not tell whether it is a tunnel packet. The kernel would take it no better, but

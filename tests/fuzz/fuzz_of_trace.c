@@ -152,7 +152,7 @@ trace(struct ofproto *p, const uint8_t *line, size_t len)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct of_model_events events = {flow_removed, context_gone, NULL, NULL};
+	const struct of_model_events events = {flow_removed, context_gone, NULL, NULL, NULL};
 	const uint8_t *end = memchr(data, '\n', size);
 	size_t len = end ? (size_t)(end - data) : size, at = len;
 	struct ofproto *p;

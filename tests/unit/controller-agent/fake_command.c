@@ -27,6 +27,7 @@ note(struct fake_datapath *dp, uint32_t kind)
 		[DP_CONTEXT_LIST] = "context-list",
 		[DP_EXECUTE] = "execute",
 		[DP_BARRIER] = "barrier",
+		[DP_TUN_OPTS] = "options",
 	};
 	char *text = xasprintf(
 		"%s%s%s", dp->history ? dp->history : "", dp->history ? "," : "", names[kind]);
@@ -365,6 +366,19 @@ run_command(struct fake_datapath *dp, struct shm_ring *r, uint32_t kind, const s
 	case DP_OBJECT_LIST: {
 		struct dp_list_reply none = {.reply = reply, .next_slot = UINT32_MAX};
 
+		send_reply(r, kind, &none, sizeof(none));
+		return;
+	}
+	case DP_TUN_OPTS: {
+		struct dp_tun_opts_reply none = {.reply = reply};
+
+		if (dp->options_again) {
+			dp->options_again--;
+			none.reply.status = -EAGAIN;
+		} else {
+			dp->n_options = ((const struct dp_tun_opts *)m->body)->n;
+			memcpy(dp->options, m->data, dp->n_options * sizeof(dp->options[0]));
+		}
 		send_reply(r, kind, &none, sizeof(none));
 		return;
 	}

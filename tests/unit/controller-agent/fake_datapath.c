@@ -253,6 +253,26 @@ fake_port_delete(struct fake_datapath *dp, struct fake_port *port)
 }
 
 void
+fake_datapath_refuse_options(struct fake_datapath *dp, unsigned times)
+{
+	pthread_mutex_lock(&dp->lock);
+	dp->options_again = times;
+	pthread_mutex_unlock(&dp->lock);
+}
+
+unsigned
+fake_datapath_options(struct fake_datapath *dp, struct dp_tun_opt *opts)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&dp->lock);
+	n = dp->n_options;
+	memcpy(opts, dp->options, n * sizeof(*opts));
+	pthread_mutex_unlock(&dp->lock);
+	return n;
+}
+
+void
 fake_datapath_counts(struct fake_datapath *dp, struct fake_counts *counts)
 {
 	pthread_mutex_lock(&dp->lock);

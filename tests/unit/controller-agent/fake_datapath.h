@@ -68,6 +68,10 @@ void fake_datapath_receive(
 /* Changes a port's link, as port.changed. */
 void fake_datapath_set_link(struct fake_datapath *dp, uint32_t port, bool up);
 
+/* So often it answers options of Geneve that they were set too often; and those that it was told of last. */
+void fake_datapath_refuse_options(struct fake_datapath *dp, unsigned times);
+struct dp_tun_opt;
+unsigned fake_datapath_options(struct fake_datapath *dp, struct dp_tun_opt *opts);
 void fake_datapath_counts(struct fake_datapath *dp, struct fake_counts *counts);
 /* Waits until @condition holds for the counts, up to @timeout_ms; returns whether it did. */
 bool fake_datapath_wait(struct fake_datapath *dp,

@@ -99,6 +99,9 @@ struct fake_datapath {
 	struct fake_output *outputs;
 	struct fake_counts counts;
 	char *history;
+	struct dp_tun_opt options[DP_TUN_OPTS_MAX]; /* that it was told of last */
+	uint32_t n_options;
+	unsigned options_again;     /* so often it answers -EAGAIN first */
 	struct fake_server *server; /* fake_server.c */
 	_Alignas(8) uint8_t buffer[DP_MAX_MESSAGE];
 };

@@ -355,7 +355,7 @@ world_packet_in(struct world *w, uint8_t reason, uint16_t max_len)
 
 	memset(&key, 0, sizeof(key));
 	key.tun_id_lo = be32_from(7);
-	of_packet_in_fill(&pi, &context, &key, OF_PORT(2));
+	of_packet_in_fill(&pi, &context, &key, OF_PORT(2), NULL);
 	of_service_packet_in(w->service, w->ofproto, &pi);
 	world_run(w);
 }

@@ -268,6 +268,34 @@ test_handler_many_flows_and_changes(void **state)
 
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, handler_lab_setup, handler_lab_teardown)
 
+/* A barrier holds when the datapath knows them, though it refuses at first. */
+static void
+test_handler_tells_options(void **state)
+{
+	static const struct dp_tun_opt opts[] = {{0x102, 0x80, 4, 0, 0, {0}}, {7, 1, 8, 4, 1, {0}}};
+	struct dp_tun_opt got[DP_TUN_OPTS_MAX];
+
+	(void)state;
+	handler_lab_start();
+	fake_datapath_refuse_options(lab.dp, 3);
+	handlers_tun_opts(lab.handlers, opts, 2);
+	handlers_barrier(lab.handlers, handler_lab_on_barrier, NULL);
+	assert_true(handler_lab_wait(&lab.seen.n_barriers, 1));
+	/* The refusal may come behind the barrier: then the next one holds. */
+	for (unsigned i = 0; i < 4 && fake_datapath_options(lab.dp, got) != 2; i++) {
+		handlers_barrier(lab.handlers, handler_lab_on_barrier, NULL);
+		assert_true(handler_lab_wait(&lab.seen.n_barriers, 2 + i));
+	}
+	assert_int_equal(fake_datapath_options(lab.dp, got), 2);
+	assert_memory_equal(got, opts, sizeof(opts));
+	lab.seen.n_barriers = 0;
+	handlers_tun_opts(lab.handlers, NULL, 0);
+	handlers_barrier(lab.handlers, handler_lab_on_barrier, NULL);
+	assert_true(handler_lab_wait(&lab.seen.n_barriers, 1));
+	assert_int_equal(fake_datapath_options(lab.dp, got), 0);
+	handler_lab_stop();
+}
+
 int
 main(void)
 {
@@ -280,6 +308,7 @@ main(void)
 		TEST(test_handler_learns_by_normal),
 		TEST(test_handler_takes_over_what_another_left),
 		TEST(test_handler_many_flows_and_changes),
+		TEST(test_handler_tells_options),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

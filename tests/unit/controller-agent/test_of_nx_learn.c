@@ -87,7 +87,7 @@ test_nx_learn_bytes(void **state)
 		}
 		of_text_format_actions(actions.data, actions.size, NULL, &text);
 		assert_string_equal(strbuf_text(&text), rows[i].text);
-		of_nx_put_action(&out, 4, of_action_first(actions.data, actions.size), NULL);
+		of_nx_put_action(&out, 4, NULL, of_action_first(actions.data, actions.size), NULL);
 		assert_int_equal(out.len, len);
 		assert_memory_equal(out.data, bytes, len);
 		of_actions_uninit(&actions);

@@ -87,7 +87,7 @@ frame(struct world *w, uint8_t from, uint8_t to)
 	struct flow_key key;
 
 	memset(&key, 0, sizeof(key));
-	of_packet_in_fill(&pi, &context, &key, OF_PORT(from));
+	of_packet_in_fill(&pi, &context, &key, OF_PORT(from), NULL);
 	of_service_packet_in(w->service, w->ofproto, &pi);
 }
 

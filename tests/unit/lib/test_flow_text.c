@@ -235,7 +235,7 @@ static void
 test_flow_text_names_ports(void **state)
 {
 	char name[] = "vm1";
-	struct flow_text_ports ports = {parse_port, format_port, name};
+	struct flow_text_ports ports = {parse_port, format_port, name, NULL};
 	struct flow_text_item items[] = {
 		{"in_port", 7, "vm1", 3},
 		{"actset_output", 13, "vm1", 3},

@@ -266,7 +266,7 @@ port_name(void *user, struct of_port port)
 static void
 test_text_port_names(void **state)
 {
-	struct of_text_names names = {find_port, port_name, NULL};
+	struct of_text_names names = {find_port, port_name, NULL, NULL};
 	const char *text = "in_port=\"vm1\",actions=vm1,output:\"vm1\",resubmit:vm1,output:8";
 	struct of_flow_mod fm = {.command = OF_FLOW_ADD};
 	struct strbuf out = STRBUF_INIT;

@@ -59,7 +59,8 @@ writable(void)
 
 	do {
 		id = below(FIELD_N);
-	} while (!(field_get(id)->flags & FIELD_WRITABLE));
+		/* Options of Geneve are written as the TLV table calls them: test_tlv. */
+	} while (!(field_get(id)->flags & FIELD_WRITABLE) || field_get(id)->block == 5);
 	return id;
 }
 

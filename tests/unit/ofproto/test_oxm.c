@@ -139,11 +139,11 @@ test_oxm_exact_bytes(void **state)
 		if (!of_text_parse_match(rows[i].match, strlen(rows[i].match), NULL, &m, &err)) {
 			fail_msg("%s: %s", rows[i].match, err.text);
 		}
-		oxm_encode_match(&out, &m, (uint8_t)rows[i].version);
+		oxm_encode_match(&out, &m, (uint8_t)rows[i].version, NULL);
 		if (strcmp(hex(&out), rows[i].bytes)) {
 			fail_msg("%s: %s", rows[i].match, hex(&out));
 		}
-		if (!oxm_decode_match((const uint8_t *)out.data, out.len, 0, &back, &err)) {
+		if (!oxm_decode_match((const uint8_t *)out.data, out.len, 0, NULL, &back, &err)) {
 			fail_msg("%s: %s", rows[i].match, err.text);
 		}
 		assert_true(of_match_equal(&m, &back));
@@ -212,7 +212,7 @@ test_oxm_round_trip_of_each_field(void **state)
 			oxm_put_entry(&out, id, versions[v], &value, NULL);
 			assert_int_equal(out.len, oxm_entry_size(id, versions[v], false));
 			assert_int_equal(get_be32(out.data), oxm_header(id, versions[v], false));
-			if (!oxm_pull_entry((uint8_t *)out.data, out.len, &e, &used, NULL)) {
+			if (!oxm_pull_entry((uint8_t *)out.data, out.len, NULL, &e, &used, NULL)) {
 				fail_msg("%s: %s", f->name, hex(&out));
 			}
 			assert_int_equal(used, out.len);
@@ -283,7 +283,7 @@ test_oxm_errors(void **state)
 		uint8_t bytes[64];
 		size_t len = unhex(bad[i].bytes, bytes);
 
-		if (oxm_decode_match(bytes, len, 0, &m, &err)) {
+		if (oxm_decode_match(bytes, len, 0, NULL, &m, &err)) {
 			fail_msg("%s: taken", bad[i].bytes);
 		}
 		if (err.code != OFPET_BAD_MATCH || err.subcode != (int)bad[i].code ||
@@ -307,22 +307,22 @@ test_oxm_flags_and_frame(void **state)
 	len = unhex("80007e0100"
 		    "8000000400000001",
 		bytes);
-	assert_true(oxm_decode_match(bytes, len, OXM_SKIP_UNKNOWN, &m, NULL));
+	assert_true(oxm_decode_match(bytes, len, OXM_SKIP_UNKNOWN, NULL, &m, NULL));
 	assert_int_equal(be32_to(m.value.in_port), 1);
 	len = unhex("8000160401020304", bytes);
-	assert_true(oxm_decode_match(bytes, len, OXM_ANY_PREREQ, &m, NULL));
-	oxm_put_match(&out, &m, 4);
+	assert_true(oxm_decode_match(bytes, len, OXM_ANY_PREREQ, NULL, &m, NULL));
+	oxm_put_match(&out, &m, 4, NULL);
 	of_match_init(&m);
 	of_match_set_u64(&m, FIELD_ETH_TYPE, 0x0800);
 	strbuf_clear(&out);
-	oxm_put_match(&out, &m, 4);
+	oxm_put_match(&out, &m, 4, NULL);
 	assert_string_equal(hex(&out), "0001000a80000a020800"
 				       "000000000000");
-	assert_true(oxm_pull_match((uint8_t *)out.data, out.len, 0, &m, &used, NULL));
+	assert_true(oxm_pull_match((uint8_t *)out.data, out.len, 0, NULL, &m, &used, NULL));
 	assert_int_equal(used, 16);
-	assert_false(oxm_pull_match((uint8_t *)out.data, 15, 0, &m, &used, NULL));
+	assert_false(oxm_pull_match((uint8_t *)out.data, 15, 0, NULL, &m, &used, NULL));
 	out.data[1] = 0;
-	assert_false(oxm_pull_match((uint8_t *)out.data, out.len, 0, &m, &used, NULL));
+	assert_false(oxm_pull_match((uint8_t *)out.data, out.len, 0, NULL, &m, &used, NULL));
 	strbuf_uninit(&out);
 }
 

@@ -101,8 +101,9 @@ world_port(
 static bool
 flow_mod(struct world *w, const char *text, struct weft_error *err)
 {
+	struct of_text_names names = of_text_names_of(w->p);
 	struct of_flow_mod fm = {.command = OF_FLOW_ADD};
-	bool ok = of_text_parse_flow(text, strlen(text), true, NULL, &fm, err) &&
+	bool ok = of_text_parse_flow(text, strlen(text), true, &names, &fm, err) &&
 		  ofproto_flow_mod(w->p, &fm, w->now_ms, err);
 
 	of_flow_mod_uninit(&fm);
