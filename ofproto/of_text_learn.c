@@ -228,6 +228,8 @@ field_of_name(struct of_span name, enum oxm_form *form)
 	} else if (field == FIELD_N && of_span_is(name, "tun_dst")) {
 		field = FIELD_TUN_DST;
 		*form = OXM_FORM_MAPPED;
+	} else if (field == FIELD_N && of_span_is(name, "in_port_oxm")) {
+		field = FIELD_IN_PORT;
 	} else if (field == FIELD_N) {
 		field = field_by_name(name.at, name.len);
 		*form = field == FIELD_IN_PORT ? OXM_FORM_PORT16 : OXM_FORM_WHOLE;

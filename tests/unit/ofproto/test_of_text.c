@@ -122,6 +122,8 @@ static const struct {
 	{"actions=learn(table=1,load:0x123456789abcdef0123->NXM_NX_TUN_IPV6_DST[0..79],"
 	 "load:NXM_OF_ETH_SRC[]->NXM_NX_TUN_IPV6_DST[0..47])",
 		NULL},
+	{"actions=learn(table=1,in_port_oxm=7,in_port=7,load:0->NXM_NX_XXREG0[])",
+		"actions=learn(OXM_OF_IN_PORT[]=7,in_port=7,load:0->NXM_NX_XXREG0[])"},
 	{"ip actions=learn(table=1,eth_type=0x800,OXM_OF_IP_DSCP[],nw_tos=32)",
 		"ip actions=learn(eth_type=0x800,ip_dscp=ip_dscp,NXM_OF_IP_TOS[]=32)"},
 	{"tcp actions=fin_timeout(idle_timeout=5,hard_timeout=6)", NULL},
