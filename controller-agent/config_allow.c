@@ -3,19 +3,17 @@
  * Configuration: allow=, a port's list of sources: MAC[/ADDRESS[/LENGTH]],..
  */
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "controller-agent/config.h"
 #include "lib/alloc.h"
 #include "lib/error.h"
+#include "lib/eth_addr.h"
 #include "ofproto/of_allow.h"
 
 static bool parse_entry(const char *text, struct of_allow_entry *e, struct weft_error *err);
-static bool parse_mac(const char *text, uint8_t mac[6]);
 static bool parse_address(const char *entry, const char *address, const char *length,
 	struct of_allow_entry *e, struct weft_error *err);
 
@@ -56,7 +54,7 @@ parse_entry(const char *text, struct of_allow_entry *e, struct weft_error *err)
 	if (length) {
 		*length++ = '\0';
 	}
-	if (!parse_mac(copy, e->mac)) {
+	if (!eth_addr_parse(copy, e->mac)) {
 		ok = fail(err, text,
 			"must be MAC, MAC/ADDRESS or MAC/ADDRESS/LENGTH, like "
 			"02:00:00:00:00:01/10.0.0.1");
@@ -67,21 +65,6 @@ parse_entry(const char *text, struct of_allow_entry *e, struct weft_error *err)
 	}
 	free(copy);
 	return ok;
-}
-
-static bool
-parse_mac(const char *text, uint8_t mac[6])
-{
-	for (unsigned i = 0; i < 6; i++, text += 3) {
-		unsigned byte;
-
-		if (!isxdigit((unsigned char)text[0]) || !isxdigit((unsigned char)text[1]) ||
-			text[2] != (i < 5 ? ':' : '\0') || sscanf(text, "%2x", &byte) != 1) {
-			return false;
-		}
-		mac[i] = (uint8_t)byte;
-	}
-	return true;
 }
 
 static bool

@@ -6,7 +6,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +13,7 @@
 #include "lib/alloc.h"
 #include "lib/compiler.h"
 #include "lib/error.h"
+#include "lib/eth_addr.h"
 #include "ofproto/of_tunnel.h"
 
 #define fail(ERR, ...) weft_error_set(ERR, WEFT_ERR_INVALID, EINVAL, __VA_ARGS__)
@@ -427,27 +427,14 @@ static bool
 get_bfd(const struct config_port *p, struct of_tunnel *t, struct weft_error *err)
 {
 	const char *value = config_port_option(p, "bfd-dst-mac");
-	unsigned b[6];
-	int end = 0;
 
 	if (!get_bool(p, "bfd", &t->bfd, err) ||
 		!get_number(p, "bfd-vni", of_tunnel_id_max((enum dp_tunnel_kind)t->kind), NULL,
 			NULL, &t->bfd_id, err)) {
 		return false;
 	}
-	if (!value) {
-		return true;
-	}
-	if (sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
-		    &end) != 6 ||
-		value[end]) {
-		return fail(
-			err, "bfd-dst-mac=%s: must be an address like 00:00:5e:00:52:02", value);
-	}
-	for (unsigned i = 0; i < 6; i++) {
-		t->bfd_mac[i] = (uint8_t)b[i];
-	}
-	return true;
+	return !value || eth_addr_parse(value, t->bfd_mac) ||
+	       fail(err, "bfd-dst-mac=%s: must be an address like 00:00:5e:00:52:02", value);
 }
 
 /* --- flood= ---------------------------------------------------------------------------------------- */

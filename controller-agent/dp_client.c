@@ -13,6 +13,7 @@
 
 #include "lib/alloc.h"
 #include "lib/error.h"
+#include "lib/eth_addr.h"
 #include "lib/jsonrpc.h"
 #include "lib/log.h"
 #include "lib/shm_ring.h"
@@ -344,20 +345,6 @@ port_changed(struct rpc_call *call, json_t *params, void *arg)
 }
 
 static void
-parse_mac(const char *text, uint8_t mac[6])
-{
-	unsigned b[6];
-
-	memset(mac, 0, 6);
-	if (text && sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1], &b[2], &b[3], &b[4],
-			    &b[5]) == 6) {
-		for (unsigned i = 0; i < 6; i++) {
-			mac[i] = (uint8_t)b[i];
-		}
-	}
-}
-
-static void
 copy_text(char *to, size_t size, json_t *value)
 {
 	const char *text = json_string_value(value);
@@ -378,7 +365,7 @@ is_up(json_t *value, bool otherwise)
 static bool
 port_info(json_t *entry, struct dp_port_info *info)
 {
-	const char *medium;
+	const char *medium, *mac;
 	const json_t *bfd;
 
 	memset(info, 0, sizeof(*info));
@@ -393,7 +380,10 @@ port_info(json_t *entry, struct dp_port_info *info)
 	bfd = json_object_get(entry, "bfd");
 	info->path_down = bfd && !json_is_true(json_object_get(bfd, "forwarding"));
 	info->admin_up = is_up(json_object_get(entry, "admin"), true);
-	parse_mac(json_string_value(json_object_get(entry, "mac")), info->mac);
+	mac = json_string_value(json_object_get(entry, "mac"));
+	if (!mac || !eth_addr_parse(mac, info->mac)) {
+		memset(info->mac, 0, sizeof(info->mac));
+	}
 	number(entry, "mtu", 0, UINT32_MAX, &info->mtu);
 	number(entry, "speed_mbps", 0, UINT32_MAX, &info->speed_mbps);
 	medium = json_string_value(json_object_get(entry, "medium"));

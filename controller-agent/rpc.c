@@ -12,6 +12,7 @@
 #include "controller-agent/agent_internal.h"
 #include "controller-agent/config_mirror.h"
 #include "lib/alloc.h"
+#include "lib/eth_addr.h"
 #include "lib/jsonrpc.h"
 #include "lib/log.h"
 
@@ -499,19 +500,16 @@ port_json(const struct agent_port *p, bool with_settings)
 	char *trunks = c->has_trunks ? config_trunks_format(c->trunks) : NULL;
 	bool is_up = shown ? !(shown->state & OF_PORT_LINK_DOWN) : bond && p->info.link_up;
 	json_t *object;
-	char mac[20] = "";
+	char mac[ETH_ADDR_TEXT_SIZE];
 
-	if (m) {
-		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3],
-			m[4], m[5]);
-	}
 	object = json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:i, s:s, s:s, s:s}", "name",
 		c->name, "switch", p->sw->config->name, "type", c->type, "of_port",
 		bond ? json_null() : of_port_json(p->of_port), "dp_port",
-		config_port_is_virtual(c) ? json_null() : json_integer(p->dp_port.v), "mac", mac,
-		"admin", p->of_config & OF_PORT_DOWN ? "down" : "up", "link", is_up ? "up" : "down",
-		"mtu", (int)p->info.mtu, "vlan_mode",
-		config_vlan_mode_name(config_port_vlan_mode(c)), "peer",
+		config_port_is_virtual(c) ? json_null() : json_integer(p->dp_port.v), "mac",
+		m ? eth_addr_text(m, mac) : "", "admin",
+		p->of_config & OF_PORT_DOWN ? "down" : "up", "link", is_up ? "up" : "down", "mtu",
+		(int)p->info.mtu, "vlan_mode", config_vlan_mode_name(config_port_vlan_mode(c)),
+		"peer",
 		config_port_is_patch(c)    ? config_patch_peer(c)
 		: config_port_is_tunnel(c) ? config_port_option(c, "remote")
 		: p->state == PORT_ABSENT  ? "unknown"

@@ -13,6 +13,7 @@
 #include "controller-agent/agent_internal.h"
 #include "controller-agent/underlay_netlink.h"
 #include "lib/alloc.h"
+#include "lib/eth_addr.h"
 #include "lib/jsonrpc.h"
 #include "lib/strbuf.h"
 #include "ofproto/fdb.h"
@@ -455,14 +456,12 @@ list_address(const struct fdb_entry_view *e, void *user)
 	bool has_remote = !of_underlay_addr_is_zero(&e->place.remote);
 	uint64_t now = agent_now_ms();
 	json_int_t age_s = (json_int_t)(now > e->used_ms ? now - e->used_ms : 0) / 1000;
-	char mac[20];
+	char mac[ETH_ADDR_TEXT_SIZE];
 
-	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", e->mac[0], e->mac[1], e->mac[2],
-		e->mac[3], e->mac[4], e->mac[5]);
 	json_array_append_new(v->result,
 		json_pack("{s:s, s:s, s:i, s:s, s:s?, s:b, s:o, s:o}", "switch",
 			v->sw->config->name, "port", port ? port->name : "", "vlan", (int)e->vlan,
-			"mac", mac, "remote",
+			"mac", eth_addr_text(e->mac, mac), "remote",
 			has_remote ? underlay_addr_text(&e->place.remote, remote) : NULL, "static",
 			e->is_static, "age_s", e->is_static ? json_null() : json_integer(age_s),
 			"expires_s",

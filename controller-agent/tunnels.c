@@ -13,6 +13,7 @@
 #include "controller-agent/agent_internal.h"
 #include "controller-agent/underlay_netlink.h"
 #include "lib/alloc.h"
+#include "lib/eth_addr.h"
 #include "lib/jsonrpc.h"
 #include "lib/log.h"
 #include "ofproto/of_tunnel.h"
@@ -169,11 +170,9 @@ addr_json(const struct of_underlay_addr *a)
 static json_t *
 mac_json(const uint8_t mac[6])
 {
-	char text[20];
+	char text[ETH_ADDR_TEXT_SIZE];
 
-	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
-		mac[3], mac[4], mac[5]);
-	return json_string(text);
+	return json_string(eth_addr_text(mac, text));
 }
 
 /* "10.0.0.0/8 metric 20 table 100", as ip-route(8) would say it. */

@@ -9,6 +9,7 @@
 
 #include "datapath/bond_internal.h"
 #include "lib/compiler.h"
+#include "lib/eth_addr.h"
 
 const char *const bond_mode_names[BOND_N_MODES] = {
 	[BONDING_MODE_ACTIVE_BACKUP] = "active-backup",
@@ -97,12 +98,10 @@ lacp_words(uint8_t state)
 static json_t *
 lacp_party(const struct port_params *p, uint8_t state)
 {
-	const uint8_t *a = p->system.addr_bytes;
-	char system[18];
+	char system[ETH_ADDR_TEXT_SIZE];
 
-	snprintf(system, sizeof system, "%02x:%02x:%02x:%02x:%02x:%02x", a[0], a[1], a[2], a[3],
-		a[4], a[5]);
-	return json_pack("{s:s, s:i, s:i, s:o}", "system", system, "key", rte_be_to_cpu_16(p->key),
+	return json_pack("{s:s, s:i, s:i, s:o}", "system",
+		eth_addr_text(p->system.addr_bytes, system), "key", rte_be_to_cpu_16(p->key),
 		"port", rte_be_to_cpu_16(p->port_number), "state", lacp_words(state));
 }
 

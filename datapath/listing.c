@@ -19,6 +19,7 @@
 #include "datapath/tables.h"
 #include "datapath/worker.h"
 #include "lib/error.h"
+#include "lib/eth_addr.h"
 #include "lib/log.h"
 #include "lib/strbuf.h"
 
@@ -67,21 +68,19 @@ listing_port(const struct port *port, json_t *options)
 	struct port_dev_stats dev = {0};
 	struct port_sums sums;
 	json_t *o = json_object();
-	char mac[18];
+	char mac[ETH_ADDR_TEXT_SIZE];
 
 	port->provider->status(port->dev, &status);
 	if (port->provider->stats) {
 		port->provider->stats(port->dev, &dev);
 	}
 	port_read_counters(port, &sums);
-	snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", status.mac[0], status.mac[1],
-		status.mac[2], status.mac[3], status.mac[4], status.mac[5]);
 	set(o, "port", port->number);
 	set_text(o, "name", port->name);
 	set_text(o, "type", port->provider->type);
 	set_text(o, "link", status.link_up ? "up" : "down");
 	set_text(o, "admin", port->admin_up ? "up" : "down");
-	set_text(o, "mac", mac);
+	set_text(o, "mac", eth_addr_text(status.mac, mac));
 	set(o, "mtu", status.mtu);
 	set(o, "speed_mbps", status.speed_mbps);
 	if (status.is_copper || status.is_fibre) {

@@ -12,6 +12,7 @@
 #include "datapath/ports_thread.h"
 #include "datapath/rcu.h"
 #include "lib/byteorder.h"
+#include "lib/eth_addr.h"
 #include "lib/strbuf.h"
 
 #define ROWS_A_PAGE 1000u
@@ -126,6 +127,7 @@ describe_encap(json_t *row, const struct dp_encap *e)
 	bool v6 = ip[0] >> 4 == 6;
 	uint32_t src = v6 ? 8 : 12, size = v6 ? 16 : 4;
 	struct strbuf words = STRBUF_INIT;
+	char mac[ETH_ADDR_TEXT_SIZE];
 
 	strbuf_printf(&words, "%s src=", dp_tunnel_kind_name((enum dp_tunnel_kind)e->kind));
 	put_address(&words, ip + src, v6);
@@ -142,8 +144,7 @@ describe_encap(json_t *row, const struct dp_encap *e)
 	} else if (e->kind != DP_TUNNEL_GRE) {
 		strbuf_printf(&words, " id=%u", get_be32(e->header + e->l4_off + 12) >> 8);
 	}
-	strbuf_printf(&words, " via=%02x:%02x:%02x:%02x:%02x:%02x", e->header[0], e->header[1],
-		e->header[2], e->header[3], e->header[4], e->header[5]);
+	strbuf_printf(&words, " via=%s", eth_addr_text(e->header, mac));
 	if (e->mtu) {
 		strbuf_printf(&words, " mtu=%u too-long=%s", e->mtu, too_long[e->too_long]);
 	}

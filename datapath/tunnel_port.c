@@ -10,7 +10,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +18,7 @@
 #include "lib/alloc.h"
 #include "lib/drop_reason.h"
 #include "lib/error.h"
+#include "lib/eth_addr.h"
 #include "vhost/packet_mbuf.h"
 
 #define MS_MAX 60000
@@ -60,20 +60,9 @@ value_of(char *const values[N_OPTIONS], unsigned i)
 static bool
 parse_mac(const char *key, const char *text, uint8_t mac[6], struct weft_error *err)
 {
-	unsigned b[6];
-	int end = -1;
-
-	if (strlen(text) == 17 &&
-		sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
-			&end) == 6 &&
-		end == 17) {
-		for (unsigned i = 0; i < 6; i++) {
-			mac[i] = (uint8_t)b[i];
-		}
-		return true;
-	}
-	return weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
-		"%s takes an address like 00:00:5e:00:52:02, not \"%s\"", key, text);
+	return eth_addr_parse(text, mac) ||
+	       weft_error_set(err, WEFT_ERR_INVALID, EINVAL,
+		       "%s takes an address like 00:00:5e:00:52:02, not \"%s\"", key, text);
 }
 
 static bool

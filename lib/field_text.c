@@ -6,6 +6,7 @@
  *      What is printed is what ovs-ofctl(8) prints; what is taken is what ovs-fields(7) describes,
  *      but for numbers with leading zeroes: ovs-ofctl reads them as octal, most people do not.
  */
+#include "lib/eth_addr.h"
 #include "lib/field.h"
 
 #include <arpa/inet.h>
@@ -555,8 +556,7 @@ format_one(const struct field *f, const union field_value *value, struct strbuf 
 
 	switch ((enum field_format)f->format) {
 	case FIELD_FMT_ETH:
-		strbuf_printf(
-			out, "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4], b[5]);
+		strbuf_put(out, eth_addr_text(b, address));
 		break;
 	case FIELD_FMT_IPV4:
 		strbuf_put(out, inet_ntop(AF_INET, b, address, sizeof address));

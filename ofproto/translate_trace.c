@@ -11,6 +11,7 @@
 
 #include "lib/alloc.h"
 #include "lib/byteorder.h"
+#include "lib/eth_addr.h"
 #include "lib/strbuf.h"
 #include "ofproto/fdb.h"
 #include "ofproto/of_context.h"
@@ -352,6 +353,7 @@ xlate_tell_end(struct xlate *x, const char *what, enum drop_reason reason)
 static void
 put_mac(struct strbuf *out, const uint8_t mac[6])
 {
-	strbuf_printf(out, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
-		mac[5]);
+	char text[ETH_ADDR_TEXT_SIZE];
+
+	strbuf_put(out, eth_addr_text(mac, text));
 }

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/eth_addr.h"
+
 volatile bool bench_stop;
 
 static const struct command {
@@ -82,11 +84,7 @@ number(const char *name, const char *text, double min, double max)
 static void
 mac_address(const char *name, const char *text, uint8_t mac[6])
 {
-	int end = 0;
-
-	if (sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2],
-		    &mac[3], &mac[4], &mac[5], &end) != 6 ||
-		text[end]) {
+	if (!eth_addr_parse(text, mac)) {
 		fprintf(stderr,
 			"weft-bench: --%s takes an Ethernet address like 02:00:00:00:00:01, not \"%s\"\n",
 			name, text);

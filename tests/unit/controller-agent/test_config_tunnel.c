@@ -303,6 +303,7 @@ test_config_tunnels_are_refused(void **state)
 		{NULL, V " vni=flow bfd-vni=16777216", "from 0 to 16777215"},
 		{NULL, V " bfd-dst-mac=02:00", "bfd-dst-mac=02:00: must be an address"},
 		{NULL, V " bfd-dst-mac=02:00:00:00:00:00:00", "must be an address"},
+		{NULL, V " bfd-dst-mac=-1:00:00:00:00:00", "must be an address"},
 		{NULL, V " gpe=yes gbp=yes", "gbp is for plain VXLAN"},
 		{"type=gre remote=192.0.2.2", "type=erspan remote=192.0.2.2 vni=0", NULL},
 		{"type=erspan remote=192.0.2.2 vni=5", "type=erspan remote=192.0.2.2 vni=5",

@@ -261,6 +261,8 @@ test_tunnel_port_changes_bfd(void **state)
 	weft_error_init(&err);
 	assert_false(set(tunnel, "bfd-src-mac", "02:00", &err));
 	weft_error_init(&err);
+	assert_false(set(tunnel, "bfd-src-mac", "-1:00:00:00:00:08", &err));
+	weft_error_init(&err);
 	assert_false(set(tunnel, "bfd-mult", "0", &err));
 	weft_error_init(&err);
 	assert_true(set(tunnel, "bfd", "yes", &err));
