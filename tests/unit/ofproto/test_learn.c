@@ -371,6 +371,49 @@ test_learn_in_a_bucket(void **state)
 	assert_string_equal(s->f.executed, "output(12)");
 }
 
+static enum translate_object_state
+any_object(void *user, const struct translate_object *o, struct dp_handle *handle)
+{
+	(void)o;
+	++*(unsigned *)user;
+	*handle = (struct dp_handle){1, 1};
+	return TRANSLATE_OBJECT_READY;
+}
+
+/* Nor is what the buckets not chosen would teach. */
+static void
+test_learn_in_one_bucket_of_two(void **state)
+{
+	struct registry_lab *s = *state;
+	unsigned n_objects = 0;
+	struct translate_in in = {.reader = s->w.reader,
+		.now_ms = s->w.now_ms,
+		.object = any_object,
+		.object_user = &n_objects};
+	struct flow_key key;
+
+	world_group(&s->w, "group_id=1,type=select,bucket=actions=output:3,"
+			   "bucket=actions=learn(table=3,eth_dst=eth_src),output:2,"
+			   "bucket=actions=learn(table=3,eth_dst=eth_src),output:2");
+	world_flow(&s->w, "table=0,actions=group:1");
+	world_key("in_port=1," ETH, &key);
+	for (unsigned i = 0; i < 20; i++) {
+		struct translation *t = &s->w.t;
+		const struct dp_action_output *output;
+
+		key.eth_src[5] = (uint8_t)i;
+		in.key = &key;
+		of_reader_enter(s->w.reader);
+		in.version = of_model_version(s->w.model);
+		translate(&in, t);
+		of_reader_leave(s->w.reader);
+		output = (const void *)t->actions.data;
+		assert_int_equal(output->hdr.type, DP_ACTION_OUTPUT);
+		assert_int_equal(t->n_learns, output->port == 13 ? 0 : 1);
+	}
+	assert_int_equal(n_objects, 0);
+}
+
 static void
 test_learn_trace(void **state)
 {
@@ -441,6 +484,7 @@ main(void)
 		TEST(test_learn_fin_timeout),
 		TEST(test_learn_waits_for_a_transaction),
 		TEST(test_learn_in_a_bucket),
+		TEST(test_learn_in_one_bucket_of_two),
 		TEST(test_learn_trace),
 		TEST(test_learn_refuses),
 	};
