@@ -184,9 +184,10 @@ test_cli_prints_aligned_tables(void **state)
 		false);
 
 	(void)state;
-	assert_string_equal(text, "SWITCH    PORT  VLAN  MAC                AGE S  EXPIRES S\n"
-				  "br0       p1       0  02:00:00:00:00:01      7        293\n"
-				  "longname  q      100  -                  12345          -\n");
+	assert_string_equal(text,
+		"SWITCH    PORT  VLAN  MAC                REMOTE  AGE S  EXPIRES S\n"
+		"br0       p1       0  02:00:00:00:00:01  -           7        293\n"
+		"longname  q      100  -                  -       12345          -\n");
 	free(text);
 	text = print("group stats br0",
 		"[{\"group\":1,\"type\":\"all\",\"duration_s\":1.5,\"refs\":0,\"packets\":3,\"bytes\":180,"
@@ -198,7 +199,7 @@ test_cli_prints_aligned_tables(void **state)
 				  "   20  select      -     -        -      -  -\n");
 	free(text);
 	text = print("fdb list", "[]", false);
-	assert_string_equal(text, "SWITCH  PORT  VLAN  MAC  AGE S  EXPIRES S\n");
+	assert_string_equal(text, "SWITCH  PORT  VLAN  MAC  REMOTE  AGE S  EXPIRES S\n");
 	free(text);
 }
 
