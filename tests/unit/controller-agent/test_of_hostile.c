@@ -67,6 +67,9 @@ static const char *const valid[] = {
 	"041c0020 00000000 00000003 00000000 00000007 00000007 0000000f 00000000",
 	"041d0030 00000000 0000 0005 00000007 0001 0010 00000064 0000000a 00000000"
 	"0002 0010 00000032 0000000a 01000000",
+	"04040020 00000000 00002320 00000018 0000 000000000000 0102 80 04 0001 0000",
+	"04040020 00000000 00002320 00000018 0001 000000000000 0102 80 04 0001 0000",
+	"04040010 00000000 00002320 00000019",
 };
 
 static struct state_world t;
@@ -183,6 +186,9 @@ make_message(uint8_t *msg)
 		if (below(16) == 0) {
 			msg[1] = (uint8_t)below(LAST_TYPE + 3);
 		}
+	}
+	if (msg[1] == 1 && len >= HEADER + 2 && !get_be16(msg + HEADER)) {
+		msg[HEADER] = 1; /* a HELLO_FAILED ends the connection, as it should */
 	}
 	put_be16(msg + 2, (uint16_t)len);
 	put_be32(msg + 4, XID);
