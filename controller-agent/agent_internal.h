@@ -69,6 +69,7 @@ struct agent_port {
 	uint64_t made_ms;   /* when it came into the datapath */
 	char *error;        /* FAILED: why */
 	bool is_device;     /* the underlay knows the port's device */
+	bool is_uplink;     /* likewise: an underlay port */
 	bool is_pinned;     /* the underlay follows the tunnel's @ends for it */
 	struct of_underlay_key ends;
 	struct dp_port_info info; /* last heard; options NULL */

@@ -310,8 +310,8 @@ added(void *user, const struct dp_port_info *info, const struct weft_error *err)
 void
 agent_port_start_del(struct agent_port *p)
 {
-	agent_switch_hide_port(p);
 	p->state = PORT_DELETING;
+	agent_switch_hide_port(p);
 	dp_client_port_del(p->agent->client, p->dp_port, removed, p);
 }
 

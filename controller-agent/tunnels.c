@@ -114,6 +114,53 @@ update_device(struct agent_port *p)
 	p->is_device = is_device;
 }
 
+/* Whether no packet leaves the switch for other hosts: it has underlay ports, and none has a link. Those that are
+ * not there yet are hoped for. */
+static bool
+is_cut_off(const struct agent_switch *sw)
+{
+	const struct agent_port *p;
+	bool any = false;
+
+	LIST_FOREACH (p, link, &sw->ports) {
+		const struct of_port_info *info;
+
+		if (!p->config->underlay || p->state == PORT_DELETING) {
+			continue;
+		}
+		info = ofproto_port_find(sw->ofproto, p->of_port);
+		if (!info || (!config_port_is_virtual(p->config) && p->state != PORT_PRESENT &&
+				     p->state != PORT_SETTING)) {
+			return false;
+		}
+		if (!(info->state & OF_PORT_LINK_DOWN) && !(info->config & OF_PORT_DOWN)) {
+			return false;
+		}
+		any = true;
+	}
+	return any;
+}
+
+/* What the kernel cannot know: a device's carrier says nothing of the uplinks behind it. */
+static void
+update_uplinks(struct agent_port *changed)
+{
+	struct agent_switch *sw = changed->sw;
+	struct agent_port *p;
+	bool cut_off;
+
+	if (!changed->config->underlay && !changed->is_uplink && !changed->is_device) {
+		return;
+	}
+	changed->is_uplink = changed->config->underlay;
+	cut_off = is_cut_off(sw);
+	LIST_FOREACH (p, link, &sw->ports) {
+		if (p->is_device) {
+			underlay_device_cut_off(sw->agent->underlay, p->config->name, cut_off);
+		}
+	}
+}
+
 /* Both ends, as far as the port says; false: one or both are the flows' to choose. */
 static bool
 get_ends(const struct agent_port *p, struct of_underlay_key *ends)
@@ -153,6 +200,7 @@ agent_tunnels_port_changed(struct agent_port *p)
 {
 	if (p->agent->underlay) {
 		update_device(p);
+		update_uplinks(p);
 		update_pin(p);
 	}
 }

@@ -516,6 +516,17 @@ underlay_device_del(struct underlay *u, const char *name)
 	}
 }
 
+void
+underlay_device_cut_off(struct underlay *u, const char *name, bool is_cut_off)
+{
+	struct underlay_port *p = find_port(u, name);
+
+	if (p && p->is_cut_off != is_cut_off) {
+		p->is_cut_off = is_cut_off;
+		touch_port(u, name);
+	}
+}
+
 static void
 touch_port(struct underlay *u, const char *name)
 {

@@ -58,6 +58,9 @@ struct of_underlay_provider underlay_provider(struct underlay *u);
 void underlay_device_set(
 	struct underlay *u, const char *name, uint32_t ofproto_id, struct of_port port);
 void underlay_device_del(struct underlay *u, const char *name);
+/* Whether the way out ends in its switch, whatever the kernel says of the device: its paths are as if it had
+ * no carrier. Forgotten when the device is deleted. */
+void underlay_device_cut_off(struct underlay *u, const char *name, bool is_cut_off);
 
 /* A tunnel port has this pair: it is followed without being asked for, until it is unpinned as often. False:
  * there are too many already; then it must not be unpinned. */

@@ -104,6 +104,7 @@ struct underlay_port {
 	char name[16];
 	uint32_t ofproto_id;
 	struct of_port port;
+	bool is_cut_off;
 };
 
 /* An address of this host on a device. */

@@ -360,6 +360,7 @@ underlay_remote_ask(struct underlay *u, struct underlay_remote *r)
 enum fault {
 	FAULT_DEVICE,
 	FAULT_DOWN,
+	FAULT_CUT_OFF,
 	FAULT_SOURCE,
 	FAULT_NEIGHBOUR,
 	NO_FAULT,
@@ -375,6 +376,9 @@ find_fault(const struct underlay_path *path, const struct underlay_port *port)
 	}
 	if (path->is_dead || !link->has_carrier) {
 		return FAULT_DOWN;
+	}
+	if (port->is_cut_off) {
+		return FAULT_CUT_OFF;
 	}
 	if (!path->has_source) {
 		return FAULT_SOURCE;
@@ -405,6 +409,11 @@ explain_fault(struct underlay_remote *r, const struct underlay_path *path, enum 
 	case FAULT_DOWN:
 		set_problem(r, OF_UNDERLAY_LINK_DOWN, "the route to %s leaves by %s, which %s",
 			remote, device, link->is_up ? "has no carrier" : "is down");
+		return true;
+	case FAULT_CUT_OFF:
+		set_problem(r, OF_UNDERLAY_LINK_DOWN,
+			"the route to %s leaves by %s, of whose switch no underlay port has a link",
+			remote, device);
 		return true;
 	case FAULT_SOURCE:
 		set_problem(

@@ -198,12 +198,37 @@ def test_traffic_moves_to_an_equal_cost_path(lab):
     # A first packet may go while the kernel resolves. Then both ways are used, and each connection keeps its own.
     wait_for(lambda: f"all connections by both ways, not {ways()}", lambda: (w := ways()) and len(w) == 16 and set(w.values()) == {0, 1}, 60)
     before = ways()
-    host.run("ip", "link", "set", "ul0", "down")
-    wait_for(lambda: f"one way, not {ways()}", lambda: (w := ways()) and len(w) == 16 and set(w.values()) == {1}, 60)
-    assert states()["under1:ul1"] == "ready"
-    host.run("ip", "link", "set", "ul0", "up")
-    wait_for(lambda: f"both ways, not {states()}", lambda: states() == {"under0:ul0": "ready", "under1:ul1": "ready"}, 60)
-    wait_for(lambda: f"as before, {before}, not {ways()}", lambda: ways() == before, 60)
+    # The device's own link; that of the switch's uplink, of which the kernel knows nothing; and the uplink is closed.
+    for fail, mend in (
+        (lambda: host.run("ip", "link", "set", "ul0", "down"), lambda: host.run("ip", "link", "set", "ul0", "up")),
+        (lambda: far.run("ip", "link", "set", "eth0", "down"), lambda: far.run("ip", "link", "set", "eth0", "up")),
+        (lambda: weft.cli("port", "set", "up0", "admin=down"), lambda: weft.cli("port", "set", "up0", "admin=up")),
+    ):
+        fail()
+        wait_for(lambda: f"one way, not {ways()}", lambda: (w := ways()) and len(w) == 16 and set(w.values()) == {1}, 60)
+        assert states()["under1:ul1"] == "ready"
+        mend()
+        wait_for(lambda: f"both ways, not {states()}", lambda: states() == {"under0:ul0": "ready", "under1:ul1": "ready"}, 60)
+        wait_for(lambda: f"as before, {before}, not {ways()}", lambda: ways() == before, 60)
+    # Without another way the listing says what is wrong, and drops have the reason.
+    host.run("ip", "route", "replace", "10.9.0.0/16", "via", "10.0.0.2")
+    far.run("ip", "link", "set", "eth0", "down")
+    words = f"the route to {REMOTE} leaves by ul0, of whose switch no underlay port has a link"
+
+    def why():
+        return [(row["state"], row["error"]) for row in weft.cli("tunnel", "list", json=True)]
+
+    wait_for(lambda: f"words, not {why()}", lambda: why() == [("link-down", words)], 60)
+    tx.send(frame(0))
+    wait_for("a drop", lambda: "tunnel-no-neighbour" in {row["reason"] for row in weft.cli("drops", "g0", json=True)})
+    # A second uplink is enough.
+    weft.cli("port", "add", "under0", "up2", "type=veth", f"netns={far.name}", "ifname=eth2", "underlay=yes")
+    wait_for(lambda: f"ready, not {why()}", lambda: why() == [("ready", "")], 60)
+    weft.cli("port", "del", "under0", "up2")
+    wait_for(lambda: f"words, not {why()}", lambda: why() == [("link-down", words)], 60)
+    # Without underlay ports nothing is known of the way out.
+    weft.cli("port", "set", "up0", "underlay=no")
+    wait_for(lambda: f"ready, not {why()}", lambda: why() == [("ready", "")], 60)
 
 
 def test_many_remotes_follow_their_next_hops(lab, hosts):
