@@ -76,7 +76,8 @@ class Overlay(Namespaced, Weft):
         for rule in self.options.rule:
             self.cli("flow", "add", "bench", rule)
         self.wait_for("the ports", lambda: all(map(os.path.exists, self.sockets)))
-        self.wait_for("the tunnel", lambda: json.loads(self.cli("--json", "tunnel", "list"))[0]["state"] == "ready")
+        # The uplink has no link before the generator comes.
+        self.wait_for("the tunnel", lambda: json.loads(self.cli("--json", "tunnel", "list"))[0]["state"] in ("ready", "link-down"))
         self.mac = self.mac_of("ul0")
 
     def counts(self):

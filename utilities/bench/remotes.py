@@ -77,6 +77,8 @@ class Remotes(Overlay):
 
     def add_remotes(self, n_remotes, n_vnis):
         self.ip("-n", self.netns, "addr", "add", f"{FIRST_REMOTE - 1}/16", "dev", "ul0")
+        # An uplink that has a link also while the generator drives other ports.
+        self.cli("port", "add", "under", "up1", "type=tap", "underlay=yes")
         neighbours = Neighbours(self, n_remotes)
         for _ in range(n_remotes):
             neighbours.change()
