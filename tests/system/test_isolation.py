@@ -91,7 +91,7 @@ def test_a_guest_reaches_nobody_outside_its_tenant(lab):
     assert Ether(red)[VXLAN].vni == RED
 
     # Tags of every VLAN, the other tenant's included, and of both kinds.
-    site.send("forger", (eth() / Dot1Q(vlan=vid) / ip() for vid in range(1, 4095)), "forger", "vlan-not-allowed")
+    site.send("forger", (eth() / Dot1Q(vlan=vid) / ip() for vid in range(1, 4096)), "forger", "vlan-not-allowed")
     site.send("forger", (eth() / Dot1AD(vlan=vid) / ip() for vid in (1, 10, 20, 4094)), "forger", "vlan-not-allowed")
     site.send("forger", (eth() / Dot1AD(vlan=20) / Dot1Q(vlan=20) / ip() for _ in range(2)), "forger", "vlan-not-allowed")
     # The addresses of others.
