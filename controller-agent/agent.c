@@ -416,14 +416,6 @@ release(struct agent *a)
 }
 
 static void
-send_options(struct agent *a)
-{
-	struct dp_tun_opt opts[OF_TLV_FIELDS];
-
-	handlers_tun_opts(a->handlers, opts, of_model_tlvs(a->model, opts));
-}
-
-static void
 session_up(void *user, const struct dp_session *session)
 {
 	struct agent *a = user;
@@ -450,7 +442,7 @@ session_up(void *user, const struct dp_session *session)
 		dp_client_released(a->client);
 		return;
 	}
-	send_options(a);
+	agent_tlvs_session_up(a);
 	agent_ports_session_up(a);
 	agent_meters_session_up(a, is_new);
 	agent_touch(a);
@@ -633,23 +625,11 @@ meter_changed(void *user, struct ofproto *p, uint32_t meter)
 	agent_meter_changed(user, p, meter);
 }
 
-static void
-tlvs_changed(void *user)
-{
-	struct agent *a = user;
-
-	/* Else they are told to the datapath when it comes. */
-	if (!a->ending && a->handlers && dp_client_session(a->client)) {
-		send_options(a);
-		agent_touch(a);
-	}
-}
-
 static const struct of_model_events model_events = {
 	.flow_removed = flow_removed,
 	.context_gone = context_gone,
 	.meter_changed = meter_changed,
-	.tlvs_changed = tlvs_changed,
+	.tlvs_changed = agent_tlvs_changed,
 };
 
 /* --- the OpenFlow service ----------------------------------------------------------------------- */

@@ -212,6 +212,9 @@ void agent_rpc_mirror_list(struct rpc_call *call, json_t *params, void *user);
 /* multicast.c */
 void agent_multicast_settings(const struct config_switch *config, struct of_settings *s);
 void agent_rpc_mdb_list(struct rpc_call *call, json_t *params, void *user);
+/* tlvs.c: options of Geneve (of_tlv.h). Before any flow of the session; as struct of_model_events brings it. */
+void agent_tlvs_session_up(struct agent *a);
+void agent_tlvs_changed(void *agent);
 void agent_rpc_tlv_add(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_tlv_del(struct rpc_call *call, json_t *params, void *user);
 void agent_rpc_tlv_list(struct rpc_call *call, json_t *params, void *user);
