@@ -21,9 +21,7 @@
 #include "lib/alloc.h"
 #include "lib/jsonrpc.h"
 #include "lib/log.h"
-#include "ofproto/fdb.h"
 #include "ofproto/of_context.h"
-#include "ofproto/of_learned.h"
 #include "ofproto/translate.h"
 
 WEFT_LOG_MODULE(agent);
@@ -479,36 +477,6 @@ packet_in(void *user, const struct handler_packet_in *packet)
 	agent_packet_in(user, packet);
 }
 
-static void
-learned(void *user, const struct translate_learned *l)
-{
-	struct agent *a = user;
-	struct ofproto *p = ofproto_by_id(a->model, l->ofproto_id);
-	uint64_t now = agent_now_ms();
-
-	if (p && !fdb_refresh(ofproto_fdb(p), l->vlan, l->mac, &l->place, now)) {
-		ofproto_fdb_learn_at(p, l->vlan, l->mac, &l->place, now);
-		persist_learned(a->persist, p, l->vlan, l->mac, &l->place);
-	}
-	agent_touch(a);
-}
-
-static void
-learn(void *user, struct of_learned *l)
-{
-	struct agent *a = user;
-
-	of_model_learn(a->model, l, agent_now_ms());
-	agent_touch(a);
-}
-
-static void
-limit(void *user, struct rule *r, uint16_t idle_timeout, uint16_t hard_timeout)
-{
-	of_rule_limit(r, idle_timeout, hard_timeout);
-	agent_touch(user);
-}
-
 /* A context of an earlier run names its switch by the number of that run. */
 static void
 context(void *user, uint32_t id, const void *bytes, size_t size)
@@ -584,9 +552,9 @@ broken(void *user, const char *why)
 
 static const struct handlers_ops handlers_ops = {
 	.packet_in = packet_in,
-	.learned = learned,
-	.learn = learn,
-	.limit = limit,
+	.learned = agent_learned,
+	.learn = agent_learn,
+	.limit = agent_limit,
 	.context = context,
 	.adopted = adopted,
 	.detached = detached,

@@ -14,6 +14,7 @@
  *   meters.c     meters in the datapath
  *   persist.c, persist_old.c    rules, addresses and counters as records of the state: written, read
  *   bfd.c        the listing of BFD sessions
+ *   learned.c    what handlers have seen packets teach
  *   tunnels.c    what the underlay is to know, and what it says of tunnel ports
  *   rpc.c, rpc_flow.c, rpc_object.c, rpc_trace.c   agent.sock
  */
@@ -250,6 +251,10 @@ void agent_send_out(struct agent *a, struct ofproto *ofproto, const struct of_pa
 bool agent_packet_out(struct agent *a, struct ofproto *ofproto, const struct of_packet_out *po,
 	struct weft_error *err);
 
+/* learned.c: struct handlers_ops; @user is the agent. */
+void agent_learned(void *user, const struct translate_learned *l);
+void agent_learn(void *user, struct of_learned *l);
+void agent_limit(void *user, struct rule *r, uint16_t idle_timeout, uint16_t hard_timeout);
 /* tunnels.c */
 void agent_tunnels_create(struct agent *a);
 /* When no handler runs any more. */
