@@ -106,24 +106,29 @@ void xlate_fail(struct xlate *x, enum drop_reason reason);
 void xlate_pipeline(struct xlate *x);
 /* Looks up in a table, and runs what is found. */
 void xlate_table(struct xlate *x, uint8_t table);
-/* The same, and goes on after it where it was. @from: OFPP_IN_PORT, or as which port's packet; @to: OF_TABLE_ALL: the
- * current table. */
+/* Ends a whole list that sends the packet somewhere; what was lost of it is counted. */
+void xlate_end_list(struct dp_actions *list, uint64_t lost);
+/* A copy that nothing comes after need not be one; in the list that begins @from there. */
+void xlate_unwrap_last_clone(struct dp_actions *list, size_t from);
+
+/* --- translate_list.c --- */
+
+/* Looks up in a table, runs what is found, and goes on after it where it was. @from: OFPP_IN_PORT, or as which port's
+ * packet; @to: OF_TABLE_ALL: the current table. */
 void xlate_resubmit(struct xlate *x, struct of_port from, uint8_t to);
 
 /* Runs a list. */
 void xlate_list(struct xlate *x, const void *data, size_t size);
 /* Runs a list as an action set. */
 void xlate_set(struct xlate *x, const void *data, size_t size);
+/* Takes what was written for the end and does it. */
+void xlate_action_set(struct xlate *x);
 /* Runs a list on a copy of the packet: what it does to it ends with it. What it puts stands in a clone
  * if need be. @is_set: as an action set. */
 void xlate_on_copy(struct xlate *x, const void *data, size_t size, bool is_set);
 
 /* Ends a clone that was begun @at; it goes if what it does changes nothing for what comes after it. */
 void xlate_end_copy(struct dp_actions *list, size_t at);
-/* Ends a whole list that sends the packet somewhere; what was lost of it is counted. */
-void xlate_end_list(struct dp_actions *list, uint64_t lost);
-/* A copy that nothing comes after need not be one; in the list that begins @from there. */
-void xlate_unwrap_last_clone(struct dp_actions *list, size_t from);
 
 /* --- translate_deps.c --- */
 
