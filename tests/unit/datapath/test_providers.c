@@ -36,7 +36,8 @@ static void
 test_providers_finds_each_type(void **state)
 {
 	static const char *const types[] = {"vhost-user", "veth", "internal", "tap", "af-packet",
-		"ethdev", "af-xdp", "pcap", "memif", "null", "bond", "vxlan", "geneve", "gre"};
+		"ethdev", "af-xdp", "pcap", "memif", "null", "bond", "vxlan", "geneve", "gre",
+		"erspan"};
 	struct weft_error err = WEFT_ERROR_INIT;
 
 	(void)state;
@@ -60,7 +61,7 @@ test_providers_unknown_type_names_the_known_ones(void **state)
 	assert_int_equal(err.domain, WEFT_ERR_INVALID);
 	assert_string_equal(err.text,
 		"unknown port type \"vhost\"; there are vhost-user, veth, internal, tap, "
-		"af-packet, ethdev, af-xdp, pcap, memif, null, bond, vxlan, geneve, gre");
+		"af-packet, ethdev, af-xdp, pcap, memif, null, bond, vxlan, geneve, gre, erspan");
 }
 
 static void
