@@ -24,6 +24,7 @@ static void settle(struct of_txn *t, const struct op *op);
 static void journal(struct of_txn *t, const struct op *op, uint64_t now_ms);
 static void undo(struct of_txn *t, const struct op *op);
 static void lose(struct of_txn *t);
+static bool is_item(enum op_kind kind);
 static size_t change_of(enum op_kind kind);
 static size_t *count_of(const struct rule *r);
 
@@ -256,6 +257,13 @@ txn_remove_users(struct of_txn *t, struct ofproto *p, enum of_item_kind kind, ui
 	}
 }
 
+/* Of a group or meter; else of a rule. */
+static bool
+is_item(enum op_kind kind)
+{
+	return kind == OP_ITEM_ADD || kind == OP_ITEM_REMOVE;
+}
+
 /* What the step adds to what there will be: 1, 0 or -1. */
 static size_t
 change_of(enum op_kind kind)
@@ -346,7 +354,7 @@ journal(struct of_txn *t, const struct op *op, uint64_t now_ms)
 	struct rule *r = op->rule;
 	struct of_flow_view view;
 
-	if (op->kind == OP_ITEM_ADD || op->kind == OP_ITEM_REMOVE) {
+	if (is_item(op->kind)) {
 		if (op->kind == OP_ITEM_REMOVE && txn_item_find(t, op)) {
 			return; /* changed: told when its heir is */
 		}
@@ -370,7 +378,7 @@ undo(struct of_txn *t, const struct op *op)
 {
 	struct rule *r = op->rule;
 
-	*(r ? count_of(r) : &op->item->table->n_next) -= change_of(op->kind);
+	*(is_item(op->kind) ? &op->item->table->n_next : count_of(r)) -= change_of(op->kind);
 	switch (op->kind) {
 	case OP_ADD:
 		/* Never visible to anyone, but readers may be walking over it. */
